@@ -1,0 +1,73 @@
+"""Options and fixtures for every test: on which backend it runs, how long Hypothesis searches, and no state left behind."""
+
+from __future__ import annotations
+
+import pytest
+import standin
+from hypothesis import settings
+
+import tinyreg as tr
+from tinyreg.core import backend as backends
+from tinyreg.core import tape
+
+BACKENDS = ("numpy", "standin", "cupy")
+
+standin.install()
+
+settings.register_profile("fast", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("deep", deadline=None, max_examples=2000)
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("tinyreg")
+    group.addoption("--backend", choices=(*BACKENDS, "all"), default="all", help="run backend tests on this one only")
+    group.addoption("--profile", choices=("fast", "ci", "deep"), default="fast", help="how long Hypothesis searches")
+
+
+def pytest_configure(config):
+    if not config.getoption("--hypothesis-profile", None):
+        settings.load_profile(config.getoption("--profile"))
+
+
+def pytest_generate_tests(metafunc):
+    if "backend" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--backend")
+        names = BACKENDS if chosen == "all" else (chosen,)
+        metafunc.parametrize("backend", [_skipped_unless_ready(name) for name in names], indirect=True)
+
+
+def _skipped_unless_ready(name):
+    state = " ".join(tr.backends()[name].split())
+    return pytest.param(name, marks=[] if state == "ready" else pytest.mark.skip(reason=state))
+
+
+@pytest.fixture
+def backend(request):
+    """The name of the backend on which this run of the test makes its data."""
+    with tr.use(request.param):
+        yield request.param
+
+
+@pytest.fixture(autouse=True)
+def no_state_left_behind():
+    """Fails a test that leaves a switch of the library other than it found it, and puts the switch back."""
+    before = _switches()
+    yield
+    after = _switches()
+    backends._process_default = before["default backend"]
+    backends._context_default.set(before["backend in this context"])
+    tr.set_default_dtype(before["default dtype"])
+    tape._recording.set(before["recording"])
+    left = [f"{name} ({before[name]} before, {after[name]} now)" for name in before if before[name] != after[name]]
+    if left:
+        pytest.fail(f"the test left behind: {', '.join(left)}", pytrace=False)
+
+
+def _switches():
+    return {
+        "default backend": backends._process_default,
+        "backend in this context": backends._context_default.get(),
+        "default dtype": tr.get_default_dtype(),
+        "recording": tape.is_recording(),
+    }

@@ -1,0 +1,140 @@
+"""What is public is documented, every example runs, and what the README says is so."""
+
+import ast
+import contextlib
+import doctest
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinyreg as tr
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODULES = [importlib.import_module(m.name) for m in pkgutil.walk_packages(tr.__path__, "tinyreg.")]
+
+
+def examples():
+    """Every docstring of the package that holds an example, by name."""
+    found = {}
+    for module in MODULES:
+        members = [(module.__name__, module), *((f"{module.__name__}.{n}", v) for n, v in vars(module).items())]
+        members += [(f"{name}.{n}", v) for name, cls in members if inspect.isclass(cls) for n, v in vars(cls).items()]
+        for name, thing in members:
+            doc = getattr(thing, "__doc__", None)
+            if isinstance(doc, str) and ">>>" in doc and getattr(thing, "__module__", module.__name__) == module.__name__:
+                found.setdefault(doc, name)
+    return {name: doc for doc, name in found.items()}
+
+
+EXAMPLES = examples()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name):
+    test = doctest.DocTestParser().get_doctest(EXAMPLES[name], {}, name, None, 0)
+    report = io.StringIO()
+    with contextlib.redirect_stdout(report):
+        result = doctest.DocTestRunner(verbose=False).run(test)
+    assert result.failed == 0, report.getvalue()
+
+
+PUBLIC = sorted(n for n in tr.__all__ if not inspect.ismodule(getattr(tr, n)))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_a_docstring_with_an_example(name):
+    doc = getattr(tr, name).__doc__
+    assert doc
+    assert ">>>" in doc, f"tr.{name} has no example"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tinyreg").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_backend_knows_the_array_libraries(path):
+    where = str(path.relative_to(ROOT / "tinyreg"))
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported.add(str(node.module).partition(".")[0])
+    if where not in ("core/backend.py", "random.py") and not where.startswith("testing/"):
+        assert not imported & {"numpy", "cupy", "cupyx"}
+
+
+def code_lines(path):
+    """How many lines of code a file has, docstrings and comments not counted."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    lines = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            continue
+        if isinstance(node, ast.stmt | ast.expr | ast.arg | ast.alias | ast.keyword):
+            lines |= set(range(node.lineno, node.lineno + 1)) | {node.end_lineno}
+    docs = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, node.end_lineno + 1)
+    }
+    return len(lines - docs)
+
+
+def test_the_core_can_be_read_in_one_sitting():
+    core = {path.name: code_lines(path) for path in (ROOT / "tinyreg" / "core").glob("*.py")}
+    assert set(core) == {"__init__.py", "backend.py", "tape.py", "tensor.py", "primitive.py"}
+    assert sum(core.values()) < 600, core
+
+
+def test_importing_tinyreg_imports_little():
+    code = "import sys, numpy; before = set(sys.modules); import tinyreg; print(*sorted(set(sys.modules) - before))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    heavy = {"hypothesis", "scipy", "matplotlib", "sklearn", "tqdm", "cupy", "pytest"}
+    assert not heavy & {name.partition(".")[0] for name in out.split()}
+
+
+# ---- README
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_first_block_of_the_readme_holds_the_two_commands_and_ci_runs_the_second():
+    first = re.search(r"```\w*\n(.*?)```", README, flags=re.DOTALL).group(1).strip().splitlines()
+    assert len(first) == 2
+    assert first[0].endswith("-m demos")
+    assert first[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_python_in_the_readme_runs_and_prints_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    python = blocks("python")
+    assert python
+    for block in python:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, "README.md", "exec"), {})
+        promised = [line.partition("# prints ")[2] for line in block.splitlines() if "# prints " in line]
+        assert printed.getvalue().splitlines() == promised or not promised, printed.getvalue()
+
+
+def test_sessions_in_the_readme_run():
+    for i, session in enumerate(blocks("pycon")):
+        test = doctest.DocTestParser().get_doctest(session, {}, f"README session {i}", "README.md", 0)
+        report = io.StringIO()
+        with contextlib.redirect_stdout(report):
+            assert doctest.DocTestRunner(verbose=False).run(test).failed == 0, report.getvalue()
+
+
+def test_files_that_the_readme_points_to_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target

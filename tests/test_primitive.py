@@ -1,0 +1,290 @@
+"""The grammar of ops: arguments, settings, results, residuals, and what an op refuses."""
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+from tinyreg.core.primitive import REGISTRY
+
+
+@pytest.fixture(autouse=True)
+def _ops_made_here_are_forgotten():
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+def leaf(values, dtype="float64"):
+    return tr.tensor(np.array(values, dtype=dtype), requires_grad=True)
+
+
+def make_scaled():
+    @tr.primitive
+    def scaled(xp, x, weight=None, *, by=2.0):
+        return x * by if weight is None else x * by * weight
+
+    scaled.vjp("x")(lambda g, weight, by: g * by if weight is None else g * by * weight)
+    scaled.vjp("weight")(lambda g, x, by: g * by * x)
+    return scaled
+
+
+def test_optional_arguments_and_settings_in_every_form():
+    scaled, x, w = make_scaled(), leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    for y in (scaled(x, w, by=5.0), scaled(x, weight=w, by=5.0), scaled(x, w, 5.0), scaled(weight=w, x=x, by=5.0)):
+        np.testing.assert_array_equal(y.data, [15.0, 40.0])
+    scaled(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [2.0, 2.0])
+    scaled(x.detach(), w).sum().backward()
+    np.testing.assert_array_equal(w.grad.data, [2.0, 4.0])
+    assert repr(scaled) == "<op scaled(x, weight=None, by=2.0)>"
+
+
+def test_arrays_give_arrays_and_tensors_tensors():
+    scaled = make_scaled()
+    assert isinstance(scaled(np.ones(2)), np.ndarray)
+    assert isinstance(scaled(np.ones(())), np.ndarray)
+    assert isinstance(scaled(np.ones(2), tr.ones(2)), tr.Tensor)
+    assert isinstance(tr.exp(0.0), np.ndarray)
+
+
+def test_a_call_that_does_not_fit():
+    x = leaf([1.0])
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'dim'; expected sum\(x, axis=None, dtype=None, keep"):
+        tr.sum(x, dim=0)
+    with pytest.raises(TypeError, match=r"missing 1 required positional argument.*expected multiply\(x1, x2\)"):
+        tr.multiply(x)
+    with pytest.raises(TypeError, match=r"reshape\(\) missing 1 required positional argument: 'shape'"):
+        tr.reshape(x)
+
+
+def test_a_tensor_in_the_place_of_a_setting_is_refused():
+    x = leaf([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"softplus: got float64\[\] for the setting beta, expected a plain Python value"):
+        tr.softplus(x, beta=leaf(2.0))
+    with pytest.raises(TypeError, match=r"sum: got int64\[1\] for the setting axis.*\.tolist\(\)"):
+        tr.sum(x, axis=np.array([0]))
+
+
+def test_numpy_scalars_as_settings_become_numbers():
+    x = leaf([1.0, 2.0], "float32")
+    y = tr.softplus(x, beta=np.float64(2.0))
+    assert y.dtype == np.float32
+    assert type(y._node.settings["beta"]) is float
+
+
+def test_any_number_of_operands_and_which_one():
+    @tr.primitive
+    def dots(xp, *xs, scale=1.0):
+        return scale * sum((i + 1) * x for i, x in enumerate(xs))
+
+    dots.vjp("xs")(lambda g, scale, position: scale * (position + 1) * g)
+    a, b, c = leaf([1.0]), leaf([2.0]), leaf([3.0])
+    dots([a, b, c], scale=2.0).sum().backward()
+    assert [t.grad.item() for t in (a, b, c)] == [2.0, 4.0, 6.0]
+    a.zero_grad()
+    dots(a, np.ones(1)).sum().backward()
+    assert a.grad.item() == 1.0
+
+
+def test_operands_may_ask_for_themselves_and_for_the_others():
+    @tr.primitive
+    def product(xp, *xs):
+        return xs[0] * xs[1] + xs[0] * xs[0]
+
+    @product.vjp("xs")
+    def _(g, xs, position):
+        return g * xs[1 - position] + (2 * g * xs[0] if position == 0 else 0 * g)
+
+    a, b = leaf(2.0), leaf(5.0)
+    product(a, b).backward(create_graph=True)
+    assert (a.grad.item(), b.grad.item()) == (9.0, 2.0)
+    first = a.grad
+    a.zero_grad()
+    first.backward()
+    assert a.grad.item() == 2.0
+    assert b.grad.item() == 3.0  # 2 from the first pass, and d(b + 2a)/db
+
+
+def make_both():
+    @tr.primitive
+    def both(xp, x):
+        return x * x, 3 * x, xp.argsort(x)
+
+    @both.vjp("x")
+    def _(g, x, y):
+        assert g[2] is None
+        return 2 * g[0] * x + 3 * g[1]
+
+    return both
+
+
+def test_several_results_of_which_some_are_not_used():
+    x = leaf([3.0, 1.0])
+    squares, triples, order = make_both()(x)
+    assert not order.requires_grad
+    np.testing.assert_array_equal(order.data, [1, 0])
+    squares.sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [6.0, 2.0])
+    x.zero_grad()
+    squares, triples, _ = make_both()(x)
+    (squares * triples).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, 9 * x.data**2)
+
+
+def test_several_results_to_second_order():
+    gradient = tr.grad(lambda x: make_both()(x)[0].sum())
+    assert tr.jacobian(gradient)(leaf([3.0, 1.0])).tolist() == [[2.0, 0.0], [0.0, 2.0]]
+
+
+def test_one_vjp_for_several_arguments():
+    calls = []
+
+    @tr.primitive
+    def difference(xp, a, b):
+        return a - b
+
+    @difference.vjp("a", "b")
+    def _(g):
+        calls.append(1)
+        return g, -g
+
+    a, b = leaf(1.0), leaf(2.0)
+    difference(a, b).backward()
+    assert (a.grad.item(), b.grad.item(), len(calls)) == (1.0, -1.0, 1)
+    difference(a, 1.0).backward()
+    assert a.grad.item() == 2.0
+
+
+def test_residuals_are_kept_for_vjps_and_must_be_exact():
+    @tr.primitive(residuals=("mask",))
+    def positive_part(xp, x):
+        mask = x > 0
+        return xp.where(mask, x, 0.0), mask
+
+    positive_part.vjp("x")(lambda g, mask: tr.where(mask, g, 0.0))
+    x = leaf([-1.0, 2.0])
+    y = positive_part(x)
+    assert list(y._node.kept) == ["mask"]
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [0.0, 1.0])
+
+    @tr.primitive(residuals=("halves",))
+    def halved(xp, x):
+        return x / 2, x * 0.5
+
+    with pytest.raises(TypeError, match=r"halved: the residual halves is float64\[2\], expected booleans or integers"):
+        halved(x)
+
+
+def test_arguments_declared_without_a_gradient():
+    condition = leaf([1.0, 0.0])
+    y = tr.where(condition, leaf([1.0, 2.0]), 0.0)
+    y.sum().backward()
+    assert condition.grad is None
+    assert not tr.where(condition, 1.0, 0.0).requires_grad
+
+
+def test_a_forgotten_vjp_is_not_mistaken_for_one():
+    @tr.primitive
+    def halfway(xp, a, b):
+        return a + b
+
+    halfway.vjp("a")(lambda g: g)
+    assert halfway(leaf(1.0), 2.0).requires_grad
+    with pytest.raises(TypeError, match=r"halfway: argument b wants a gradient but has no VJP; .*@halfway.vjp\('b'\)"):
+        halfway(1.0, leaf(2.0))
+
+
+def test_a_vjp_that_asks_for_an_unknown_name():
+    scaled = make_scaled()
+    with pytest.raises(TypeError, match=r"scaled.vjp\('x',\): got the names weights, expected g first.*weight_like"):
+        scaled.vjp("x")(lambda g, weights: g)
+    with pytest.raises(TypeError, match=r"concat.vjp\('xs',\): got the names position \(it comes last\)"):
+        tr.concat.vjp("xs")(lambda g, position, axis: g)
+    with pytest.raises(TypeError, match=r"got the names grad, expected g first"):
+        scaled.vjp("x")(lambda grad: grad)
+
+
+def test_like_stands_for_an_array_without_it():
+    seen = []
+
+    @tr.primitive
+    def total(xp, x):
+        return xp.sum(x)
+
+    @total.vjp("x")
+    def _(g, x_like):
+        seen.append(x_like)
+        return tr.broadcast_to(g, x_like.shape)
+
+    x = leaf(np.ones((2, 3)))
+    total(x).backward()
+    assert (seen[0].shape, seen[0].dtype, seen[0].ndim, seen[0].backend) == ((2, 3), np.float64, 2, "numpy")
+
+
+# ---- dtypes
+
+
+@pytest.mark.parametrize("scalar", [2, 2.0, True, np.float64(2.0), np.float32(2.0), np.int64(2)])
+@pytest.mark.parametrize("op", [tr.add, tr.multiply, tr.divide, tr.pow, tr.maximum])
+def test_a_scalar_never_widens_a_tensor(op, scalar):
+    x = tr.tensor([1.0, 2.0])
+    assert op(x, scalar).dtype == np.float32
+    assert op(scalar, x).dtype == np.float32
+    assert (scalar * x).dtype == np.float32
+    assert isinstance(scalar * x, tr.Tensor)
+
+
+@pytest.mark.parametrize("array", [np.ones(2), np.ones(()), np.ones(2, dtype=np.int64)])
+def test_arrays_promote_as_in_numpy(array):
+    x = tr.tensor([1.0, 2.0])
+    for y in (x + array, array + x, tr.add(array, x)):
+        assert isinstance(y, tr.Tensor)
+        assert y.dtype == np.result_type(np.float32, array.dtype) == np.float64
+
+
+def test_two_numbers_chosen_by_where_have_the_default_dtype():
+    assert tr.where(tr.tensor([True, False]), 1.0, 0.0).dtype == np.float32
+
+
+# ---- what ops refuse
+
+
+def test_what_is_no_array():
+    x = tr.ones(2)
+    with pytest.raises(TypeError, match=r"add: argument x2: got \[1.0, 2.0\], expected a Tensor, an array .*tr.tensor"):
+        tr.add(x, [1.0, 2.0])
+    with pytest.raises(TypeError, match="multiply: argument x1: got 'a', expected"):
+        "a" * x
+    with pytest.raises(TypeError, match="exp: argument x: got masked_array"):
+        tr.exp(np.ma.masked_array([1.0]))
+
+
+def test_shapes_that_do_not_fit():
+    with pytest.raises(
+        ValueError, match=r"add: got x1 float32\[2\], x2 float32\[3\] on numpy; expected shapes that broadc"
+    ):
+        tr.ones(2) + tr.ones(3)
+    with pytest.raises(ValueError, match=r"matmul: got x1 float32\[2, 3\], x2 float32\[2, 3\].*as many columns in x1"):
+        tr.ones((2, 3)) @ tr.ones((2, 3))
+    with pytest.raises(IndexError, match=r"index: got x float32\[2\] on numpy; expected indices that are in range"):
+        tr.ones(2)[5]
+    with pytest.raises(ValueError, match=r"sum: got x float32\[2\] on numpy; expected sum\(x, axis=None"):
+        tr.sum(tr.ones(2), axis=3)
+
+
+def test_integers_that_ask_for_a_gradient():
+    with pytest.raises(TypeError, match=r"requires_grad: got a tensor of int64, expected float16, float32 or float64"):
+        tr.tensor([1, 2], requires_grad=True)
+    x = tr.tensor([1, 2])
+    with pytest.raises(TypeError, match="only floats have gradients"):
+        x.requires_grad = True
+    assert not x.requires_grad
+
+
+def test_item_assignment():
+    x = leaf([1.0, 2.0])
+    with pytest.raises(TypeError, match="does not support item assignment.*tr.where, tr.concat or tr.stack"):
+        x[0] = 3.0
+    np.testing.assert_array_equal(x.data, [1.0, 2.0])

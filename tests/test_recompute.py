@@ -1,0 +1,185 @@
+"""Checkpoints and fast forms: entries whose way back runs a function again."""
+
+import weakref
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+from tinyreg.recompute import FUSED
+
+
+def leaf(values, dtype="float64"):
+    return tr.tensor(np.array(values, dtype=dtype), requires_grad=True)
+
+
+@pytest.fixture(autouse=True)
+def _fast_forms_made_here_are_forgotten():
+    before = dict(FUSED)
+    yield
+    FUSED.clear()
+    FUSED.update(before)
+
+
+# ---- checkpoint
+
+
+def curved(x, w):
+    return tr.exp(x * w).sum() * x
+
+
+def test_a_checkpoint_changes_no_value_and_no_gradient():
+    plain, inside = (leaf([1.0, 2.0]), leaf(0.5)), (leaf([1.0, 2.0]), leaf(0.5))
+    curved(*plain).sum().backward()
+    y = tr.checkpoint(curved)(*inside)
+    assert y._node.op.name == "checkpoint"
+    y.sum().backward()
+    for a, b in zip(plain, inside, strict=True):
+        np.testing.assert_array_equal(a.grad.data, b.grad.data)
+
+
+def test_a_checkpoint_keeps_nothing_from_inside():
+    held = []
+
+    def f(x):
+        inner = tr.exp(x)
+        held.append(weakref.ref(inner.data))
+        return tr.exp(inner)
+
+    x = leaf(np.ones(3))
+    y = tr.checkpoint(f)(x)
+    assert held[0]() is None
+    y.sum().backward()
+    assert len(held) == 2
+
+
+def test_a_checkpoint_over_parameters_only():
+    w = leaf([2.0, 3.0])
+    tr.checkpoint(lambda x: (w * w * x).sum())(np.ones(2)).backward()
+    np.testing.assert_array_equal(w.grad.data, [4.0, 6.0])
+
+
+def test_a_checkpoint_closes_over_computed_tensors():
+    w = leaf(3.0)
+    v = w * w
+    tr.checkpoint(lambda x: v * x)(leaf(2.0)).backward()
+    assert w.grad.item() == 12.0
+
+
+def test_a_checkpoint_to_second_order():
+    assert tr.grad(tr.grad(tr.checkpoint(lambda x: x * x * x)))(2.0).item() == 12.0
+
+
+def test_checkpoints_nest_and_return_tuples():
+    def f(x):
+        a, b = tr.checkpoint(lambda t: (t * t, tr.exp(t)))(x)
+        return a * b
+
+    x = leaf(2.0)
+    tr.checkpoint(f)(x).backward()
+    assert x.grad.item() == pytest.approx((2 * 2 + 2 * 2) * np.exp(2.0))
+
+
+def test_the_second_run_draws_the_same_random_numbers():
+    rng = tr.Generator(0)
+    masks = []
+
+    def f(x):
+        masks.append(rng.uniform(shape=4))
+        return (x * masks[-1]).sum()
+
+    x = leaf(np.ones(4))
+    loss = tr.checkpoint(f)(x)
+    after = rng.uniform()
+    state = rng.state
+    loss.backward()
+    np.testing.assert_array_equal(masks[0], masks[1])
+    np.testing.assert_array_equal(x.grad.data, masks[0].astype(np.float64))
+    assert rng.state == state  # and it goes on from where it was
+    assert after != masks[0][0]
+
+
+def test_the_second_run_finds_buffers_as_the_first_one_did_and_leaves_them_as_they_are():
+    count, seen = tr.zeros(()), []
+
+    def f(x):
+        count.assign(count + 1.0)
+        seen.append(count.item())
+        return x * count
+
+    x = leaf(1.0)
+    loss = tr.checkpoint(f)(x)
+    count.assign(10.0)
+    loss.backward()
+    assert seen == [1.0, 1.0]
+    assert x.grad.item() == 1.0
+    assert count.item() == 10.0
+
+
+def test_a_checkpoint_notices_a_changed_parameter():
+    w = leaf(2.0)
+    loss = tr.checkpoint(lambda x: w * w * x)(1.0)
+    w.assign(3.0)
+    with pytest.raises(RuntimeError, match="was changed after the tape used it"):
+        loss.backward()
+
+
+def test_a_checkpoint_without_a_gradient_is_just_the_function():
+    assert not tr.checkpoint(lambda x: x * 2.0)(tr.ones(2)).requires_grad
+    with tr.no_grad():
+        assert not tr.checkpoint(lambda x: x * 2.0)(leaf(1.0)).requires_grad
+
+
+# ---- fast forms
+
+
+def make_centred(wrong=1.0):
+    @tr.fused(nondifferentiable=("target",))
+    def misfit(x, target, *, power=2.0):
+        return ((x - target) ** power).mean()
+
+    assert misfit(leaf([1.0, 3.0]), np.zeros(2)).item() == 5.0  # until it has a fast form it is its definition
+
+    @misfit.fast
+    def _(xp, x, target, *, power=2.0):
+        difference = x - target
+        return xp.mean(difference**power), difference
+
+    @misfit.backward
+    def _(g, residuals, power, wanted):
+        assert wanted == [0]
+        return wrong * g * power * residuals ** (power - 1) / residuals.size
+
+    return misfit
+
+
+def test_a_fast_form_is_one_entry_and_equals_its_definition():
+    misfit, x, target = make_centred(), leaf([1.0, 3.0, -2.0]), np.array([0.5, 0.0, 1.0])
+    for power in (2.0, 3.0):
+        x.zero_grad()
+        y = misfit(x, target, power=power)
+        assert y._node.op is misfit
+        assert y._node.parents[0] is x._node
+        y.backward()
+        fast = x.grad
+        x.zero_grad()
+        z = misfit.definition(x, target, power=power)
+        z.backward()
+        assert y.item() == pytest.approx(z.item(), rel=1e-15)
+        np.testing.assert_allclose(fast.data, x.grad.data, rtol=1e-14)
+
+
+def test_second_derivatives_of_a_fast_form_come_from_the_definition():
+    target = np.array([0.5, 0.0, 1.0])
+    x = leaf([1.0, 3.0, -2.0])
+    for misfit in (make_centred(), make_centred(wrong=7.0)):  # also where the fast backward is wrong
+        found = tr.hessian(lambda t, f=misfit: f(t, target, power=3.0))(x)
+        expected = tr.hessian(lambda t, f=misfit: f.definition(t, target, power=3.0))(x)
+        np.testing.assert_allclose(found.data, expected.data, rtol=1e-13)
+
+
+def test_a_fast_form_on_arrays_and_without_recording():
+    misfit = make_centred()
+    assert isinstance(misfit(np.ones(2), np.zeros(2)), np.ndarray)
+    with tr.no_grad():
+        assert not misfit(leaf([1.0]), np.zeros(1)).requires_grad

@@ -1,0 +1,123 @@
+"""grad, vjp, jvp, hvp, jacobian, hessian: values, nesting, and what they leave behind."""
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+
+
+def cube(x):
+    return (x * x * x).sum()
+
+
+def array(*values):
+    return np.array(values, dtype=np.float64)
+
+
+def test_grad_of_one_and_of_several_arguments():
+    f = lambda a, b: a * a * b  # noqa: E731
+    assert tr.grad(f)(3.0, 2.0).item() == 12.0
+    assert tr.grad(f, 1)(3.0, 2.0).item() == 9.0
+    assert [g.item() for g in tr.grad(f, (0, 1))(3.0, 2.0)] == [12.0, 9.0]
+    assert tr.grad(f, -1)(3.0, 2.0).item() == 9.0
+    value, gradient = tr.value_and_grad(f)(3.0, 2.0)
+    assert (value.item(), gradient.item(), value.requires_grad) == (18.0, 12.0, False)
+    assert tr.grad(cube).__name__ == "grad(cube)"
+
+
+def test_grad_writes_to_no_leaf():
+    x, w = tr.tensor(array(1, 2), requires_grad=True), tr.tensor(array(3, 4), requires_grad=True)
+    tr.grad(lambda t: (t * w).sum())(x)
+    assert x.grad is None
+    assert w.grad is None
+
+
+def test_a_result_that_does_not_depend_on_the_argument():
+    assert tr.grad(lambda x: tr.tensor(3.0))(2.0).item() == 0.0
+    assert tr.grad(lambda a, b: b * b, (0, 1))(tr.ones(()), 3.0)[0].item() == 0.0
+    assert tr.jvp(lambda x: tr.tensor(3.0), 2.0, 1.0)[1].item() == 0.0
+
+
+def test_nesting():
+    power = lambda x: x**5  # noqa: E731
+    for order, expected in enumerate([80.0, 160.0, 240.0, 240.0, 120.0]):
+        f = power
+        for _ in range(order + 1):
+            f = tr.grad(f)
+        assert f(2.0).item() == expected
+
+
+def test_an_inner_derivative_is_not_confused_with_an_outer_one():
+    assert tr.grad(lambda y: tr.grad(lambda x: x * y)(3.0))(2.0).item() == 1.0
+    assert tr.grad(lambda x: x * tr.grad(lambda y: x * y)(2.0))(5.0).item() == 10.0
+    assert tr.grad(lambda x: x * tr.grad(lambda y: x + y)(1.0))(1.0).item() == 1.0
+
+
+def test_forward_over_reverse_and_reverse_over_forward():
+    assert tr.grad(lambda a: tr.jvp(lambda x: x**3, a, 1.0)[1])(2.0).item() == 12.0
+    assert tr.jvp(tr.grad(lambda x: x**3), 2.0, 1.0)[1].item() == 12.0
+    assert tr.jvp(lambda a: tr.jvp(lambda x: x**3, a, 1.0)[1], 2.0, 1.0)[1].item() == 12.0
+
+
+def test_what_is_closed_over_can_be_differentiated_too():
+    w = tr.tensor(array(1, 2), requires_grad=True)
+    slope = tr.grad(lambda x: (x * x * w).sum())(array(3, 4))
+    (slope * slope).sum().backward()
+    np.testing.assert_array_equal(w.grad.data, 8 * array(9, 16) * array(1, 2))
+    with tr.no_grad():
+        assert not tr.grad(lambda x: (x * w).sum())(array(3, 4)).requires_grad
+
+
+def test_results_that_rest_on_nothing_else_are_off_the_tape():
+    assert not tr.grad(cube)(array(1, 2)).requires_grad
+    assert not tr.jvp(cube, array(1, 2), array(1, 0))[1].requires_grad
+    assert not tr.hvp(cube, array(1, 2), array(1, 0)).requires_grad
+    assert not tr.hessian(cube)(array(1, 2)).requires_grad
+
+
+def test_vjp_can_be_pulled_again():
+    y, pull = tr.vjp(lambda a, b: a * b, array(1, 2), array(3, 4))
+    np.testing.assert_array_equal(y.data, [3, 8])
+    for g in (array(1, 0), array(-2, 5)):
+        a, b = pull(g)
+        np.testing.assert_array_equal(a.data, g * array(3, 4))
+        np.testing.assert_array_equal(b.data, g * array(1, 2))
+
+
+def test_jvp_and_hvp_against_whole_matrices():
+    f = lambda x: tr.sin(x) * x.sum()  # noqa: E731
+    x, v = array(0.5, -1.0, 2.0), array(1.0, 2.0, -1.0)
+    np.testing.assert_allclose(tr.jvp(f, x, v)[1].data, tr.jacobian(f)(x).data @ v, rtol=1e-13)
+    g = lambda x: (tr.sin(x) * x.sum()).sum()  # noqa: E731
+    np.testing.assert_allclose(tr.hvp(g, x, v).data, tr.hessian(g)(x).data @ v, rtol=1e-13)
+    pair = tr.hvp(lambda a, b: (a * a * b).sum(), (x, v), (v, x))
+    np.testing.assert_allclose(pair[0].data, 2 * v * v + 2 * x * x, rtol=1e-13)
+
+
+def test_shapes_of_jacobian_and_hessian():
+    f = lambda a, b: a @ b  # noqa: E731
+    a, b = np.ones((2, 3)), np.ones((3, 4))
+    assert tr.jacobian(f)(a, b).shape == (2, 4, 2, 3)
+    assert [j.shape for j in tr.jacobian(f, (0, 1))(a, b)] == [(2, 4, 2, 3), (2, 4, 3, 4)]
+    scalar = lambda a, b: (a @ b).sum()  # noqa: E731
+    blocks = tr.hessian(scalar, (0, 1))(a, b)
+    assert [[block.shape for block in row] for row in blocks] == [
+        [(2, 3, 2, 3), (2, 3, 3, 4)],
+        [(3, 4, 2, 3), (3, 4, 3, 4)],
+    ]
+    assert tr.jacobian(lambda x: x[:0])(a).shape == (0, 3, 2, 3)
+
+
+def test_what_the_transforms_refuse():
+    with pytest.raises(TypeError, match=r"grad: argument 0 is int64\[\], expected floats.*Write 3.0 for 3"):
+        tr.grad(cube)(3)
+    with pytest.raises(ValueError, match=r"grad: the function returned float64\[2\], expected a scalar; use tr.jacobian"):
+        tr.grad(lambda x: x)(array(1, 2))
+    with pytest.raises(TypeError, match="grad: the function returned 3.0, expected a Tensor"):
+        tr.grad(lambda x: 3.0)(1.0)
+    with pytest.raises(ValueError, match="grad: got 1 arguments, expected one at position 1"):
+        tr.grad(cube, 1)(1.0)
+    with pytest.raises(ValueError, match="jvp: got 2 primals and 1 tangents"):
+        tr.jvp(lambda a, b: a * b, (1.0, 2.0), (1.0,))
+    with pytest.raises(ValueError, match=r"vjp: got the incoming gradient of shape \[2\], expected \[\]"):
+        tr.vjp(cube, array(1, 2))[1](array(1, 2))

@@ -1,0 +1,77 @@
+"""A small tape-based autograd framework: ops are written once, run on NumPy and CuPy, and keep a tape you can read."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import activations, losses, nn, ops, optim, random, regularizers
+from .activations import *
+from .core.backend import backends, use
+from .core.primitive import primitive
+from .core.tape import no_grad
+from .core.tensor import Tensor
+from .creation import (
+    arange,
+    full,
+    get_default_dtype,
+    ones,
+    ones_like,
+    set_default_dtype,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .explore import tape
+from .ops import *
+from .random import Generator, seed
+from .recompute import checkpoint, fused
+from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+if TYPE_CHECKING:
+    from . import testing
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Generator",
+    "Tensor",
+    "activations",
+    "arange",
+    "backends",
+    "checkpoint",
+    "full",
+    "fused",
+    "get_default_dtype",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "losses",
+    "nn",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "ops",
+    "optim",
+    "primitive",
+    "random",
+    "regularizers",
+    "seed",
+    "set_default_dtype",
+    "tape",
+    "tensor",
+    "testing",
+    "use",
+    "value_and_grad",
+    "vjp",
+    "zeros",
+    "zeros_like",
+]
+__all__ += activations.__all__
+__all__ += ops.__all__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "testing":  # needs Hypothesis, so it is imported when it is asked for
+        return importlib.import_module(".testing", __name__)
+    raise AttributeError(f"module 'tinyreg' has no attribute {name!r}")

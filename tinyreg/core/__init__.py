@@ -1,0 +1,1 @@
+"""The engine, lowest first: backend, tape, tensor, primitive. Read them in this order."""

@@ -1,0 +1,202 @@
+"""The one file that knows NumPy and CuPy.
+
+Every op receives an array library as `xp`, found from the arrays it was given: a `Backend`, which is the library's own
+module plus the few functions that one of the libraries lacks or spells differently. The process-wide and context-wide
+switch, `use`, only decides where new data is born.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib
+import math
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray, cupy.ndarray or a stand-in: the libraries share no base class
+Shape = tuple[int, ...]
+DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
+
+
+class Backend:
+    """One array library: `xp.exp` is the library's `exp`, `xp.erf` the one that tinyreg supplies."""
+
+    def __init__(self, name: str, module: ModuleType | Any, **supplied: Any) -> None:
+        self.name, self.module, self.ndarray = name, module, module.ndarray
+        self.__dict__.update(supplied)
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self.module, attribute)
+        self.__dict__[attribute] = found  # from now on as quick as the module's own look-up
+        return found
+
+
+def _erf_on_the_host(x: Array) -> Array:
+    """erf by the C library, element by element: NumPy has none."""
+    values = np.fromiter(map(math.erf, np.ravel(x).tolist()), dtype=np.float64, count=np.size(x))
+    return values.reshape(np.shape(x)).astype(np.result_type(x, np.float16))
+
+
+def _load_numpy() -> Backend:
+    return Backend("numpy", np, erf=_erf_on_the_host, to_host=np.asarray, checked_linalg=contextlib.nullcontext)
+
+
+def _load_cupy() -> Backend:
+    """CuPy, once a driver answers and one kernel has run: `import cupy` alone succeeds without a GPU."""
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise RuntimeError(
+            f"backend 'cupy' does not work here: CuPy cannot be imported ({error}); install tinyreg[cuda12] or [cuda13]"
+        ) from error
+    try:
+        int((cupy.arange(3) + 1).sum())
+    except Exception as error:
+        raise RuntimeError(
+            f"backend 'cupy' does not work here: CuPy is installed but no GPU answers ({error}); try nvidia-smi"
+        ) from error
+    return cupy_backend("cupy", cupy, importlib.import_module("cupyx"), importlib.import_module("cupyx.scipy.special"))
+
+
+def cupy_backend(name: str, cupy: Any, cupyx: Any, special: Any) -> Backend:
+    """A backend over CuPy's modules, or over a stand-in for them."""
+    return Backend(
+        name,
+        cupy,
+        # CuPy's own takes float16 to a wider dtype.
+        erf=lambda x: special.erf(x).astype(cupy.result_type(x.dtype, np.float16), copy=False),
+        to_host=cupy.asnumpy,
+        # CuPy's default is to return NaN for a singular matrix and say nothing.
+        checked_linalg=lambda: cupyx.errstate(linalg="raise"),
+    )
+
+
+LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _load_numpy, "cupy": _load_cupy}
+_loaded: dict[str, Backend] = {}
+
+# The home of a value by its exact type. Numbers and None have none: they go wherever the arrays are.
+HOMES: dict[type, Backend | None] = {float: None, int: None, bool: None, type(None): None}
+
+
+def get(name: str) -> Backend:
+    """The backend called `name`, loaded on first use.
+
+    Raises `ValueError` for an unknown name and `RuntimeError` for one that does not work here.
+    """
+    if name not in _loaded:
+        if name not in LOADERS:
+            raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(map(repr, LOADERS))}")
+        _loaded[name] = backend = LOADERS[name]()
+        HOMES[backend.ndarray] = backend
+    return _loaded[name]
+
+
+def home(value: Any, label: str = "") -> Backend | None:
+    """The backend that a value's arrays live on; `TypeError` for a value that is neither an array nor a number."""
+    kind = type(value)
+    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
+        get("cupy")
+    if kind in HOMES:
+        return HOMES[kind]
+    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.matrix | np.ma.MaskedArray):
+        return get("numpy")  # a scalar or, say, a memory map
+    raise TypeError(
+        f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)}, or a number; make it one with "
+        "tr.tensor(...)"
+    )
+
+
+def as_argument(value: Any, among_tensors: bool, label: str) -> Any:
+    """An unusual argument as an array of its backend; a NumPy scalar beside a tensor as a number, which never widens."""
+    where = home(value, label)
+    if among_tensors and isinstance(value, np.generic):
+        return value.item()
+    return where.asarray(value) if where else value
+
+
+def transfer(array: Array, to: Backend) -> Array:
+    """The array on another backend, by way of the host; the same array where it is there already."""
+    source = home(array)
+    return array if source is to or source is None else to.asarray(source.to_host(array))
+
+
+# ---- where new data is born ------------------------------------------------------------------------------------------
+
+_process_default: str | None = None
+_context_default: contextvars.ContextVar[str | None] = contextvars.ContextVar("tinyreg_backend", default=None)
+
+
+class use:  # noqa: N801  (reads as a verb: `tr.use("cupy")`, `with tr.use("cupy"):`)
+    """Choose the backend on which new data is born: for the process as a call, for a context in a `with` statement.
+
+    Ops follow their data, so tensors made before stay where they are. Without a call, the environment variable
+    `TINYREG_BACKEND` decides, and otherwise NumPy.
+
+    Raises `ValueError` for an unknown backend and `RuntimeError`, with the reason, for one that does not work here.
+
+    >>> import tinyreg as tr
+    >>> with tr.use("numpy"):
+    ...     tr.zeros(2).backend
+    'numpy'
+    """
+
+    def __init__(self, name: str) -> None:
+        global _process_default
+        self._name = get(name).name
+        self._previous, _process_default = _process_default, self._name
+
+    def __enter__(self) -> None:
+        # Written as a context, the call was not meant for the process.
+        global _process_default
+        _process_default = self._previous
+        self._token = _context_default.set(self._name)
+
+    def __exit__(self, *error: object) -> None:
+        _context_default.reset(self._token)
+
+
+def current() -> Backend:
+    """The backend on which new data is born."""
+    return get(_context_default.get() or _process_default or os.environ.get("TINYREG_BACKEND") or "numpy")
+
+
+def backends() -> dict[str, str]:
+    """Each backend's name, with "ready" or the reason why it does not work here.
+
+    >>> import tinyreg as tr
+    >>> tr.backends()["numpy"]
+    'ready'
+    """
+
+    def state(name: str) -> str:
+        try:
+            get(name)
+        except RuntimeError as error:
+            return str(error)
+        return "ready"
+
+    return {name: state(name) for name in LOADERS}
+
+
+# ---- small helps -----------------------------------------------------------------------------------------------------
+
+
+def as_zero_dimensional(value: Any) -> Any:
+    """A NumPy scalar as the 0-d array that it stands for; anything else as it is."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def accumulator(dtype: DType) -> DType | None:
+    """The dtype in which values of `dtype` are summed: float32 for float16, otherwise None, the library's own choice."""
+    return np.dtype(np.float32) if dtype == np.float16 else None
+
+
+watch: contextvars.ContextVar[Callable[[Any], None] | None] = contextvars.ContextVar("tinyreg_watch", default=None)
+"""Told of a tensor or a generator just before its state changes: how `checkpoint` learns what to put back."""
+
+get("numpy")

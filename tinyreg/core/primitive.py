@@ -1,0 +1,257 @@
+"""Ops: an array function and its vector-Jacobian products, side by side.
+
+A VJP's parameters say what the tape keeps: `g` is the incoming gradient, `y` the result, any other name an argument, a
+setting or a residual of the op, and `x_like` the shape, dtype and backend of x without its array. VJPs are written with
+ops, so the ordinary backward runs them on bare arrays, and `create_graph` on Tensors that are recorded in turn.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, overload
+
+from ..signature import Signature
+from .backend import HOMES, Shape, as_argument, current, home
+from .tape import Entry, Gradient, Parents, Result, is_recording
+from .tensor import Tensor, wrap
+
+Names = Sequence[str]
+F = TypeVar("F", bound=Callable[..., Any])
+REGISTRY: dict[str, Primitive] = {}
+
+
+class Like(NamedTuple):
+    """Shape, dtype and backend of an array, without the array."""
+
+    shape: Shape
+    dtype: Any
+    ndim: int
+    backend: str
+
+
+Rule = tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]
+"""A VJP, between the positions of the arguments it serves and the names of what it asks for."""
+
+
+class Plan(NamedTuple):
+    """What an entry keeps when certain arguments want a gradient, and the VJPs that give it."""
+
+    wanted: list[int]
+    dropped: list[int]  # the arguments that want a gradient but have none
+    named: list[tuple[str, int]]  # the arguments to keep
+    rest: list[str]  # what else to keep
+    single: list[tuple[int, Callable[..., Any], Sequence[str]]]
+    joint: list[Rule]
+
+
+class Primitive:
+    """An op. Call it on Tensors, arrays and numbers; declare its derivatives with `@op.vjp("argument")`.
+
+    Its result is a Tensor exactly when an argument is one, and is recorded when one of those wants a gradient.
+    """
+
+    registry = REGISTRY
+    offers: frozenset[str] = frozenset()  # what else a VJP may name
+
+    skip = 1  # the parameters of the array function before its arguments: xp
+
+    def __init__(
+        self,
+        forward: Any,
+        *,
+        broadcasting: bool = False,
+        nondifferentiable: Names = (),
+        residuals: Names = (),
+        expects: str = "",
+    ) -> None:
+        self.name = self.__name__ = forward.__name__
+        self.__doc__, self.__module__, self.__wrapped__ = forward.__doc__, forward.__module__, forward
+        self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
+        self.expects = expects or "shapes that broadcast against each other" * broadcasting
+        self.nondifferentiable, self.rules, self._plans = nondifferentiable, list[Rule](), dict[int, Plan]()
+        self.signature = Signature(self.name, forward, self.skip)
+        self._arity, self._defaults = self.signature.arity, self.signature.defaults
+        self.registry[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.signature}>"
+
+    def vjp(self, *arguments: str) -> Callable[[F], F]:
+        """Declare the VJP of an argument; of several that share work, one that returns a tuple."""
+
+        def declare(f: F) -> F:
+            names = self.signature.asked(f, arguments, {"y", "others", "position", *self.offers, *self.residuals})
+            self.rules.append((tuple(map(self.signature.arguments.index, arguments)), f, names))
+            return f
+
+        return declare
+
+    # ---- forward
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """Run the op, and record it where an argument wants a gradient."""
+        if settings or len(args) != self._arity:
+            values, settings = self.signature.bind(args, settings)
+        else:
+            values, settings = args, self._defaults
+        arrays = []
+        parents = []
+        xp: Any = None
+        any_tensor = False
+        wanting, bit = 0, 1  # which arguments want a gradient, as bits: the key of a plan
+        for value in values:
+            node = None
+            if isinstance(value, Tensor):
+                any_tensor = True
+                node = value._node
+                value = value._array
+                if node is not None:
+                    wanting |= bit
+            where = HOMES.get(type(value), HOMES)
+            if where is not None and where is not xp:
+                if where is HOMES or xp is not None:
+                    return self(*self._understood(values), **settings)
+                xp = where
+            arrays.append(value)
+            parents.append(node)
+            bit += bit
+        if xp is None:
+            xp = current()
+        try:
+            y = self.forward(xp, *arrays, **settings)
+        except Exception as error:
+            raise self.signature.explained(error, arrays, xp.name, self.expects) from error
+        aside = ()
+        if self.residuals:
+            y, *aside = y
+            self._check_residuals(aside)
+        if HOMES.get(type(y)) is None:  # a scalar, or several results
+            y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
+        if wanting and self.rules and is_recording():
+            plan = self._plans.get(wanting) or self._plan(wanting, len(values))
+            if plan.wanted:
+                kept = {name: arrays[i] for name, i in plan.named}
+                if plan.rest:
+                    kept.update(self._rest(plan, arrays, settings, y, aside, xp))
+                for i in plan.dropped:
+                    parents[i] = None
+                if type(y) is not tuple:
+                    return wrap(y, Entry(self, plan, parents, kept, settings, y.shape, y.dtype))
+                entry = Entry(self, plan, parents, kept, settings, [r.shape for r in y], [r.dtype for r in y])
+                return tuple([wrap(r, Result(entry, i) if r.dtype.kind == "f" else None) for i, r in enumerate(y)])
+        if any_tensor:
+            return tuple(map(wrap, y)) if type(y) is tuple else wrap(y)
+        return y
+
+    def _check_residuals(self, aside: Sequence[Any]) -> None:
+        self.signature.check_residuals(self.residuals, aside)
+
+    def _plan(self, wanting: int, n: int) -> Plan:
+        """What to keep when those of n arguments want a gradient that have their bit set."""
+        s = self.signature
+        asking = [i for i in range(n) if wanting >> i & 1]
+        wanted = [i for i in asking if s.argument(i) not in self.nondifferentiable]
+        rules: list[Rule] = []
+        for i in wanted:
+            place, name = min(i, s.first), s.argument(i)
+            rule = next((rule for rule in self.rules if place in rule[0]), None)
+            if rule is None:
+                raise s.no_vjp(name)
+            if place == s.first:  # a rule for every operand of *xs is told which one it serves
+                told = {"position": i - place} if "position" in rule[2] else {}
+                rule = ((i,), functools.partial(rule[1], **told), tuple(n for n in rule[2] if n not in told))
+            if rule not in rules:
+                rules.append(rule)
+        asked = dict.fromkeys(name for _, _, names in rules for name in names)
+        simple = s.arguments[: s.first]
+        self._plans[wanting] = plan = Plan(
+            wanted,
+            dropped=[i for i in asking if i not in wanted],
+            named=[(name, simple.index(name)) for name in asked if name in simple],
+            rest=[name for name in asked if name not in simple],
+            single=[(positions[0], vjp, names) for positions, vjp, names in rules if len(positions) == 1],
+            joint=[rule for rule in rules if len(rule[0]) > 1],
+        )
+        return plan
+
+    def _rest(self, plan: Plan, arrays: list[Any], settings: Any, y: Any, aside: Any, xp: Any) -> dict[str, Any]:
+        """What VJPs name besides arguments: the result, settings, residuals, likes, and the operands of `*xs`."""
+        s = self.signature
+        offered = {**settings, **dict(zip(self.residuals, aside, strict=True)), "y": y, "xp": xp, "wanted": plan.wanted}
+        if any(name.endswith("_like") for name in plan.rest):
+            likes = [Like(a.shape, a.dtype, a.ndim, xp.name) if hasattr(a, "shape") else a for a in arrays]
+            offered |= {f"{name}_like": like for name, like in zip(s.arguments, likes, strict=False)}
+            offered |= {f"{s.variadic}_like": tuple(likes[s.first :])} if s.variadic else {}
+        if s.variadic:
+            # An operand that alone wants a gradient is not kept: its VJP asks for the others.
+            others = [None if plan.wanted == [i] else a for i, a in enumerate(arrays)]
+            offered |= {"others": tuple(others[s.first :]), s.variadic: tuple(arrays[s.first :])}
+        return {name: offered[name] for name in plan.rest}
+
+    # ---- backward
+
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient]]:
+        """Ask the VJPs of the arguments that want a gradient: with bare arrays, or with Tensors lifted onto the tape."""
+        kept = self._lifted(entry) if create_graph else entry.kept
+        contributions: list[tuple[int, Gradient]] = []
+        for p, vjp, names in entry.plan.single:
+            if parents[p]:
+                contributions.append((p, vjp(g, *map(kept.get, names))))
+        for positions, vjp, names in entry.plan.joint:
+            if any(parents[p] for p in positions):
+                contributions.extend(zip(positions, vjp(g, *map(kept.get, names)), strict=True))
+        return contributions
+
+    def _lifted(self, entry: Entry) -> dict[str, Any]:
+        """What was kept, as Tensors: an argument where its parent is on the tape, the result at this entry."""
+
+        def lift(value: Any, node: Any) -> Any:
+            if isinstance(node, list):
+                return tuple(map(lift, value, node))
+            return value if node is None or value is None else wrap(value, node)
+
+        nodes: dict[str, Any] = dict(zip(self.signature.arguments, entry.parents, strict=False))
+        nodes[self.signature.variadic] = nodes["others"] = list(entry.parents[self.signature.first :])
+        several = isinstance(entry.dtype, list)
+        nodes["y"] = [Result(entry, i) for i in range(len(entry.shape))] if several else entry
+        return {name: lift(value, nodes.get(name)) for name, value in entry.kept.items()}
+
+    def _understood(self, args: Sequence[Any]) -> list[Any]:
+        """Less usual arguments made usual, or an error about them."""
+        among_tensors = any(isinstance(a, Tensor) for a in args)
+        labels = [f"{self.name}: argument {self.signature.argument(i)}: " for i in range(len(args))]
+        pairs = zip(args, labels, strict=True)
+        usual = [a if isinstance(a, Tensor) else as_argument(a, among_tensors, label) for a, label in pairs]
+        places = {where.name for a in usual if (where := home(a._array if isinstance(a, Tensor) else a))}
+        if len(places) > 1:
+            raise self.signature.mixed(args, sorted(places))
+        return usual
+
+
+@overload
+def primitive(forward: Callable[..., Any], /) -> Primitive: ...
+@overload
+def primitive(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]: ...
+def primitive(forward: Any = None, **declared: Any) -> Any:
+    """Make an op of an array function `f(xp, arrays..., *, settings...)`.
+
+    `xp` is the array library; arrays are positional, `None` by default where they are optional, `*xs` for any number;
+    settings are keyword-only. The function uses `xp` and Python's operators only, changes nothing it was given, and does
+    not branch on values. Declared by name: `broadcasting` (the engine undoes it in the gradient), `nondifferentiable`
+    (arguments without a gradient: indices, conditions), `residuals` (names of boolean or integer arrays that it returns
+    after the result, for VJPs), `expects` (what its error message tells to do).
+
+    >>> import tinyreg as tr
+    >>> @tr.primitive
+    ... def cube(xp, x):
+    ...     return x * x * x
+    >>> @cube.vjp("x")
+    ... def _(g, x):
+    ...     return 3 * g * x * x
+    >>> x = tr.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+    return Primitive(forward, **declared) if forward else lambda f: Primitive(f, **declared)

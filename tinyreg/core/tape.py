@@ -1,0 +1,274 @@
+"""The tape: what was done, in order of time, and the walk back over it.
+
+A Tensor points at the entry that made it, and the entry at what that was made from. Nothing points forward, and there
+is no global list: the tape hangs on its output and goes with it, without the garbage collector. Backward is literal:
+take what is reachable and play it in reverse order of time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Protocol
+
+from .backend import HOMES, DType, Shape, accumulator, as_zero_dimensional, home
+
+Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
+UNKEPT: Any = object()  # in the place of a gradient that nobody asked to see
+
+tick = itertools.count().__next__
+"""The next moment: the one counter by which entries are ordered."""
+
+
+class Node:
+    """A value on the tape: its place in time, shape, dtype, and the gradient where somebody asked to see it."""
+
+    __slots__ = ("dtype", "grad", "shape", "time")
+
+    time: int
+    shape: Shape
+    dtype: DType
+    grad: Any  # a Tensor, None, or UNKEPT
+
+
+Parents = Sequence[Node | None]  # one for each argument of an op, None where no gradient is wanted
+
+
+class Leaf(Node):
+    """Where a tape begins: one value of a Tensor that wants a gradient. A new value retires it for a new Leaf."""
+
+    __slots__ = ("name", "retired", "version")
+
+    def __init__(self, shape: Shape, dtype: DType, version: int = 0, grad: Any = None, name: str = "") -> None:
+        self.time, self.shape, self.dtype, self.grad = tick(), shape, dtype, grad
+        self.version, self.name, self.retired = version, name, False
+
+    def __str__(self) -> str:
+        return f"leaf {self.name or f'{self.dtype}{list(self.shape)}'}"
+
+    def replaced(self) -> Leaf:
+        """The Leaf of the tensor's next value. Tapes that used this one can no longer be walked."""
+        self.retired = True
+        return Leaf(self.shape, self.dtype, self.version + 1, self.grad, self.name)
+
+
+class Op(Protocol):
+    """What an entry needs of its op: a name, and the way back."""
+
+    name: str
+    broadcasting: bool  # whether arguments may have been repeated to the shape of the result
+
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Iterable[tuple[int, Gradient | None]]:
+        """Contributions and the parents they are for, given the gradient of the result: a list, if it has several."""
+
+
+class Entry(Node):
+    """One op that ran: its place in time, the op and its plan, its parents, what its VJPs named, the settings."""
+
+    __slots__ = ("kept", "op", "parents", "plan", "settings")
+
+    def __init__(
+        self,
+        op: Op,
+        plan: Any,
+        parents: Parents,
+        kept: dict[str, Any],
+        settings: dict[str, Any],
+        shape: Any,
+        dtype: Any,
+    ) -> None:
+        self.time, self.shape, self.dtype, self.grad = tick(), shape, dtype, UNKEPT
+        self.op, self.plan, self.parents, self.kept, self.settings = op, plan, parents, kept, settings
+
+
+class Result(Node):
+    """One of several results of an entry, whose own shape and dtype are then lists."""
+
+    __slots__ = ("index", "parents")
+
+    def __init__(self, entry: Entry, index: int) -> None:
+        self.time, self.grad, self.parents, self.index = tick(), UNKEPT, (entry,), index
+        self.shape, self.dtype = entry.shape[index], entry.dtype[index]  # type: ignore[assignment]
+
+
+# ---- recording -------------------------------------------------------------------------------------------------------
+
+_recording: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyreg_recording", default=True)
+_observer: contextvars.ContextVar[Callable[..., None] | None] = contextvars.ContextVar("tinyreg_observer", default=None)
+
+is_recording = _recording.get
+"""Whether ops on tensors are being recorded in this context."""
+
+
+@contextlib.contextmanager
+def _set(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+recording = functools.partial(_set, _recording)
+"""Switch recording on or off in a context; what was before comes back, also after an exception."""
+
+observed = functools.partial(_set, _observer)
+"""Tell `f(entry, parent, contribution as the VJP gave it, as fitted to the parent)` of every contribution in a context."""
+
+
+def no_grad() -> contextlib._GeneratorContextManager[None]:
+    """Run ops without recording them: as a context, `with tr.no_grad():`, or as a decorator, `@tr.no_grad()`.
+
+    >>> import tinyreg as tr
+    >>> w = tr.tensor(3.0, requires_grad=True)
+    >>> with tr.no_grad():
+    ...     (w * w).requires_grad
+    False
+    """
+    return recording(False)
+
+
+# ---- the walk back ---------------------------------------------------------------------------------------------------
+
+
+def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
+    """The entries that `roots` rest on, earliest first, back to the leaves and to whatever is older than `since`.
+
+    Raises `RuntimeError` where an entry was freed or a leaf has changed: before anything is walked.
+    """
+    entries: list[Any] = []
+    seen: set[Node] = set()
+    ahead: list[Any] = list(roots)
+    while ahead:
+        node = ahead.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if type(node) is Leaf:
+            if node.retired:
+                raise RuntimeError(
+                    f"backward: {node} was changed after the tape used it (the tape has version {node.version}); run the "
+                    "forward again, or change leaves only after the backward"
+                )
+        elif node.time >= since:
+            if type(node) is Entry and node.kept is None:
+                raise RuntimeError(
+                    f"backward: the entry of {node.op.name} was freed by an earlier backward; expected one not walked yet. "
+                    "Pass retain_graph=True to the first backward, or run the forward again"
+                )
+            entries.append(node)
+            ahead.extend([parent for parent in node.parents if parent])
+    entries.sort(key=attrgetter("time"))
+    return entries
+
+
+def walk(
+    roots: Sequence[tuple[Node, Gradient]],
+    *,
+    since: int = -1,
+    targets: Iterable[Node] | None = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> dict[Node, Gradient]:
+    """Play the tape backwards from `roots`: the gradients of the nodes at which it ends, or of `targets` at least.
+
+    They are gathered in a local table, so an error leaves no leaf with half of its gradient. Nothing is added in place,
+    because one array may have been handed to two parents.
+    """
+    entries = reach((node for node, _ in roots), since)
+    wanted = None if targets is None else _leading_to(targets, entries)
+    retain = create_graph if retain_graph is None else retain_graph
+    observer = _observer.get()
+    table: dict[Node, Any] = {}
+    with recording(create_graph):
+        for node, g in roots:
+            table[node] = as_zero_dimensional(table[node] + g) if node in table else g
+        while entries:
+            entry = entries.pop()
+            g = table.pop(entry, None)
+            if entry.grad is not UNKEPT:
+                table[entry] = g
+            if type(entry) is Result:
+                _hand_over(entry, g, table)
+                continue
+            parents = entry.parents
+            if wanted is not None:
+                parents = [parent if parent in wanted else None for parent in parents]
+            if g is not None:
+                for i, raw in entry.op.pull(entry, parents, g, create_graph):
+                    parent = parents[i]
+                    if parent is None or raw is None:
+                        continue
+                    fitted = raw
+                    if type(raw) not in HOMES or getattr(raw, "shape", ()) != parent.shape or raw.dtype is not parent.dtype:
+                        fitted = _fit(raw, parent, entry.op)
+                    if observer:
+                        observer(entry, parent, raw, fitted)
+                    before = table.get(parent)
+                    table[parent] = fitted if before is None else as_zero_dimensional(before + fitted)
+            if not retain:
+                entry.parents, entry.kept = (), None
+    return table
+
+
+def _leading_to(targets: Iterable[Node], entries: Sequence[Any]) -> set[Node | None]:
+    """The nodes that rest on a target: a gradient reaches it only through them, so nothing else is worked out."""
+    wanted: set[Node | None] = set(targets)
+    for entry in entries:
+        if not wanted.isdisjoint(entry.parents):
+            wanted.add(entry)
+    return wanted - {None}
+
+
+def _hand_over(result: Result, g: Gradient | None, table: dict[Node, Any]) -> None:
+    """Put the gradient of one of several results in its place with its entry; results nobody used count as zero."""
+    if g is None:
+        return
+    entry: Any = result.parents[0]
+    if entry not in table:
+        xp: Any = home(getattr(g, "_array", g))
+        pairs = zip(entry.shape, entry.dtype, strict=True)
+        table[entry] = [xp.zeros(s, dtype=d) if d.kind == "f" else None for s, d in pairs]
+    table[entry][result.index] = table[entry][result.index] + g
+
+
+def _fit(raw: Gradient, parent: Node, op: Op) -> Gradient:
+    """A contribution in its parent's shape and dtype: where the op broadcast the parent, summed over its copies."""
+    shape = parent.shape
+    if not hasattr(raw, "shape"):
+        raise TypeError(f"backward of {op.name}: a VJP returned {raw!r}, expected a gradient of shape {shape}")
+    if raw.shape != shape:
+        repeated = raw.ndim >= len(shape) and all(n in (1, m) for n, m in zip(shape[::-1], raw.shape[::-1], strict=False))
+        if not (op.broadcasting and repeated):
+            raise ValueError(
+                f"backward of {op.name}: a VJP returned a gradient of shape {raw.shape}, expected {shape}, the shape of "
+                "its argument; sum over what the op repeated, or declare it @primitive(broadcasting=True)"
+            )
+        added = raw.ndim - len(shape)
+        axes = [*range(added), *(added + i for i, n in enumerate(shape) if n == 1)]
+        raw = raw.sum(axis=tuple(axes), keepdims=True, dtype=accumulator(raw.dtype)).reshape(shape)
+    if raw.dtype != parent.dtype:
+        raw = raw.astype(parent.dtype)
+    return raw if shape else as_zero_dimensional(raw)
+
+
+def backward(root: Node, g: Gradient, *, create_graph: bool, retain_graph: bool | None) -> None:
+    """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
+    from .tensor import wrap
+
+    table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
+    totals: dict[Node, Any] = {}
+    held = {id(g)}
+    for node, gradient in table.items():
+        if node.grad is not UNKEPT and gradient is not None:
+            array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
+            if array.base is not None or id(array) in held:
+                array = array.copy()  # a view, or an array that someone else holds too
+            held.add(id(array))
+            totals[node] = wrap(array, tape) if node.grad is None else node.grad + wrap(array, tape)
+    for node, total in totals.items():
+        node.grad = total

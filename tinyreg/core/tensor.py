@@ -1,0 +1,227 @@
+"""The Tensor: an array, and the entry of the tape that made it.
+
+A Tensor that wants a gradient and was not computed is a leaf: its node is a `Leaf`, which holds the gradient.
+Operators and methods are declared here for readers and type checkers; `tinyreg.ops.operators` binds them to ops.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+from ..protocols import Protocols
+from ..signature import described
+from .backend import HOMES, Array, get, home, transfer, watch
+from .tape import UNKEPT, Leaf, Node, backward
+
+
+class _Unbound:
+    """The place of an op that `tinyreg.ops.operators` binds; its type is what a type checker knows of a method."""
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Tensor:
+        raise NotImplementedError("import tinyreg, which binds the operators")
+
+
+_UNBOUND = _Unbound()
+
+
+class Tensor(Protocols):
+    """An array that can be recorded: make one with `tr.tensor(data)`, or wrap an array without a copy: `Tensor(array)`.
+
+    Raises `TypeError` where the data is no array of a known backend, or has a dtype that can have no gradient.
+
+    >>> import tinyreg as tr
+    >>> x = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_array", "_node")
+    __array_ufunc__ = None  # so that `ndarray + tensor` asks the tensor
+
+    _array: Array
+    _node: Node | None  # None: no gradient is wanted
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        where = home(data)
+        if where is None:
+            raise TypeError(f"Tensor: got {data!r}, expected an array; for numbers and lists use tr.tensor(...)")
+        self._array, self._node = where.asarray(data), None
+        self.requires_grad = requires_grad
+
+    # ---- what it is
+
+    data = property(attrgetter("_array"), doc="The array itself, also when 0-d. Change a tensor with `assign`.")
+    shape = property(attrgetter("_array.shape"), doc="The length of each axis.")
+    ndim = property(attrgetter("_array.ndim"), doc="The number of axes.")
+    size = property(attrgetter("_array.size"), doc="The number of elements.")
+    dtype = property(attrgetter("_array.dtype"), doc="The dtype of the elements.")
+
+    backend = property(lambda self: HOMES[type(self._array)].name, doc="The name of the backend of the array.")  # type: ignore[union-attr]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was not computed from a tensor that wants a gradient."""
+        return self._node is None or isinstance(self._node, Leaf)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ops on it are recorded. Settable on leaves: False freezes one and drops its gradient."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted == self.requires_grad:
+            return
+        if not self.is_leaf:
+            raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
+        if wanted and self.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: got a tensor of {self.dtype}, expected float16, float32 or float64: only floats have "
+                "gradients. Use dtype='float32', or astype"
+            )
+        self._node = Leaf(self.shape, self.dtype) if wanted else None
+
+    # ---- gradients
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward passes have added up: of a leaf, or where `retain_grad` asked for it."""
+        return None if self._node is None or self._node.grad is UNKEPT else self._node.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is None:
+            self.zero_grad()
+            return
+        if self._node is None:
+            raise RuntimeError("grad: this tensor wants no gradient; set requires_grad=True first")
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"grad: got {described(value)}, expected a Tensor like its own, {described(self)}")
+        self._node.grad = value
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        if self._node and self._node.grad is not UNKEPT:
+            self._node.grad = None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed tensor too, when a backward passes it."""
+        if self._node is None:
+            raise RuntimeError("retain_grad: this tensor wants no gradient; nothing that it came from requires one")
+        if self._node.grad is UNKEPT:
+            self._node.grad = None
+
+    def backward(self, grad: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None) -> None:
+        """Add the gradient of this tensor with respect to each leaf to the leaf's `.grad`.
+
+        `grad` is the incoming gradient, of this tensor's shape; a tensor of one element needs none. `create_graph=True`
+        records the backward itself, so that it can be differentiated; it ties each leaf to its own tape through `.grad`,
+        a reference cycle that `tr.grad` does not make. The tape is freed as it is walked unless `retain_graph`, which
+        follows `create_graph` by default.
+
+        Raises `RuntimeError` where nothing was recorded, the tape was freed or a leaf has changed since, and `ValueError`
+        for an incoming gradient that is missing or of another shape.
+
+        >>> import tinyreg as tr
+        >>> x = tr.tensor(3.0, requires_grad=True)
+        >>> (x * x).backward()
+        >>> x.grad
+        tensor(6.)
+        """
+        if self._node is None:
+            raise RuntimeError(
+                f"backward: {described(self)} was not computed from a tensor that requires a gradient, or recording was "
+                "off (tr.no_grad); create its leaves with requires_grad=True"
+            )
+        g = self._incoming(grad)
+        backward(self._node, g if create_graph else g._array, create_graph=create_graph, retain_graph=retain_graph)
+
+    def _incoming(self, grad: Any) -> Tensor:
+        """An incoming gradient as a Tensor like this one."""
+        xp = get(self.backend)
+        if grad is None and self.size != 1:
+            raise ValueError(
+                f"backward: {described(self)} is no scalar; expected one element, or an incoming gradient of its "
+                "shape: backward(grad). Perhaps you meant .sum() or .mean() first"
+            )
+        if not isinstance(grad, Tensor):
+            grad = wrap(xp.ones_like(self._array) if grad is None else xp.asarray(grad, dtype=self.dtype))
+        if grad.shape != self.shape or grad.backend != self.backend:
+            raise ValueError(
+                f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
+                f"{list(self.shape)} on {self.backend}, like the tensor that backward was called on"
+            )
+        fitted: Tensor = grad if grad.dtype == self.dtype else grad.astype(self.dtype)
+        return fitted
+
+    # ---- values, in and out
+
+    def assign(self, value: Any) -> Tensor:
+        """Give this leaf a new value of the same shape; a tape that used the old one can no longer be walked.
+
+        The value is copied, and cast to the tensor's dtype. Raises `RuntimeError` for a computed tensor and `ValueError`
+        for another shape.
+
+        >>> import tinyreg as tr
+        >>> tr.zeros(2).assign([3.0, 4.0])
+        tensor([3., 4.])
+        """
+        if not self.is_leaf:
+            raise RuntimeError("assign: got a computed tensor, expected a leaf; compute a new tensor instead")
+        xp = get(self.backend)
+        array = value._array if isinstance(value, Tensor) else value
+        array = xp.array(transfer(array, xp) if hasattr(array, "dtype") else array, dtype=self.dtype)
+        if array.shape != self.shape:
+            raise ValueError(f"assign: got shape {list(array.shape)}, expected {list(self.shape)}, the tensor's own")
+        if (listener := watch.get()) is not None:
+            listener(self)
+        self._array = array
+        if isinstance(self._node, Leaf):
+            self._node = self._node.replaced()
+        return self
+
+    def detach(self) -> Tensor:
+        """The same array as a tensor of its own, cut off from the tape."""
+        return wrap(self._array)
+
+    def numpy(self) -> Array:
+        """A copy as a NumPy array, cut off from the tape."""
+        return get("numpy").array(get(self.backend).to_host(self._array))
+
+    def __getstate__(self) -> tuple[Array, str, bool]:
+        return self.numpy(), self.backend, self.is_leaf and self.requires_grad  # a tape does not travel
+
+    def __setstate__(self, state: tuple[Array, str, bool]) -> None:
+        array, backend, requires_grad = state
+        Tensor.__init__(self, transfer(array, get(backend)), requires_grad)
+
+    def __repr__(self) -> str:
+        notes = [get("numpy").array2string(self.numpy(), separator=", ", prefix="tensor(")]
+        notes += [f"dtype={self.dtype}"] * (self.dtype.name not in ("float32", "int64", "bool"))
+        notes += [f"backend={self.backend!r}"] * (self.backend != "numpy")
+        return f"tensor({', '.join(notes + ['requires_grad=True'] * self.requires_grad)})"
+
+    __hash__ = object.__hash__  # by identity: == is elementwise
+
+    # ---- declared here, bound by the tables in tinyreg.ops.operators
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _UNBOUND
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _UNBOUND
+    __neg__ = __pos__ = __abs__ = __invert__ = __and__ = __or__ = __xor__ = __getitem__ = _UNBOUND
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _UNBOUND  # type: ignore[assignment]
+    abs = all = any = argmax = argmin = astype = clip = cumulative_sum = diagonal = exp = expand_dims = _UNBOUND
+    flatten = flip = log = logsumexp = max = mean = min = norm = permute_dims = prod = ravel = reshape = _UNBOUND
+    round = sort = sqrt = squeeze = std = sum = take = to = trace = transpose = var = T = mT = _UNBOUND
+
+
+_new = object.__new__
+
+
+def wrap(array: Array, node: Node | None = None) -> Tensor:
+    """A Tensor over an array as it is, past all checks: how every op makes its result."""
+    made = _new(Tensor)
+    made._array = array
+    made._node = node
+    return made

@@ -1,0 +1,153 @@
+"""Losses: how far a prediction is from its target, as compositions.
+
+Shapes never broadcast here: a prediction of shape (N, 1) against a target of shape (N,) is an error, not an (N, N)
+mean. `reduction` is "mean", "sum" or "none", as in PyTorch; a mean over nothing is 0, where PyTorch's is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import ops
+from .activations import log_softmax
+from .signature import described
+
+
+def mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """(prediction - target)^2, and its mean over all elements.
+
+    prediction, target: floats of one shape. reduction: "mean", "sum", or "none" for the loss of each element.
+
+    Raises `ValueError` where the shapes differ.
+
+    >>> import tinyreg as tr
+    >>> tr.losses.mse(tr.tensor([1.0, 2.0]), tr.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    _check_reduction("mse", reduction)
+    if getattr(prediction, "shape", ()) != getattr(target, "shape", ()):
+        raise ValueError(
+            f"mse: got prediction {described(prediction)} and target {described(target)}, expected one shape; "
+            "reshape one of them"
+        )
+    return _reduced(ops.square(prediction - target), reduction)
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    label_smoothing: float = 0.0,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """-sum_k weight_k q_k log softmax(logits)_k, where q = (1 - label_smoothing) y + label_smoothing / K, and its mean.
+
+    logits: floats of shape (N, K, ...), or (K,); any finite size is safe. target: either class indices, integers from 0
+    to K - 1 of shape (N, ...), whose y is 1 at the index; or soft targets, floats of the shape of logits, which are y.
+    label_smoothing: in [0, 1]. weight: K floats, one a class. ignore_index: rows with this index count for nothing, in
+    the mean and the smoothing either (PyTorch's default, -100, is none here). reduction: "mean", "sum", or "none" for
+    the loss of each row.
+
+    As in PyTorch, the mean over class indices is weighted: the sum divided by the weights of the rows that count; the
+    mean over soft targets divides by the number of rows. Other than there, a mean over no rows is 0, so that a batch of
+    padding changes nothing.
+
+    Raises `ValueError` for shapes that do not fit and for `label_smoothing` out of range, `IndexError` for a class
+    index out of range, and `TypeError` for dtypes that do not fit.
+
+    Source of label smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016.
+
+    >>> import tinyreg as tr
+    >>> logits = tr.tensor([[2.0, 0.0], [0.0, 2.0]])
+    >>> round(tr.losses.cross_entropy(logits, tr.tensor([0, 1])).item(), 4)
+    0.1269
+    >>> round(tr.losses.cross_entropy(logits, tr.tensor([0, 1]), label_smoothing=0.1).item(), 4)
+    0.2269
+    """
+    _check_reduction("cross_entropy", reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: got label_smoothing={label_smoothing}, expected a share from 0 to 1")
+    soft = _is_soft(logits, target, weight)
+    axis = 1 if logits.ndim > 1 else 0
+    log_p = log_softmax(logits, axis=axis)
+    weights = None if weight is None else ops.reshape(weight, (-1, *[1] * (logits.ndim - 2)))
+    if soft:
+        if ignore_index is not None:
+            raise ValueError(f"cross_entropy: got ignore_index={ignore_index} with soft targets, expected indices")
+        q = (1 - label_smoothing) * target + label_smoothing / logits.shape[axis] if label_smoothing else target
+        return _reduced(-ops.sum(_times(q * log_p, weights), axis=axis), reduction)
+
+    index = _class_indices(target, logits.shape[axis], ignore_index)
+    counted = None if ignore_index is None else index != ignore_index
+    index = index if counted is None else ops.where(counted, index, 0)
+    share = None if weight is None else ops.take(weight, index, axis=0)
+    at_index = ops.take_along_axis(log_p, ops.expand_dims(index, axis=axis), axis=axis)
+    losses = _times(-ops.squeeze(at_index, axis=axis), share)
+    if label_smoothing:
+        spread = -ops.sum(_times(log_p, weights), axis=axis) / logits.shape[axis]
+        losses = (1 - label_smoothing) * losses + label_smoothing * spread
+    if counted is not None:
+        losses = ops.where(counted, losses, 0.0)
+        share = ops.astype(counted, losses.dtype) if share is None else ops.where(counted, share, 0.0)
+    return _reduced(losses, reduction, share)
+
+
+def _times(x: Any, weight: Any) -> Any:
+    return x if weight is None else x * weight
+
+
+def _check_reduction(loss: str, reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{loss}: got reduction={reduction!r}, expected 'mean', 'sum' or 'none'")
+
+
+def _reduced(losses: Any, reduction: str, share: Any = None) -> Any:
+    """The losses, their sum, or their mean, in which row i counts `share[i]` of a row; a mean over nothing is 0."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum" or not losses.size:
+        return ops.sum(losses)
+    if share is None:
+        return ops.mean(losses)
+    total = ops.mean(share)
+    return ops.mean(losses) / ops.where(total == 0, 1.0, total)
+
+
+def _is_soft(logits: Any, target: Any, weight: Any) -> bool:
+    """Whether the target is soft; raises where logits, target and weight do not fit each other."""
+    for name, value in (("logits", logits), ("target", target)):
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"cross_entropy: got {name} {value!r:.80}, expected a tensor: tr.tensor(...)")
+    if logits.dtype.kind != "f" or not logits.ndim:
+        raise TypeError(f"cross_entropy: got logits {described(logits)}, expected floats of shape [N, K, ...] or [K]")
+    if target.dtype.kind not in "iuf":
+        raise TypeError(f"cross_entropy: got target {described(target)}, expected class indices or soft targets")
+    soft: bool = target.dtype.kind == "f"
+    axis = 1 if logits.ndim > 1 else 0
+    expected = logits.shape if soft else logits.shape[:axis] + logits.shape[axis + 1 :]
+    if target.shape != expected:
+        raise ValueError(
+            f"cross_entropy: got logits {described(logits)} and target {described(target)}, expected "
+            f"{'soft targets' if soft else 'class indices'} of shape {list(expected)}; "
+            f"{'for class indices use integers' if soft else 'for soft targets use floats'}"
+        )
+    if weight is not None and getattr(weight, "shape", None) != logits.shape[axis : axis + 1]:
+        raise ValueError(
+            f"cross_entropy: got weight {described(weight)}, expected one for each of {logits.shape[axis]} classes"
+        )
+    return soft
+
+
+def _class_indices(target: Any, classes: int, ignore_index: int | None) -> Any:
+    """The target as int64, checked: on CuPy an index out of range would wrap around."""
+    index = ops.astype(target, "int64")
+    valid = ops.logical_and(index >= 0, index < classes)
+    if ignore_index is not None:
+        valid = ops.logical_or(valid, index == ignore_index)
+    if not ops.all(valid):
+        wrong = int(ops.getitem(index, ops.logical_not(valid))[0])
+        remedy = f"or ignore_index={ignore_index}" if ignore_index is not None else "or rows left out by ignore_index=..."
+        raise IndexError(f"cross_entropy: got class index {wrong}, expected 0 to {classes - 1}, {remedy}")
+    return index

@@ -1,0 +1,42 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..creation import zeros
+from ..random import Generator
+from ..signature import described
+from .init import he_normal
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    """y = x W^T + b.
+
+    x: (..., in_features); weight: (out_features, in_features), as in PyTorch; bias: (out_features,), or None; y: (...,
+    out_features). The weight starts from `init.he_normal`, the rule for a layer whose result goes into relu, and the
+    bias from 0 (PyTorch starts both from uniform numbers within 1 / sqrt(in_features)). Optimizers that shrink weights
+    leave the bias alone. rng: the default generator (`tr.seed`) if None.
+
+    >>> import tinyreg as tr
+    >>> layer = tr.nn.Linear(3, 2, rng=tr.Generator(0))
+    >>> layer(tr.ones((5, 3))).shape
+    (5, 2)
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, rng: Generator | None = None) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(he_normal((out_features, in_features), fan_in=in_features, rng=rng))
+        self.bias = Parameter(zeros(out_features), decay=False) if bias else None
+
+    def forward(self, x: Any) -> Any:
+        """The layer's formula; raises `ValueError` where the last axis of x is not of length in_features."""
+        if x.shape[-1:] != (self.in_features,):
+            raise ValueError(f"Linear: got x {described(x)}, expected a last axis of length {self.in_features}")
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        """The number of inputs and outputs."""
+        return f"{self.in_features}, {self.out_features}{', bias=False' * (self.bias is None)}"

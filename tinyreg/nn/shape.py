@@ -1,0 +1,26 @@
+"""Layers that change the shape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import ops
+from .module import Module
+
+
+class Flatten(Module):
+    """All axes from `start_dim` on as one: (N, C, H, W) becomes (N, C * H * W).
+
+    >>> import tinyreg as tr
+    >>> tr.nn.Flatten()(tr.ones((5, 2, 3))).shape
+    (5, 6)
+    """
+
+    def __init__(self, start_dim: int = 1) -> None:
+        self.start_dim = start_dim
+
+    def forward(self, x: Any) -> Any:
+        """x: at least `start_dim` axes."""
+        kept = x.shape[: self.start_dim]
+        return ops.reshape(x, (*kept, math.prod(x.shape[len(kept) :])))

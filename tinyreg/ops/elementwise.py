@@ -1,0 +1,252 @@
+"""Elementwise ops: choosing, comparing, arithmetic, rounding, and dtypes.
+
+At a kink the gradient is the subgradient of least norm in the arrays that the op was given: 0 for `abs` and `relu` at 0,
+half for each of two equal arrays in `maximum` and `minimum`, and 0 where an array equals a bound that is a plain number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.backend import Array, Backend, get, transfer
+from ..core.primitive import Primitive, primitive
+from ..creation import get_default_dtype
+from .table import POSITIVE, binary, unary
+
+# ---- choosing --------------------------------------------------------------------------------------------------------
+
+
+def _where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
+    """x1 where the condition holds, elsewhere x2; the shapes broadcast.
+
+    condition: booleans; it has no gradient. Two plain numbers give the default dtype. Derivatives: the incoming gradient
+    where the argument was taken, elsewhere 0, also where the other branch is infinite or NaN. That does not reach inside
+    a branch: in `where(x > 0, sqrt(x), 0)` sqrt has its own derivative at 0, so give it `where(x > 0, x, 1)`.
+
+    >>> import tinyreg as tr
+    >>> tr.where(tr.tensor([True, False]), 1.0, tr.tensor([2.0, 3.0]))
+    tensor([1., 3.])
+    """
+    if not (hasattr(x1, "dtype") or hasattr(x2, "dtype")) and float in (type(x1), type(x2)):
+        x1 = xp.asarray(x1, dtype=get_default_dtype())
+    return xp.where(xp.asarray(condition), x1, x2)
+
+
+_where.__name__ = "where"
+where = Primitive(_where, broadcasting=True, nondifferentiable=("condition",))
+where.vjp("x1")(lambda g, condition: where(condition, g, 0.0))
+where.vjp("x2")(lambda g, condition: where(condition, 0.0, g))
+
+
+def _tie(other: Any) -> float:
+    """The share of the gradient at a tie: half beside an array, nothing beside a plain number, which is a constant."""
+    return 0.5 if hasattr(other, "shape") else 0.0
+
+
+def _kept_by(g: Any, ahead: Any, level: Any, other: Any) -> Any:
+    return where(ahead, g, where(level, _tie(other) * g, 0.0))
+
+
+# ---- non-differentiable ----------------------------------------------------------------------------------------------
+
+
+def _plain(name: str, formula: str, forward: Callable[..., Array], check: Any) -> Primitive:
+    f: Any = binary if len(check) == 3 else unary
+    vjps = (None, None) if len(check) == 3 else (None,)
+    return f(name, formula, forward, *vjps, "none; the result has no gradient", check=check)  # type: ignore[no-any-return]
+
+
+equal = _plain("equal", "x1 == x2", lambda xp, x1, x2: x1 == x2, (1.0, 1.0, 1))
+not_equal = _plain("not_equal", "x1 != x2", lambda xp, x1, x2: x1 != x2, (1.0, 1.0, 0))
+less = _plain("less", "x1 < x2", lambda xp, x1, x2: x1 < x2, (1.0, 2.0, 1))
+less_equal = _plain("less_equal", "x1 <= x2", lambda xp, x1, x2: x1 <= x2, (2.0, 2.0, 1))
+greater = _plain("greater", "x1 > x2", lambda xp, x1, x2: x1 > x2, (1.0, 2.0, 0))
+greater_equal = _plain("greater_equal", "x1 >= x2", lambda xp, x1, x2: x1 >= x2, (2.0, 2.0, 1))
+logical_and = _plain("logical_and", "x1 and x2", lambda xp, x1, x2: xp.logical_and(x1, x2), (1.0, 0.0, 0))
+logical_or = _plain("logical_or", "x1 or x2", lambda xp, x1, x2: xp.logical_or(x1, x2), (1.0, 0.0, 1))
+logical_xor = _plain("logical_xor", "x1 or x2, not both", lambda xp, x1, x2: xp.logical_xor(x1, x2), (1.0, 0.0, 1))
+logical_not = _plain("logical_not", "not x", lambda xp, x: xp.logical_not(x), (1.0, 0))
+floor_divide = _plain("floor_divide", "floor(x1 / x2)", lambda xp, x1, x2: x1 // x2, (7.0, 2.0, 3.0))
+floor = _plain("floor", "the largest integer <= x", lambda xp, x: xp.floor(x), (1.5, 1.0))
+ceil = _plain("ceil", "the smallest integer >= x", lambda xp, x: xp.ceil(x), (1.5, 2.0))
+trunc = _plain("trunc", "the integer next to x towards 0", lambda xp, x: xp.trunc(x), (-1.5, -1.0))
+sign = _plain("sign", "-1, 0 or 1 as x < 0, x = 0 or x > 0", lambda xp, x: xp.sign(x), (-1.5, -1.0))
+signbit = _plain("signbit", "whether the sign bit of x is set", lambda xp, x: xp.signbit(x), (-1.5, 1))
+isfinite = _plain("isfinite", "whether x is neither infinite nor NaN", lambda xp, x: xp.isfinite(x), (1.0, 1))
+isinf = _plain("isinf", "whether x is infinite", lambda xp, x: xp.isinf(x), (1.0, 0))
+isnan = _plain("isnan", "whether x is NaN", lambda xp, x: xp.isnan(x), (1.0, 0))
+nextafter = _plain("nextafter", "the float after x1 towards x2", lambda xp, x1, x2: xp.nextafter(x1, x2), (1.0, 2.0, 1.0))
+
+# ---- arithmetic ------------------------------------------------------------------------------------------------------
+
+add = binary("add", "x1 + x2", lambda xp, x1, x2: x1 + x2, lambda g: g, lambda g: g, "1 and 1", check=(1.0, 2.0, 3.0))
+subtract = binary(
+    "subtract", "x1 - x2", lambda xp, x1, x2: x1 - x2, lambda g: g, lambda g: -g, "1 and -1", check=(1.0, 2.0, -1.0)
+)
+multiply = binary(
+    "multiply",
+    "x1 * x2",
+    lambda xp, x1, x2: x1 * x2,
+    lambda g, x2: g * x2,
+    lambda g, x1: g * x1,
+    "x2 and x1",
+    check=(2.0, 3.0, 6.0),
+)
+divide = binary(
+    "divide",
+    "x1 / x2",
+    lambda xp, x1, x2: x1 / x2,
+    lambda g, x2: g / x2,
+    lambda g, x2, y: -g * y / x2,
+    "1 / x2 and -x1 / x2^2",
+    check=(3.0, 2.0, 1.5),
+)
+remainder = binary(
+    "remainder",
+    "x1 - floor(x1 / x2) x2",
+    lambda xp, x1, x2: xp.remainder(x1, x2),
+    lambda g: g,
+    lambda g, x1, x2: -g * floor_divide(x1, x2),
+    "1 and -floor(x1 / x2); at a jump that of the side on which the value lies",
+    check=(7.0, 4.0, 3.0),
+)
+maximum = binary(
+    "maximum",
+    "the larger of x1 and x2",
+    lambda xp, x1, x2: xp.maximum(x1, x2),
+    lambda g, x1, x2: _kept_by(g, greater(x1, x2), equal(x1, x2), x2),
+    lambda g, x1, x2: _kept_by(g, greater(x2, x1), equal(x1, x2), x1),
+    "1 for the larger, 0 for the smaller; equal arrays get half each, an array equal to a plain number 0",
+    check=(1.0, 2.0, 2.0),
+)
+minimum = binary(
+    "minimum",
+    "the smaller of x1 and x2",
+    lambda xp, x1, x2: xp.minimum(x1, x2),
+    lambda g, x1, x2: _kept_by(g, less(x1, x2), equal(x1, x2), x2),
+    lambda g, x1, x2: _kept_by(g, less(x2, x1), equal(x1, x2), x1),
+    "1 for the smaller, 0 for the larger; equal arrays get half each, an array equal to a plain number 0",
+    check=(1.0, 2.0, 1.0),
+)
+hypot = binary(
+    "hypot",
+    "sqrt(x1^2 + x2^2)",
+    lambda xp, x1, x2: xp.hypot(x1, x2),
+    lambda g, x1, y: g * (x1 / nonzero(y)),
+    lambda g, x2, y: g * (x2 / nonzero(y)),
+    "x1 / y and x2 / y; 0 at the origin",
+    check=(3.0, 4.0, 5.0),
+    note=", without overflow",
+)
+copysign: Primitive = binary(
+    "copysign",
+    "|x1| with the sign of x2",
+    lambda xp, x1, x2: xp.copysign(x1, x2),
+    lambda g, x1, x2: g * copysign(sign(x1), x2) * sign(x1),
+    None,
+    "1 where the signs agree, -1 where they differ, 0 at x1 = 0; none for x2",
+    check=(2.0, -1.0, -2.0),
+)
+
+
+def nonzero(y: Any) -> Any:
+    """y with 1 in the place of 0: a safe denominator where the numerator is 0 too."""
+    return where(equal(y, 0.0), 1.0, y)
+
+
+negative = unary("negative", "-x", lambda xp, x: -x, lambda g: -g, "-1", check=(2.0, -2.0))
+positive = unary("positive", "x", lambda xp, x: xp.positive(x), lambda g: g, "1", check=(2.0, 2.0))
+abs = unary("abs", "|x|", lambda xp, x: xp.abs(x), lambda g, x: g * sign(x), "sign(x), which is 0 at 0", check=(-2.0, 2.0))
+square = unary("square", "x^2", lambda xp, x: x * x, lambda g, x: 2 * g * x, "2 x", check=(3.0, 9.0))
+reciprocal = unary(
+    "reciprocal", "1 / x", lambda xp, x: 1 / x, lambda g, y: -g * y * y, "-1 / x^2", POSITIVE, check=(4.0, 0.25)
+)
+sqrt = unary(
+    "sqrt",
+    "the square root of x",
+    lambda xp, x: xp.sqrt(x),
+    lambda g, y: g / (2 * y),
+    "1 / (2 sqrt(x)), infinite at 0",
+    POSITIVE,
+    check=(4.0, 2.0),
+)
+relu = unary(
+    "relu",
+    "max(x, 0)",
+    lambda xp, x: xp.maximum(x, 0),
+    lambda g, y: where(greater(y, 0.0), g, 0.0),
+    "1 where x > 0, elsewhere 0, also at 0",
+    check=(-1.0, 0.0),
+)
+
+
+@primitive
+def round(xp: Backend, x: Array, *, decimals: int = 0) -> Array:
+    """x rounded to `decimals` places, halves to the even neighbour; the result has no gradient.
+
+    x: numbers of any shape.
+
+    >>> import tinyreg as tr
+    >>> tr.round(tr.tensor([0.5, 1.26]), decimals=1)
+    tensor([0.5, 1.3])
+    """
+    return xp.round(x, decimals)
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """minimum(maximum(x, min), max), elementwise; a bound that is None does not hold.
+
+    x, min, max: numbers of shapes that broadcast. Derivatives: those of `maximum` and `minimum`, so 0 for x at a bound
+    that is a plain number, as `relu` has it (PyTorch gave 1 there until 2.13).
+
+    >>> import tinyreg as tr
+    >>> tr.clip(tr.tensor([-1.0, 0.5, 3.0]), 0.0, 1.0)
+    tensor([0. , 0.5, 1. ])
+    """
+    if min is not None:
+        x = maximum(x, min)
+    return x if max is None else minimum(x, max)
+
+
+# ---- dtype and place -------------------------------------------------------------------------------------------------
+
+
+@primitive
+def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
+    """x in another float dtype. Derivative: the incoming gradient in the dtype of x. See `astype`."""
+    return x.astype(dtype)
+
+
+cast.vjp("x")(lambda g, x_like: cast(g, dtype=x_like.dtype))
+
+
+@primitive
+def discretize(xp: Backend, x: Array, *, dtype: Any) -> Array:
+    """x in a dtype without gradients. See `astype`."""
+    return x.astype(dtype)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """x in another dtype: a float dtype lets the gradient pass, in the dtype of x; another has none.
+
+    >>> import tinyreg as tr
+    >>> tr.astype(tr.tensor([1.5, 2.5]), "int64")
+    tensor([1, 2])
+    """
+    wanted = get("numpy").dtype(dtype)
+    return (cast if wanted.kind == "f" else discretize)(x, dtype=wanted)
+
+
+@primitive
+def to(xp: Backend, x: Array, *, backend: str) -> Array:
+    """x on another backend, by way of the host. Derivative: the incoming gradient, brought back.
+
+    >>> import tinyreg as tr
+    >>> tr.to(tr.tensor([1.0]), "numpy").backend
+    'numpy'
+    """
+    return transfer(x, get(backend))
+
+
+to.vjp("x")(lambda g, x_like: to(g, backend=x_like.backend))

@@ -1,0 +1,113 @@
+"""Which op each operator and method of Tensor is: the tables, and their binding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.backend import HOMES
+from ..core.tensor import Tensor
+from . import elementwise as e
+from . import indexing, linalg, reduction, shape, transcendental
+
+BINARY = {
+    "add": e.add,
+    "sub": e.subtract,
+    "mul": e.multiply,
+    "truediv": e.divide,
+    "floordiv": e.floor_divide,
+    "mod": e.remainder,
+    "pow": transcendental.pow,
+    "matmul": linalg.matmul,
+    "and": e.logical_and,
+    "or": e.logical_or,
+    "xor": e.logical_xor,
+}
+COMPARISONS = {
+    "eq": e.equal,
+    "ne": e.not_equal,
+    "lt": e.less,
+    "le": e.less_equal,
+    "gt": e.greater,
+    "ge": e.greater_equal,
+}
+UNARY = {"neg": e.negative, "pos": e.positive, "abs": e.abs, "invert": e.logical_not}
+METHODS: dict[str, Callable[..., Any]] = {
+    "abs": e.abs,
+    "astype": e.astype,
+    "clip": e.clip,
+    "exp": transcendental.exp,
+    "log": transcendental.log,
+    "round": e.round,
+    "sqrt": e.sqrt,
+    "to": e.to,
+    "all": reduction.all,
+    "any": reduction.any,
+    "argmax": reduction.argmax,
+    "argmin": reduction.argmin,
+    "cumulative_sum": reduction.cumulative_sum,
+    "logsumexp": reduction.logsumexp,
+    "max": reduction.max,
+    "mean": reduction.mean,
+    "min": reduction.min,
+    "norm": reduction.norm,
+    "prod": reduction.prod,
+    "std": reduction.std,
+    "sum": reduction.sum,
+    "var": reduction.var,
+    "expand_dims": shape.expand_dims,
+    "flatten": shape.flatten,
+    "flip": shape.flip,
+    "permute_dims": shape.permute_dims,
+    "ravel": shape.flatten,
+    "reshape": shape.reshape_method,
+    "squeeze": shape.squeeze,
+    "transpose": shape.transpose_method,
+    "diagonal": linalg.diagonal,
+    "trace": linalg.trace,
+    "sort": indexing.sort,
+    "take": indexing.take,
+}
+
+
+def _forward(op: Callable[..., Any]) -> Callable[..., Any]:
+    call = op.__call__  # type: ignore[operator]  # past the look-up on the type, at each use
+    return lambda self, other: call(self, other)
+
+
+def _reflected(op: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: op(other, self)
+
+
+def _comparison(op: Callable[..., Any]) -> Callable[..., Any]:
+    """Elementwise among numbers; with anything else Python's own answer, so that `tensor == None` is False."""
+
+    def compare(self: Tensor, other: Any) -> Any:
+        comparable = isinstance(other, Tensor) or hasattr(other, "dtype") or (other is not None and type(other) in HOMES)
+        return op(self, other) if comparable else NotImplemented
+
+    return compare
+
+
+def _method(op: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Tensor, *args: Any, **settings: Any) -> Any:
+        return op(self, *args, **settings)
+
+    method.__name__, method.__doc__ = op.__name__, op.__doc__
+    return method
+
+
+def bind() -> None:
+    """Give Tensor its operators and methods."""
+    for name, op in BINARY.items():
+        setattr(Tensor, f"__{name}__", _forward(op))
+        setattr(Tensor, f"__r{name}__", _reflected(op))
+    for name, op in COMPARISONS.items():
+        setattr(Tensor, f"__{name}__", _comparison(op))
+    for name, op in UNARY.items():
+        setattr(Tensor, f"__{name}__", _method(op))
+    for name, method in METHODS.items():
+        setattr(Tensor, name, _method(method))
+    Tensor.__getitem__ = _forward(indexing.getitem)  # type: ignore[assignment]
+    Tensor.T = property(shape.transpose_method, doc="The axes in reverse order.")  # type: ignore[assignment]
+    Tensor.mT = property(shape.matrix_transpose, doc="The last two axes swapped.")  # type: ignore[assignment]

@@ -1,0 +1,278 @@
+"""Ops that change the shape of an array, repeat it, or put arrays together. None of them has a kink."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..core.backend import Array, Backend, Shape
+from ..core.primitive import primitive
+from .indexing import getitem
+
+
+@primitive
+def reshape(xp: Backend, x: Array, *, shape: int | Shape) -> Array:
+    """x with another shape, in C order; one length may be -1, and is then worked out.
+
+    Derivative: the incoming gradient in the shape of x.
+
+    >>> import tinyreg as tr
+    >>> tr.reshape(tr.arange(4), (2, -1))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    return xp.reshape(x, shape)
+
+
+reshape.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
+
+
+def reshape_method(x: Any, *shape: Any) -> Any:
+    """`reshape`, with the lengths as one tuple or one by one."""
+    return reshape(x, shape=shape[0] if len(shape) == 1 else shape)
+
+
+def flatten(x: Any) -> Any:
+    """All elements of x along one axis, in C order.
+
+    >>> import tinyreg as tr
+    >>> tr.flatten(tr.ones((2, 2)))
+    tensor([1., 1., 1., 1.])
+    """
+    return reshape(x, shape=(-1,))
+
+
+@primitive
+def permute_dims(xp: Backend, x: Array, *, axes: tuple[int, ...]) -> Array:
+    """x with its axes in another order: axis i of the result is axis axes[i] of x.
+
+    Derivative: the incoming gradient with the axes put back.
+
+    >>> import tinyreg as tr
+    >>> tr.permute_dims(tr.ones((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    return xp.transpose(x, axes)
+
+
+@permute_dims.vjp("x")
+def _(g: Any, axes: tuple[int, ...]) -> Any:
+    order = [a % len(axes) for a in axes]
+    return permute_dims(g, axes=tuple(order.index(i) for i in range(len(axes))))
+
+
+def transpose_method(x: Any, *axes: Any) -> Any:
+    """`permute_dims`, with the axes as one tuple or one by one, in reverse order where none are given (as in NumPy)."""
+    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    return permute_dims(x, axes=tuple(given or reversed(range(x.ndim))))
+
+
+def matrix_transpose(x: Any) -> Any:
+    """x with its last two axes swapped: each matrix of a stack transposed.
+
+    >>> import tinyreg as tr
+    >>> tr.matrix_transpose(tr.ones((5, 2, 3))).shape
+    (5, 3, 2)
+    """
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose: got shape {list(x.shape)}, expected at least two axes")
+    return permute_dims(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+@primitive
+def expand_dims(xp: Backend, x: Array, *, axis: int | tuple[int, ...] = 0) -> Array:
+    """x with axes of length 1 put in, so that they stand at `axis` of the result.
+
+    Derivative: the incoming gradient in the shape of x.
+
+    >>> import tinyreg as tr
+    >>> tr.expand_dims(tr.ones(3), axis=-1).shape
+    (3, 1)
+    """
+    return xp.expand_dims(x, axis)
+
+
+expand_dims.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
+
+
+@primitive(expects="axes of length 1")
+def squeeze(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
+    """x without the axes of length 1 at `axis`, or without any of that length.
+
+    Raises `ValueError` for an axis of another length. Derivative: the incoming gradient in the shape of x.
+
+    >>> import tinyreg as tr
+    >>> tr.squeeze(tr.ones((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
+    return xp.squeeze(x, axis=axis)
+
+
+squeeze.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
+
+
+@primitive(broadcasting=True, expects="a shape that x broadcasts to")
+def broadcast_to(xp: Backend, x: Array, *, shape: Shape) -> Array:
+    """x repeated along new axes in front, and along axes of length 1, to `shape`.
+
+    Derivative: the incoming gradient, summed over the copies.
+
+    >>> import tinyreg as tr
+    >>> tr.broadcast_to(tr.tensor([1.0, 2.0]), (2, 2))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    return xp.broadcast_to(x, shape)
+
+
+broadcast_to.vjp("x")(lambda g: g)
+
+
+@primitive(expects="arrays whose shapes agree but for the axis along which they are joined")
+def concat(xp: Backend, *xs: Array, axis: int | None = 0) -> Array:
+    """The arrays, one after the other along an axis that they have; `None` flattens them first.
+
+    xs: arrays, one by one or in a list. Derivative: each array's part of the incoming gradient.
+
+    >>> import tinyreg as tr
+    >>> tr.concat([tr.tensor([1.0, 2.0]), tr.tensor([3.0])])
+    tensor([1., 2., 3.])
+    """
+    return xp.concatenate(xs, axis=axis)
+
+
+@concat.vjp("xs")
+def _(g: Any, xs_like: Any, axis: int | None, position: int) -> Any:
+    like = xs_like[position]
+    along = 0 if axis is None else axis % like.ndim
+    lengths = [math.prod(x.shape) if axis is None else x.shape[along] for x in xs_like]
+    start = sum(lengths[:position])
+    part = getitem(g, (slice(None),) * along + (slice(start, start + lengths[position]),))
+    return part if axis is not None else reshape(part, shape=like.shape)
+
+
+@primitive(expects="arrays of one shape")
+def stack(xp: Backend, *xs: Array, axis: int = 0) -> Array:
+    """The arrays side by side along a new axis.
+
+    xs: arrays of one shape, one by one or in a list. Derivative: each array's part of the incoming gradient.
+
+    >>> import tinyreg as tr
+    >>> tr.stack([tr.tensor([1.0, 2.0]), tr.tensor([3.0, 4.0])], axis=1)
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    return xp.stack(xs, axis=axis)
+
+
+@stack.vjp("xs")
+def _(g: Any, axis: int, position: int) -> Any:
+    return getitem(g, (slice(None),) * (axis % g.ndim) + (position,))
+
+
+def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """x cut along `axis`: into `sections` equal parts, or before each of the indices in a list (as in NumPy).
+
+    Raises `ValueError` where x does not divide into equal parts.
+
+    >>> import tinyreg as tr
+    >>> [part.tolist() for part in tr.split(tr.arange(5), [2, 3])]
+    [[0, 1], [2], [3, 4]]
+    """
+    n = x.shape[axis]
+    if isinstance(sections, int):
+        if sections < 1 or n % sections:
+            raise ValueError(f"split: got length {n} and {sections} sections, expected a length that divides equally")
+        sections = range(n // sections, n, n // sections)
+    bounds = [0, *sections, n]
+    before = (slice(None),) * (axis % x.ndim)
+    return [getitem(x, (*before, slice(a, b))) for a, b in itertools.pairwise(bounds)]
+
+
+def unstack(x: Any, axis: int = 0) -> list[Any]:
+    """The parts of x along `axis`, without that axis.
+
+    >>> import tinyreg as tr
+    >>> [row.tolist() for row in tr.unstack(tr.tensor([[1, 2], [3, 4]]))]
+    [[1, 2], [3, 4]]
+    """
+    before = (slice(None),) * (axis % x.ndim)
+    return [getitem(x, (*before, i)) for i in range(x.shape[axis])]
+
+
+@primitive
+def flip(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
+    """x in reverse order along `axis`, or along every axis. Derivative: the incoming gradient, reversed.
+
+    >>> import tinyreg as tr
+    >>> tr.flip(tr.arange(3))
+    tensor([2, 1, 0])
+    """
+    return xp.flip(x, axis=axis)
+
+
+flip.vjp("x")(lambda g, axis: flip(g, axis=axis))
+
+
+@primitive
+def roll(xp: Backend, x: Array, *, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Array:
+    """x moved on by `shift` places along `axis`, what falls off coming in again; without an axis, of the flattened x.
+
+    Derivative: the incoming gradient, moved back.
+
+    >>> import tinyreg as tr
+    >>> tr.roll(tr.arange(4), 1)
+    tensor([3, 0, 1, 2])
+    """
+    return xp.roll(x, shift, axis=axis)
+
+
+@roll.vjp("x")
+def _(g: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None) -> Any:
+    return roll(g, shift=-shift if isinstance(shift, int) else tuple(-s for s in shift), axis=axis)
+
+
+@primitive
+def pad(xp: Backend, x: Array, *, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
+    """x with `value` put around it: pad_width has (how many before, how many after) for each axis, as in NumPy.
+
+    Derivative: the part of the incoming gradient that belongs to x.
+
+    >>> import tinyreg as tr
+    >>> tr.pad(tr.tensor([1.0, 2.0]), [(1, 2)])
+    tensor([0., 1., 2., 0., 0.])
+    """
+    if len(pad_width) != x.ndim:
+        raise ValueError(f"pad_width has {len(pad_width)} pairs for {x.ndim} axes")
+    return xp.pad(x, pad_width, mode="constant", constant_values=value) if pad_width else x
+
+
+@pad.vjp("x")
+def _(g: Any, x_like: Any, pad_width: Sequence[tuple[int, int]]) -> Any:
+    inside = zip(pad_width, x_like.shape, strict=True)
+    return getitem(g, tuple(slice(before, before + n) for (before, _), n in inside))
+
+
+@primitive
+def tile(xp: Backend, x: Array, *, repetitions: int | Shape) -> Array:
+    """x repeated as a block, `repetitions` times along each axis; new axes come in front (as in NumPy).
+
+    Derivative: the incoming gradient, summed over the copies.
+
+    >>> import tinyreg as tr
+    >>> tr.tile(tr.arange(2), 3)
+    tensor([0, 1, 0, 1, 0, 1])
+    """
+    return xp.tile(x, repetitions)
+
+
+@tile.vjp("x")
+def _(g: Any, x_like: Any, repetitions: int | Shape) -> Any:
+    times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    ndim = max(len(times), x_like.ndim)
+    times = (1,) * (ndim - len(times)) + times
+    shape = (1,) * (ndim - x_like.ndim) + x_like.shape
+    copies = reshape(g, shape=tuple(n for pair in zip(times, shape, strict=True) for n in pair))
+    return reshape(copies.sum(axis=tuple(range(0, 2 * ndim, 2))), shape=x_like.shape)

@@ -1,0 +1,95 @@
+"""The rows in which elementwise ops are written: name, formula, array function, VJP, derivative, domain, a check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.backend import Array
+from ..core.primitive import Primitive
+
+
+class Domain(NamedTuple):
+    """Where an elementwise function is defined: an open interval."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return "any real number" if self == REAL else f"in ({self.low:g}, {self.high:g})"
+
+
+REAL = Domain(-math.inf, math.inf)
+POSITIVE = Domain(0, math.inf)
+UNIT = Domain(-1, 1)
+DOMAINS: dict[str, tuple[Domain, ...]] = {}
+"""The domain of each argument of each elementwise op, by name: what its cases draw from."""
+
+UNARY = """{formula}, elementwise{note}.
+
+    x: floats of any shape, {domains[0]}; integers are taken as float64. The result has the shape of x.
+    Derivative: {derivative}.
+
+    >>> import tinyreg as tr
+    >>> round(tr.{name}(tr.tensor({at[0]!r})).item(), 4)
+    {value!r}
+    """
+BINARY = """{formula}, elementwise{note}.
+
+    x1, x2: numbers of shapes that broadcast, {domains[0]} and {domains[1]}; the result has the broadcast shape.
+    Derivatives: {derivative}.
+
+    >>> import tinyreg as tr
+    >>> round(tr.{name}(tr.tensor({at[0]!r}), tr.tensor({at[1]!r})).item(), 4)
+    {value!r}
+    """
+
+
+def _op(template: str, name: str, forward: Any, domains: tuple[Domain, ...], **text: Any) -> Primitive:
+    forward.__name__ = name
+    forward.__doc__ = template.format(name=name, domains=domains, **text)
+    DOMAINS[name] = domains
+    return Primitive(forward, broadcasting=template is BINARY)
+
+
+def unary(
+    name: str,
+    formula: str,
+    forward: Callable[..., Array],
+    vjp: Callable[..., Any] | None,
+    derivative: str,
+    domain: Domain = REAL,
+    *,
+    check: tuple[float, float],
+    note: str = "",
+) -> Primitive:
+    """An elementwise op of one argument; without a VJP its result has no gradient."""
+    at, value = (check[0],), check[1]
+    op = _op(UNARY, name, forward, (domain,), formula=formula, derivative=derivative, note=note, at=at, value=value)
+    if vjp:
+        op.vjp("x")(vjp)
+    return op
+
+
+def binary(
+    name: str,
+    formula: str,
+    forward: Callable[..., Array],
+    vjp1: Callable[..., Any] | None,
+    vjp2: Callable[..., Any] | None,
+    derivative: str,
+    domains: tuple[Domain, Domain] = (REAL, REAL),
+    *,
+    check: tuple[float, float, float],
+    note: str = "",
+) -> Primitive:
+    """An elementwise op of two broadcasting arguments; one without a VJP has no gradient."""
+    text = {"formula": formula, "derivative": derivative, "note": note, "at": check[:2], "value": check[2]}
+    op = _op(BINARY, name, forward, domains, **text)
+    for argument, vjp in (("x1", vjp1), ("x2", vjp2)):
+        if vjp:
+            op.vjp(argument)(vjp)
+        elif vjp1:
+            op.nondifferentiable = (argument,)
+    return op

@@ -1,0 +1,243 @@
+"""Ops on the windows of an image: convolution and pooling, over the last two axes."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..core.backend import Array, Backend, accumulator, home
+from ..core.primitive import primitive
+from ..core.tensor import Tensor
+from ..creation import as_array
+from .reduction import max, mean, sum
+from .shape import pad, permute_dims, reshape
+
+Pair = int | tuple[int, int]
+Two = tuple[int, int]
+
+
+def _reach(size: int, dilation: int) -> int:
+    """How many elements a window spans, from its first to its last."""
+    return dilation * (size - 1) + 1
+
+
+@primitive(expects="windows that fit into the last two axes")
+def windows(xp: Backend, x: Array, *, size: Two, stride: Two = (1, 1), dilation: Two = (1, 1)) -> Array:
+    """The windows of x: y[..., i, j, p, q] = x[..., i stride + p dilation, j stride + q dilation], a view.
+
+    x: (..., height, width); the result: (..., rows, columns, *size), with as many rows and columns as fit. Derivative:
+    the incoming gradient, added up where windows overlap.
+
+    >>> import tinyreg as tr
+    >>> from tinyreg.ops.window import windows
+    >>> windows(tr.arange(6).reshape(2, 3), size=(2, 2))[0, 1]
+    tensor([[1, 2],
+            [4, 5]])
+    """
+    spans = [n - _reach(k, d) for n, k, d in zip(x.shape[-2:], size, dilation, strict=True)]
+    if min(*spans, *[n - 1 for n in (*size, *stride, *dilation)]) < 0:  # as_strided would read what is not x's
+        raise ValueError(f"size {size}, stride {stride} and dilation {dilation} do not fit")
+    counts = [span // step + 1 for span, step in zip(spans, stride, strict=True)]
+    moves = [n * step for n, step in zip(x.strides[-2:], stride, strict=True)]
+    inside = [n * step for n, step in zip(x.strides[-2:], dilation, strict=True)]
+    shape, strides = (*x.shape[:-2], *counts, *size), (*x.strides[:-2], *moves, *inside)
+    return xp.lib.stride_tricks.as_strided(x, shape=shape, strides=strides)
+
+
+@primitive
+def unwindow(xp: Backend, x: Array, *, shape: Two, stride: Two, dilation: Two) -> Array:
+    """Zeros of height and width `shape`, to which windows are added where they came from: the way back of `windows`."""
+    rows, columns, height, width = x.shape[-4:]
+    y = xp.zeros((*x.shape[:-4], *shape), dtype=accumulator(x.dtype) or x.dtype)
+    for p in range(height):
+        down = slice(p * dilation[0], p * dilation[0] + rows * stride[0], stride[0])
+        for q in range(width):
+            across = slice(q * dilation[1], q * dilation[1] + columns * stride[1], stride[1])
+            y[..., down, across] += x[..., p, q]
+    return y.astype(x.dtype, copy=False)
+
+
+@windows.vjp("x")
+def _(g: Any, x_like: Any, stride: Two, dilation: Two) -> Any:
+    return unwindow(g, shape=x_like.shape[-2:], stride=stride, dilation=dilation)
+
+
+@unwindow.vjp("x")
+def _(g: Any, x_like: Any, stride: Two, dilation: Two) -> Any:
+    return windows(g, size=x_like.shape[-2:], stride=stride, dilation=dilation)
+
+
+# ---- what the ops below are given ------------------------------------------------------------------------------------
+
+
+def _pair(op: str, name: str, value: Any, least: int = 1, words: str = "") -> Two:
+    """A setting for both axes: an integer stands for two."""
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or not all(isinstance(n, int) and n >= least for n in pair):
+        raise ValueError(f"{op}: got {name} = {value!r}, expected {words}an integer of at least {least} or a pair")
+    return pair[0], pair[1]
+
+
+def _windows_of(
+    op: str, x: Any, size: Two, stride: Two, padding: Sequence[Two], dilation: Two = (1, 1), value: float = 0.0
+) -> Any:
+    """The windows of x with `value` around it, or an error that names the op."""
+    padded = [n + before + after for n, (before, after) in zip(x.shape[-2:], padding, strict=True)]
+    reach = [_reach(k, d) for k, d in zip(size, dilation, strict=True)]
+    if padded[0] < reach[0] or padded[1] < reach[1]:
+        raise ValueError(
+            f"{op}: got a kernel that spans {reach[0]} by {reach[1]} elements and an input of {padded[0]} by "
+            f"{padded[1]}, its padding included; expected one that fits. Use a smaller kernel, or more padding"
+        )
+    if any(map(any, padding)):
+        x = pad(x, pad_width=((0, 0),) * (x.ndim - 2) + tuple(padding), value=value)
+    return windows(x, size=size, stride=stride, dilation=dilation)
+
+
+# ---- convolution -----------------------------------------------------------------------------------------------------
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: Pair = 1,
+    padding: Pair | str = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Any:
+    """The cross-correlation y[n, o, i, j] = bias[o] + sum over c, p, q of weight[o, c, p, q] x[n, c, i + p, j + q].
+
+    x: (N, C, height, width); weight: (O, C / groups, kernel height, kernel width); bias: (O,); the result: (N, O, rows,
+    columns). The settings are PyTorch's, integers or pairs: `stride` between windows; `padding`, zeros on each side, or
+    "valid" for none, or "same" for as many as keep the size at stride 1 (an odd one at the end); `dilation`, the
+    distance between neighbours in a window; `groups` of channels, each with its own share of the outputs.
+
+    Raises `ValueError` where shapes, channels and groups do not fit. Derivatives: sums of products, as of `matmul`.
+
+    Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
+
+    >>> import tinyreg as tr
+    >>> tr.conv2d(tr.ones((1, 1, 3, 3)), tr.ones((1, 1, 2, 2)), tr.tensor([0.5]))
+    tensor([[[[4.5, 4.5],
+              [4.5, 4.5]]]])
+    """
+    _check_channels(x, weight, bias, groups)
+    out, channels, *kernel = weight.shape
+    size = (kernel[0], kernel[1])
+    steps, spread = _pair("conv2d", "stride", stride), _pair("conv2d", "dilation", dilation)
+    view = _windows_of("conv2d", x, size, steps, _conv_padding(padding, size, steps, spread), spread)
+    images, _, rows, columns, *_ = view.shape
+    length = channels * math.prod(size)
+    # One large product: the elements of a window against all the windows of all the images.
+    patches = reshape(permute_dims(view, axes=(1, 4, 5, 0, 2, 3)), shape=(groups, length, images * rows * columns))
+    y = reshape(weight, shape=(groups, out // groups, length)) @ patches
+    y = permute_dims(reshape(y, shape=(out, images, rows, columns)), axes=(1, 0, 2, 3))
+    return y if bias is None else y + reshape(bias, shape=(out, 1, 1))
+
+
+def _check_channels(x: Any, weight: Any, bias: Any, groups: int) -> None:
+    if x.ndim != 4 or weight.ndim != 4:
+        raise ValueError(
+            f"conv2d: got shapes {list(x.shape)} for x and {list(weight.shape)} for weight, expected (N, C, height, "
+            "width) and (O, C / groups, height, width); for a single image use x[None]"
+        )
+    if groups < 1 or x.shape[1] != groups * weight.shape[1] or weight.shape[0] % groups:
+        raise ValueError(
+            f"conv2d: got {x.shape[1]} channels, groups = {groups} and a weight of shape {list(weight.shape)}, expected"
+            " a weight of shape (O, channels / groups, height, width) whose O the groups divide"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"conv2d: got a bias of shape {list(bias.shape)}, expected {list(weight.shape[:1])}, one an output"
+        )
+
+
+def _conv_padding(padding: Pair | str, size: Two, stride: Two, dilation: Two) -> list[Two]:
+    """How many zeros come before and after each axis."""
+    if padding == "valid":
+        return [(0, 0), (0, 0)]
+    if padding != "same":
+        return [(n, n) for n in _pair("conv2d", "padding", padding, least=0, words='"same", "valid", ')]
+    if stride != (1, 1):
+        raise ValueError(
+            f"conv2d: got padding = 'same' and stride {stride}, expected stride 1; give the padding in numbers"
+        )
+    total = [_reach(k, d) - 1 for k, d in zip(size, dilation, strict=True)]
+    return [(n // 2, n - n // 2) for n in total]
+
+
+# ---- pooling ---------------------------------------------------------------------------------------------------------
+
+
+def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> Any:
+    """The largest element of each window.
+
+    x: floats of shape (..., height, width). The settings are PyTorch's, integers or pairs: `stride` is kernel_size if
+    none is given; `padding` puts -inf on each side, at most half a kernel; `dilation` is the distance between
+    neighbours in a window. Elements at the end that fill no window are left out.
+
+    Raises `ValueError` where the kernel does not fit. Derivative: 1 for the largest, shared equally by k that tie
+    (1 / k each; PyTorch gives all to the first).
+
+    >>> import tinyreg as tr
+    >>> tr.max_pool2d(tr.tensor([[1.0, 2.0, 5.0], [4.0, 3.0, 6.0]]), 2, stride=1)
+    tensor([[4., 6.]])
+    """
+    spread = _pair("max_pool2d", "dilation", dilation)
+    size, steps, around = _pool_settings("max_pool2d", x, kernel_size, stride, padding, spread)
+    if x.dtype.kind != "f" and any(map(any, around)):
+        raise TypeError(f"max_pool2d: got {x.dtype} and padding, expected floats, which have an infinity; use astype")
+    view = _windows_of("max_pool2d", x, size, steps, around, spread, value=-math.inf)
+    return max(_side_by_side(view), axis=0)
+
+
+def avg_pool2d(
+    x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
+) -> Any:
+    """The mean of each window.
+
+    x: floats of shape (..., height, width). The settings are PyTorch's, integers or pairs: `stride` is kernel_size if
+    none is given; `padding` puts zeros on each side, at most half a kernel, and `count_include_pad` says whether
+    they count as elements. Elements at the end that fill no window are left out.
+
+    Raises `ValueError` where the kernel does not fit. Derivative: 1 / the number of elements for each of them.
+
+    >>> import tinyreg as tr
+    >>> tr.avg_pool2d(tr.tensor([[1.0, 2.0, 6.0], [4.0, 5.0, 7.0]]), 2, stride=1)
+    tensor([[3., 5.]])
+    """
+    size, steps, around = _pool_settings("avg_pool2d", x, kernel_size, stride, padding)
+    view = _windows_of("avg_pool2d", x, size, steps, around)
+    if count_include_pad:
+        return mean(_side_by_side(view), axis=0)
+    down, across = (
+        [min(start + k, before + n) - builtins.max(start, before) for start in range(0, count * step, step)]
+        for n, k, step, (before, _), count in zip(x.shape[-2:], size, steps, around, view.shape[-4:-2], strict=True)
+    )
+    place = home(x._array if isinstance(x, Tensor) else x)
+    counts = as_array([[a * b for b in across] for a in down], x.dtype, place.name if place else None)
+    return sum(_side_by_side(view), axis=0) / counts
+
+
+def _side_by_side(view: Any) -> Any:
+    """The elements of windows along the first axis, copied: NumPy reduces a long line far faster than many short ones."""
+    *outer, height, width = view.shape
+    moved = permute_dims(view, axes=(-2, -1, *range(len(outer))))
+    return reshape(moved, shape=(height * width, *outer))
+
+
+def _pool_settings(
+    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Two = (1, 1)
+) -> tuple[Two, Two, list[Two]]:
+    """The kernel's size, the stride, and how much comes before and after each axis."""
+    if x.ndim < 2:
+        raise ValueError(f"{op}: got shape {list(x.shape)}, expected (..., height, width)")
+    size, around = _pair(op, "kernel_size", kernel_size), _pair(op, "padding", padding, least=0)
+    for n, k, d in zip(around, size, dilation, strict=True):
+        if n > _reach(k, d) // 2:
+            raise ValueError(f"{op}: got padding = {padding} and kernel_size = {kernel_size}, expected at most half of it")
+    return size, size if stride is None else _pair(op, "stride", stride), [(n, n) for n in around]

@@ -1,0 +1,73 @@
+"""Random numbers: drawn on the host, so that every backend sees the same ones, then moved to the backend in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .core.backend import Array, Shape, current, watch
+from .creation import get_default_dtype
+
+
+class Generator:
+    """Random numbers from a seed, the same on every backend: they are drawn on the host and then moved.
+
+    Without a seed it starts from the system's entropy. Methods return arrays on the current backend; floats have the
+    default dtype unless another is given.
+
+    >>> import tinyreg as tr
+    >>> rng = tr.Generator(0)
+    >>> rng.permutation(4)
+    array([2, 0, 1, 3])
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed(seed)
+
+    def seed(self, seed: int | None) -> None:
+        """Start again from `seed`."""
+        self._host = np.random.Generator(np.random.PCG64(seed))
+
+    @property
+    def state(self) -> Any:
+        """Where the generator stands: a value that can be stored and set again."""
+        return self._host.bit_generator.state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._host.bit_generator.state = state
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, shape: int | Shape = (), dtype: Any = None) -> Array:
+        """Floats from [low, high)."""
+        return self._draw(lambda host: host.uniform(low, high, shape), dtype or get_default_dtype())
+
+    def normal(self, mean: float = 0.0, std: float = 1.0, shape: int | Shape = (), dtype: Any = None) -> Array:
+        """Floats from the normal distribution."""
+        return self._draw(lambda host: host.normal(mean, std, shape), dtype or get_default_dtype())
+
+    def integers(self, low: int, high: int, shape: int | Shape = ()) -> Array:
+        """Integers from [low, high)."""
+        return self._draw(lambda host: host.integers(low, high, shape), np.int64)
+
+    def permutation(self, n: int) -> Array:
+        """The integers 0 to n - 1 in random order."""
+        return self._draw(lambda host: host.permutation(n), np.int64)
+
+    def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any) -> Array:
+        if (listener := watch.get()) is not None:
+            listener(self)
+        return current().asarray(np.asarray(draw(self._host), dtype=dtype))
+
+
+default_generator = Generator()
+
+
+def seed(n: int) -> None:
+    """Start the default generator, from which layers and masks draw, again from `n`.
+
+    >>> import tinyreg as tr
+    >>> tr.seed(0)
+    """
+    default_generator.seed(n)

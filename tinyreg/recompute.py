@@ -1,0 +1,207 @@
+"""Entries whose way back runs a function again: checkpoints, and fast forms beside their definitions."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .core.backend import watch
+from .core.primitive import Plan, Primitive
+from .core.tape import Entry, Gradient, Leaf, Parents, Result, is_recording, reach, recording, tick, walk
+from .core.tensor import Tensor, wrap
+
+
+def pull_through(
+    outcome: Any, g: Any, since: int, parents: Parents, create_graph: bool
+) -> list[tuple[int, Gradient | None]]:
+    """What reaches `parents` from an outcome that was just computed again, on a tape that began at `since`."""
+    several = isinstance(outcome, tuple)
+    pairs = zip(outcome, g, strict=True) if several else [(outcome, g)]
+    roots = [(r._node, gr) for r, gr in pairs if gr is not None and isinstance(r, Tensor) and r._node]
+    targets = [parent for parent in parents if parent]
+    table = walk(roots, since=since, targets=targets, create_graph=create_graph)
+    return [(i, table.get(parent)) for i, parent in enumerate(parents) if parent]
+
+
+# ---- checkpoint ------------------------------------------------------------------------------------------------------
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f with its inside off the tape: it keeps its arguments, and runs again when the walk back comes to it.
+
+    Time for memory: what the ops inside f would have kept is not kept. The second run finds generators and buffers as
+    the first one found them, and leaves them as they are by then. f may close over parameters; it returns a Tensor or a
+    tuple of them.
+
+    Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
+
+    >>> import tinyreg as tr
+    >>> x = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> tr.checkpoint(lambda x: (x * x).sum())(x).backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not is_recording():
+            return f(*args, **kwargs)
+        since = tick()
+        touched: dict[int, tuple[Any, Any]] = {}
+        with _noting(touched):
+            outcome = f(*args, **kwargs)
+        several = isinstance(outcome, tuple)
+        results = outcome if several else (outcome,)
+        roots = [r._node for r in results if isinstance(r, Tensor) and r._node]
+        inside = reach(roots, since)
+        above = itertools.chain(roots, *(entry.parents for entry in inside))
+        parents = list(dict.fromkeys(n for n in above if n and (isinstance(n, Leaf) or n.time < since)))
+        if not parents:
+            return outcome
+        kept = {"f": f, "args": args, "kwargs": kwargs, "touched": touched}
+        if not several:
+            return wrap(outcome._array, Entry(_CHECKPOINT, None, parents, kept, {}, outcome.shape, outcome.dtype))
+        shapes, dtypes = [r.shape for r in results], [r.dtype for r in results]
+        entry = Entry(_CHECKPOINT, None, parents, kept, {}, shapes, dtypes)
+        return tuple(wrap(r._array, Result(entry, i)) if r._node else r for i, r in enumerate(results))
+
+    return run
+
+
+class _Checkpoint:
+    """The op of a checkpoint's entry: its way back runs the function again and walks what that recorded."""
+
+    name, broadcasting = "checkpoint", False
+
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+        """What reaches the checkpoint's parents."""
+        since, kept = tick(), entry.kept
+        with recording(True), _as_found(kept["touched"]):
+            outcome = kept["f"](*kept["args"], **kept["kwargs"])
+        return pull_through(outcome, g, since, parents, create_graph)
+
+
+_CHECKPOINT = _Checkpoint()
+
+
+@contextlib.contextmanager
+def _noting(touched: dict[int, tuple[Any, Any]]) -> Iterator[None]:
+    """Note the state of generators and tensors just before it first changes."""
+    outer = watch.get()
+
+    def note(thing: Any) -> None:
+        touched.setdefault(id(thing), (thing, _state(thing)))
+        if outer:
+            outer(thing)
+
+    token = watch.set(note)
+    try:
+        yield
+    finally:
+        watch.reset(token)
+
+
+@contextlib.contextmanager
+def _as_found(touched: dict[int, tuple[Any, Any]]) -> Iterator[None]:
+    """Put what a first run changed back to where it found it, and afterwards to where it is now."""
+    now = [(thing, _state(thing)) for thing, _ in touched.values()]
+    try:
+        for thing, state in touched.values():
+            _restore(thing, state)
+        yield
+    finally:
+        for thing, state in now:
+            _restore(thing, state)
+
+
+def _state(thing: Any) -> Any:
+    return (thing._array, thing._node) if isinstance(thing, Tensor) else thing.state
+
+
+def _restore(thing: Any, state: Any) -> None:
+    if isinstance(thing, Tensor):
+        thing._array, thing._node = state
+    else:
+        thing.state = state
+
+
+# ---- fast forms ------------------------------------------------------------------------------------------------------
+
+
+FUSED: dict[str, Primitive] = {}
+
+
+class Fused(Primitive):
+    """A composition with a fast form: one entry and a backward of its own, beside the definition that both must equal.
+
+    An ordinary backward runs the fast one. Under `create_graph` the definition is run again on the tape and
+    differentiated, so a second derivative needs no code of its own.
+    """
+
+    registry, skip = FUSED, 0
+    offers = frozenset({"xp", "wanted"})
+
+    def __init__(self, definition: Callable[..., Any], nondifferentiable: Sequence[str] = (), expects: str = "") -> None:
+        super().__init__(definition, nondifferentiable=nondifferentiable, residuals=("residuals",), expects=expects)
+        self.definition = definition
+
+    def fast(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare the fast forward, `f(xp, arrays..., *, settings...)`: the result, and whatever the backward needs."""
+        self.forward = forward
+        return forward
+
+    def backward(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare the fast backward: the VJP of every differentiable argument at once, which only ever gets arrays.
+
+        It names what it needs, as a VJP does: g first, then arguments, settings, `residuals` (what the forward returned
+        beside the result), `xp`, and `wanted` (the positions of the arguments that want a gradient). It returns the
+        gradient of the argument, or a tuple for several (None where it is not wanted), in arrays that nobody else holds.
+        """
+        return self.vjp(*(name for name in self.signature.arguments if name not in self.nondifferentiable))(f)
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """Run the fast form where there is one, otherwise the definition."""
+        return (super().__call__ if self.rules else self.definition)(*args, **settings)
+
+    def _check_residuals(self, aside: Sequence[Any]) -> None:
+        """They may be anything: second derivatives come from the definition."""
+
+    def _plan(self, wanting: int, n: int) -> Plan:
+        """As for a primitive, but with every argument: the definition needs them."""
+        plan = super()._plan(wanting, n)
+        self._plans[wanting] = whole = plan._replace(named=[(a, i) for i, a in enumerate(self.signature.arguments)])
+        return whole
+
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+        """By the fast backward, or under `create_graph` by the definition, run again."""
+        if not create_graph:
+            return super().pull(entry, parents, g, create_graph)
+        since, kept = tick(), self._lifted(entry)
+        outcome = self.definition(*[kept[name] for name in self.signature.arguments], **entry.settings)
+        return pull_through(outcome, g, since, parents, create_graph)
+
+
+def fused(definition: Any = None, **declared: Any) -> Any:
+    """Give a composition a fast form beside its definition: `@fused` on the definition, then `.fast` and `.backward`.
+
+    Until both are declared, it is its definition, which stays at hand as `.definition`.
+
+    >>> import tinyreg as tr
+    >>> @tr.fused
+    ... def half_square(x):
+    ...     return 0.5 * (x * x)
+    >>> @half_square.fast
+    ... def _(xp, x):
+    ...     return 0.5 * x * x, None
+    >>> @half_square.backward
+    ... def _(g, x):
+    ...     return g * x
+    >>> x = tr.tensor(3.0, requires_grad=True)
+    >>> half_square(x).backward()
+    >>> x.grad
+    tensor(3.)
+    """
+    return Fused(definition, **declared) if definition else lambda f: Fused(f, **declared)

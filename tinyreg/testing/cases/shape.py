@@ -1,0 +1,124 @@
+"""Cases of the ops that change shapes and put arrays together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+
+import tinyreg as tr
+
+from ..case import Call, Case
+from ..strategies import arrays, axes, shapes
+
+Pick = Callable[[Any], Any]
+
+
+def _calls(settings: Callable[[Pick, tuple[int, ...]], dict[str, Any]], **limits: int) -> st.SearchStrategy[Call]:
+    """Calls of an op on one array, whose settings are drawn once its shape is known."""
+
+    @st.composite
+    def draw(pick: Pick) -> Call:
+        array = pick(arrays(shapes(**limits)))
+        return Call((array,), settings(pick, array.shape))
+
+    return draw()
+
+
+def _new_shape(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    flattened = (int(np.prod(shape)),)
+    grouped = (*shape[:1], -1) if 0 not in shape else flattened
+    return {"shape": pick(st.sampled_from([shape[::-1], flattened, (1, *shape), grouped]))}
+
+
+def _order(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"axes": tuple(pick(st.permutations(range(-len(shape), 0) if pick(st.booleans()) else range(len(shape)))))}
+
+
+def _new_axes(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    ndim = len(shape)
+    return {"axis": pick(st.one_of(st.integers(-ndim - 1, ndim), st.just((0, ndim + 1))))}
+
+
+def _long_axes(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    ones = tuple(i for i, n in enumerate(shape) if n == 1)
+    return {"axis": pick(st.sampled_from([None, ones, ones[0] if ones else ()]))}
+
+
+def _axis(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"axis": pick(axes(len(shape)))}
+
+
+def _shifts(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    axis = pick(axes(len(shape)))
+    several = isinstance(axis, tuple)
+    shift = st.integers(-4, 4)
+    return {"shift": tuple(pick(shift) for _ in axis) if several else pick(shift), "axis": axis}
+
+
+def _widths(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    pair = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    return {"pad_width": tuple(pick(pair) for _ in shape), "value": pick(st.sampled_from([0.0, -1.5]))}
+
+
+def _repetitions(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    several = st.lists(st.integers(0, 2), max_size=3).map(tuple)
+    return {"repetitions": pick(st.one_of(st.integers(0, 2), several))}
+
+
+@st.composite
+def _broadcasts(pick: Pick) -> Call:
+    found = pick(hnp.mutually_broadcastable_shapes(num_shapes=1, base_shape=(2, 1, 3), max_dims=3, max_side=3))
+    return Call((pick(arrays(found.input_shapes[0])),), {"shape": found.result_shape})
+
+
+@st.composite
+def _joined(pick: Pick) -> Call:
+    axis = pick(st.one_of(st.none(), st.integers(-2, 1)))
+    lengths = pick(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    made = [pick(arrays((n, 2) if axis in (0, -2) else (2, n))) for n in lengths]
+    return Call(tuple(made), {"axis": axis})
+
+
+@st.composite
+def _stacked(pick: Pick) -> Call:
+    shape = pick(shapes(max_dims=2))
+    made = [pick(arrays(shape)) for _ in range(pick(st.integers(1, 3)))]
+    return Call(tuple(made), {"axis": pick(st.integers(-len(shape) - 1, len(shape)))})
+
+
+@st.composite
+def _cut(pick: Pick) -> Call:
+    sections = pick(st.sampled_from([1, 2, 4, [1], [0, 3], [2, 2]]))
+    axis = pick(st.sampled_from([0, -1]))
+    return Call((pick(arrays((4, 2) if axis == 0 else (2, 4))),), {"sections": sections, "axis": axis})
+
+
+CASES = [
+    Case(tr.reshape, _calls(_new_shape), np.reshape),
+    Case(tr.flatten, _calls(lambda pick, shape: {}), np.ravel),
+    Case(tr.permute_dims, _calls(_order), lambda x, axes: np.transpose(x, axes)),
+    Case(tr.matrix_transpose, _calls(lambda pick, shape: {}, min_dims=2), np.matrix_transpose),
+    Case(tr.expand_dims, _calls(_new_axes), np.expand_dims),
+    Case(tr.squeeze, _calls(_long_axes), np.squeeze),
+    Case(tr.broadcast_to, _broadcasts(), np.broadcast_to),
+    Case(tr.concat, _joined(), lambda *xs, axis: np.concatenate(xs, axis)),
+    Case(tr.stack, _stacked(), lambda *xs, axis: np.stack(xs, axis)),
+    Case(tr.split, _cut(), lambda x, sections, axis: np.split(x, sections, axis)),
+    Case(
+        tr.unstack,
+        _calls(lambda pick, shape: {"axis": pick(st.integers(-len(shape), len(shape) - 1))}, min_dims=1, min_side=1),
+        lambda x, axis: list(np.moveaxis(x, axis, 0)),
+    ),
+    Case(tr.flip, _calls(_axis), np.flip),
+    Case(tr.roll, _calls(_shifts), np.roll),
+    Case(
+        tr.pad,
+        _calls(_widths),
+        lambda x, pad_width, value: np.pad(x, pad_width, constant_values=value) if pad_width else x,
+    ),
+    Case(tr.tile, _calls(_repetitions), lambda x, repetitions: np.tile(x, repetitions)),
+]

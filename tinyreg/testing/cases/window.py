@@ -1,0 +1,148 @@
+"""Cases of convolution and pooling, against loops over the windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis.strategies import SearchStrategy
+from numpy.typing import NDArray
+
+import tinyreg as tr
+
+from ...ops.window import unwindow, windows
+from ..case import Call, Case
+from ..strategies import arrays, calls
+
+Array = NDArray[Any]
+Two = tuple[int, int]
+
+
+def _two(value: Any) -> Two:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _pad(x: Array, padding: Any, value: float) -> Array:
+    p, q = _two(padding)
+    return np.pad(x, ((0, 0),) * (x.ndim - 2) + ((p, p), (q, q)), constant_values=value)
+
+
+def _each_window(x: Array, size: Any, stride: Any, dilation: Any) -> Array:
+    """The windows of x, one by one."""
+    (k, m), (s, t), (d, e) = _two(size), _two(stride), _two(dilation)
+    rows, columns = (x.shape[-2] - d * (k - 1) - 1) // s + 1, (x.shape[-1] - e * (m - 1) - 1) // t + 1
+    y: Array = np.empty((*x.shape[:-2], rows, columns, k, m))
+    for i, j in np.ndindex(rows, columns):
+        y[..., i, j, :, :] = x[..., i * s : i * s + d * (k - 1) + 1 : d, j * t : j * t + e * (m - 1) + 1 : e]
+    return y
+
+
+def _unwindow(x: Array, shape: Two, stride: Two, dilation: Two) -> Array:
+    y = np.zeros((*x.shape[:-4], *shape))
+    for i, j, p, q in np.ndindex(x.shape[-4:]):
+        y[..., i * stride[0] + p * dilation[0], j * stride[1] + q * dilation[1]] += x[..., i, j, p, q]
+    return y
+
+
+def _conv2d(
+    x: Array, weight: Array, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Array:
+    if padding == "same":
+        total = [d * (k - 1) for k, d in zip(weight.shape[-2:], _two(dilation), strict=True)]
+        x = np.pad(x, ((0, 0), (0, 0), *((n // 2, n - n // 2) for n in total)))
+    elif padding != "valid":
+        x = _pad(x, padding, 0.0)
+    y = []
+    for xs, ws in zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True):
+        y.append(np.einsum("ncijpq,ocpq->noij", _each_window(xs, weight.shape[-2:], stride, dilation), ws))
+    return np.concatenate(y, axis=1) + (0.0 if bias is None else np.reshape(bias, (-1, 1, 1)))
+
+
+def _max_pool2d(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Array:
+    steps = kernel_size if stride is None else stride
+    opened = _each_window(_pad(x, padding, -math.inf), kernel_size, steps, dilation)
+    return np.asarray(np.max(opened, axis=(-2, -1)))
+
+
+def _avg_pool2d(x: Array, kernel_size: Any, stride: Any, padding: Any, count_include_pad: bool) -> Array:
+    steps = kernel_size if stride is None else stride
+    value = 0.0 if count_include_pad else math.nan
+    return np.asarray(np.nanmean(_each_window(_pad(x, padding, value), kernel_size, steps, 1), axis=(-2, -1)))
+
+
+WINDOWS: list[tuple[tuple[int, ...], dict[str, Two]]] = [
+    ((3, 4), {"size": (2, 3), "stride": (1, 1), "dilation": (1, 1)}),
+    ((2, 4, 3), {"size": (2, 2), "stride": (2, 1), "dilation": (1, 2)}),
+    ((5, 2), {"size": (2, 1), "stride": (3, 2), "dilation": (2, 1)}),
+    ((0, 2, 2), {"size": (2, 1), "stride": (1, 1), "dilation": (1, 1)}),
+]
+
+
+def _fixed(settings: Mapping[str, Any]) -> dict[str, SearchStrategy[Any]]:
+    return {name: st.just(value) for name, value in settings.items()}
+
+
+def _opened() -> SearchStrategy[Call]:
+    """Calls of `windows`."""
+    return st.sampled_from(WINDOWS).flatmap(lambda w: calls(arrays(w[0]), **_fixed(w[1])))
+
+
+def _closed() -> SearchStrategy[Call]:
+    """Calls of `unwindow`."""
+
+    def drawn(window: tuple[tuple[int, ...], dict[str, Two]]) -> SearchStrategy[Call]:
+        shape, settings = window
+        opened = _each_window(np.zeros(shape), **settings).shape
+        found = {"shape": shape[-2:], "stride": settings["stride"], "dilation": settings["dilation"]}
+        return calls(arrays(opened), **_fixed(found))
+
+    return st.sampled_from(WINDOWS).flatmap(drawn)
+
+
+CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ((2, 1, 3, 3), (2, 1, 2, 2), {}),
+    ((1, 2, 3, 2), (2, 1, 2, 1), {"groups": 2, "padding": (0, 1)}),
+    ((1, 1, 4, 3), (1, 1, 2, 2), {"stride": (2, 1), "dilation": (1, 2)}),
+    ((1, 2, 2, 3), (1, 2, 2, 3), {"padding": "same"}),
+    ((1, 1, 3, 3), (1, 1, 2, 2), {"padding": 1, "stride": 3}),
+    ((1, 2, 2, 2), (1, 2, 1, 2), {"padding": "valid"}),
+    ((0, 1, 2, 2), (1, 1, 2, 2), {}),
+]
+
+
+def _convolutions() -> SearchStrategy[Call]:
+    def drawn(convolution: tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]) -> SearchStrategy[Call]:
+        x, weight, settings = convolution
+        bias: SearchStrategy[Any] = st.one_of(arrays(weight[:1]), st.none())
+        return calls(arrays(x), arrays(weight), bias, **_fixed(settings))
+
+    return st.sampled_from(CONVOLUTIONS).flatmap(drawn)
+
+
+IMAGES = st.sampled_from([(3, 4), (2, 3, 3), (1, 2, 2, 3)])
+POOLS = {
+    "kernel_size": st.sampled_from([2, (2, 1), (1, 2)]),
+    "stride": st.sampled_from([None, 1, (2, 1), 3]),
+}
+AROUND = {2: st.sampled_from([0, 1, (1, 0)]), (2, 1): st.sampled_from([0, (1, 0)]), (1, 2): st.sampled_from([0, (0, 1)])}
+
+
+@st.composite
+def _pools(pick: Any, /, **more: SearchStrategy[Any]) -> Call:
+    """Calls of a pooling op on an array without equal elements."""
+    settings = {name: pick(strategy) for name, strategy in POOLS.items()}
+    settings["padding"] = pick(AROUND[settings["kernel_size"]])
+    settings |= {name: pick(strategy) for name, strategy in more.items()}
+    return Call((pick(arrays(IMAGES, unique=True)),), settings)
+
+
+CASES = [
+    Case(windows, _opened(), _each_window),
+    Case(unwindow, _closed(), _unwindow),
+    Case(tr.conv2d, _convolutions(), _conv2d),
+    Case(tr.max_pool2d, _pools(dilation=st.sampled_from([1, (2, 1)])), _max_pool2d),
+    Case(tr.avg_pool2d, _pools(count_include_pad=st.booleans()), _avg_pool2d),
+]

@@ -1,0 +1,243 @@
+"""Derivatives of functions: f in, its gradient, products with its Jacobian, or the whole Jacobian out. They nest.
+
+f takes Tensors and returns one. It may close over other tensors: a result depends on those too, and can be
+differentiated with respect to them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .core.backend import get
+from .core.tape import Leaf, is_recording, reach, recording, tick, walk
+from .core.tensor import Tensor, wrap
+from .creation import as_array, ones_like, zeros_like
+from .ops import positive, reshape, stack
+from .signature import described
+
+ArgNums = int | tuple[int, ...]
+
+
+def grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that returns the gradient of a scalar f: d f / d x for the argument x at `argnums`.
+
+    The gradient has the shape of the argument; several `argnums` give a tuple. Unlike `backward`, it writes to no
+    `.grad` and leaves no reference cycle.
+
+    Raises `TypeError` for an argument that is not of floats, and `ValueError` where f returns no scalar.
+
+    >>> import tinyreg as tr
+    >>> tr.grad(lambda x: x * x * x)(2.0)
+    tensor(12.)
+    >>> tr.grad(tr.grad(lambda x: x * x * x))(2.0)
+    tensor(12.)
+    """
+    return _named(lambda *args, **kwargs: value_and_grad(f, argnums)(*args, **kwargs)[1], "grad", f)
+
+
+def value_and_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that returns (f, gradient of f): as `grad`, with the value as well.
+
+    >>> import tinyreg as tr
+    >>> tr.value_and_grad(lambda x: x * x)(3.0)
+    (tensor(9.), tensor(6.))
+    """
+
+    def both(*args: Any, **kwargs: Any) -> Any:
+        trace = _Trace("grad", f, args, argnums, kwargs)
+        if trace.y.shape != ():
+            raise ValueError(
+                f"grad: the function returned {described(trace.y)}, expected a scalar; use tr.jacobian, or sum the result"
+            )
+        gradients = trace.pull(ones_like(trace.y), again=False)
+        return trace.value(), gradients if isinstance(argnums, tuple) else gradients[0]
+
+    return _named(both, "value_and_grad", f)
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Tensor, ...]]]:
+    """(f(*primals), pull): pull(g) is the tuple of vector-Jacobian products g J, one for each primal.
+
+    g has the shape of f's result. pull may be called any number of times.
+
+    >>> import tinyreg as tr
+    >>> y, pull = tr.vjp(lambda a, b: a * b, 2.0, 3.0)
+    >>> pull(1.0)
+    (tensor(3.), tensor(2.))
+    """
+    trace = _Trace("vjp", f, primals, tuple(range(len(primals))), {})
+    return trace.value(), lambda g: trace.pull(_like(g, trace.y, "vjp", "the incoming gradient"))
+
+
+def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
+    """(f(*primals), J v): the value, and the Jacobian-vector product with v = tangents.
+
+    primals, tangents: tuples, or one value each; a tangent has the shape of its primal. Since g J is linear in g, J v is
+    its derivative with respect to g in the direction v: two walks back, and no rule beside the VJPs.
+
+    >>> import tinyreg as tr
+    >>> tr.jvp(lambda x: x * x, 3.0, 1.0)
+    (tensor(9.), tensor(6.))
+    """
+    primals, tangents = _as_tuple(primals), _as_tuple(tangents)
+    if len(primals) != len(tangents):
+        raise ValueError(f"jvp: got {len(primals)} primals and {len(tangents)} tangents, expected one for each")
+    trace = _Trace("jvp", f, primals, tuple(range(len(primals))), {})
+    directions = [_like(t, x, "jvp", "a tangent") for t, x in zip(tangents, trace.inputs, strict=True)]
+    g = zeros_like(trace.y, requires_grad=True)
+    with recording(True):
+        total = _inner(trace.pull(g), directions)
+    if not total._node:
+        return trace.value(), zeros_like(trace.y)
+    further = trace.goes_on or any(v.requires_grad for v in directions)
+    seed = ones_like(total) if further else ones_like(total)._array
+    start: Any = g._node
+    product = walk([(total._node, seed)], targets=[start], create_graph=further).get(start)
+    return trace.value(), zeros_like(trace.y) if product is None else product if further else wrap(product)
+
+
+def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+    """H v: the product of the Hessian of a scalar f with v = tangents, without the Hessian.
+
+    primals, tangents: tuples, or one value each, which then gives one result.
+
+    >>> import tinyreg as tr
+    >>> tr.hvp(lambda x: (x * x * x).sum(), tr.tensor([1.0, 2.0]), tr.tensor([1.0, 0.0]))
+    tensor([6., 0.])
+    """
+    points, directions = _as_tuple(primals), _as_tuple(tangents)
+    every = tuple(range(len(points)))
+
+    def slope(*xs: Tensor) -> Tensor:
+        gradients = grad(f, every)(*xs)
+        return _inner(gradients, [_like(v, g, "hvp", "a tangent") for v, g in zip(directions, gradients, strict=True)])
+
+    products = grad(slope, every)(*points)
+    return products if isinstance(primals, tuple | list) else products[0]
+
+
+def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that returns the Jacobian of f: d f_i / d x_j, of shape (shape of f's result, shape of x).
+
+    One walk back for each element of f's result. Several `argnums` give a tuple.
+
+    >>> import tinyreg as tr
+    >>> tr.jacobian(lambda x: x * x)(tr.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+
+    def whole(*args: Any, **kwargs: Any) -> Any:
+        trace = _Trace("jacobian", f, args, argnums, kwargs)
+        xp, shape = get(trace.y.backend), trace.y.shape
+        basis = xp.eye(trace.y.size, dtype=trace.y.dtype)
+        rows = [trace.pull(wrap(basis[i].reshape(shape))) for i in range(trace.y.size)]
+        blocks = [
+            reshape(stack(*[row[i] for row in rows]), (*shape, *x.shape))
+            if rows
+            else wrap(xp.zeros((*shape, *x.shape), x.dtype))
+            for i, x in enumerate(trace.inputs)
+        ]
+        return tuple(blocks) if isinstance(argnums, tuple) else blocks[0]
+
+    return _named(whole, "jacobian", f)
+
+
+def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that returns the Hessian of a scalar f: d^2 f / d x_i d x_j, of shape (shape of x, shape of x).
+
+    Several `argnums` give a tuple of tuples, row by row.
+
+    >>> import tinyreg as tr
+    >>> tr.hessian(lambda x: (x * x * x).sum())(tr.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    if isinstance(argnums, tuple):
+        rows = [jacobian(grad(f, i), argnums) for i in argnums]
+        return _named(lambda *args, **kwargs: tuple(row(*args, **kwargs) for row in rows), "hessian", f)
+    return _named(jacobian(grad(f, argnums), argnums), "hessian", f)
+
+
+class _Trace:
+    """One run of f on a tape of its own, which begins at its differentiated arguments."""
+
+    def __init__(self, name: str, f: Callable[..., Any], args: Sequence[Any], argnums: ArgNums, kwargs: Any) -> None:
+        chosen = [a % max(len(args), 1) for a in _as_tuple(argnums)]
+        if not args or max(_as_tuple(argnums)) >= len(args):
+            raise ValueError(f"{name}: got {len(args)} arguments, expected one at position {max(_as_tuple(argnums))}")
+        following = is_recording()
+        with recording(True):
+            self.inputs = [_begin(name, i, args[i]) for i in chosen]
+            self.since = tick()
+            places = dict(zip(chosen, self.inputs, strict=True))
+            self.y = f(*[places.get(i, a) for i, a in enumerate(args)], **kwargs)
+        if not isinstance(self.y, Tensor):
+            raise TypeError(f"{name}: the function returned {described(self.y)}, expected a Tensor")
+        self.goes_on = following and self._rests_on_more()
+
+    def _rests_on_more(self) -> bool:
+        """Whether the result rests on more than fresh arguments: on what f closes over, or on an enclosing trace.
+
+        Then that can be differentiated too, so values and gradients of this trace stay on the tape.
+        """
+        if self.y._node is None:
+            return False
+        above = {parent for entry in reach([self.y._node], self.since) for parent in entry.parents if parent}
+        ends = {n for n in above | {self.y._node} if isinstance(n, Leaf) or n.time < self.since}
+        return not ends <= {x._node for x in self.inputs if isinstance(x._node, Leaf)}
+
+    def value(self) -> Tensor:
+        """The result of f, on the tape only where that goes on beyond this trace."""
+        result: Tensor = self.y
+        return result if self.goes_on else result.detach()
+
+    def pull(self, g: Tensor, *, again: bool = True) -> tuple[Tensor, ...]:
+        """The gradient of every argument, given that of the result; zeros where the result does not depend on it."""
+        create_graph = self.goes_on or g.requires_grad
+        table: dict[Any, Any] = {}
+        if self.y._node:
+            table = walk(
+                [(self.y._node, g if create_graph else g._array)],
+                since=self.since,
+                targets=[x._node for x in self.inputs if x._node],
+                create_graph=create_graph,
+                retain_graph=again or create_graph,
+            )
+        pairs = [(x, table.get(x._node)) for x in self.inputs if x._node]
+        return tuple(zeros_like(x) if g is None else g if create_graph else wrap(g) for x, g in pairs)
+
+
+def _inner(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> Tensor:
+    """The sum of all products of corresponding elements."""
+    return functools.reduce(lambda a, b: a + b, [(x * y).sum() for x, y in zip(xs, ys, strict=True)])
+
+
+def _begin(name: str, position: int, value: Any) -> Tensor:
+    """An argument at which a tape begins: a fresh leaf, or a copy on the tape of a tensor that an outer one follows."""
+    x = value if isinstance(value, Tensor) else wrap(as_array(value))
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"{name}: argument {position} is {described(x)}, expected floats: only they have gradients. Write 3.0 for 3, "
+            "or use astype"
+        )
+    return positive(x) if x.requires_grad else Tensor(x._array, requires_grad=True)
+
+
+def _like(value: Any, x: Tensor, name: str, what: str) -> Tensor:
+    """A value as a Tensor with the dtype and backend of x, whose shape it must have."""
+    made = value if isinstance(value, Tensor) else wrap(as_array(value, x.dtype, x.backend))
+    if made.shape != x.shape:
+        raise ValueError(f"{name}: got {what} of shape {list(made.shape)}, expected {list(x.shape)}")
+    return made if made.dtype == x.dtype else made.astype(x.dtype)
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _named(transformed: Callable[..., Any], name: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    transformed.__name__ = transformed.__qualname__ = f"{name}({getattr(f, '__name__', repr(f))})"
+    return transformed
