@@ -29,7 +29,7 @@ def test_a_two_layer_net_reads_like_its_formula(net):
         #0     matmul(x, w1)        float32[64, 16]  x1             512
         #1     add(#0, b1)          float32[64, 16]
         #2     tanh(#1)             float32[64, 16]  y            4,096
-        #3     matmul(#2, w2)       float32[64, 3]   x2, x1 (#2)    192
+        #3     matmul(#2, w2)       float32[64, 3]   x1 (#2), x2    192
         #4     add(#3, b2)          float32[64, 3]
         #5     subtract(#4, const)  float32[64, 3]
         #6     square(#5)           float32[64, 3]   x              768
@@ -68,7 +68,7 @@ def test_an_array_kept_twice_is_counted_once():
     x = tr.ones(4, requires_grad=True)
     tape = tr.tape(x * x + tr.exp(x) * x, x=x)
     assert tape.nbytes == 4 * 4 + 4 * 4  # x, and the result of exp, which the second product keeps too
-    assert tape.text().splitlines()[1].split() == ["#0", "multiply(x,", "x)", "float32[4]", "x2,", "x1", "(#0)", "16"]
+    assert tape.text().splitlines()[1].split() == ["#0", "multiply(x,", "x)", "float32[4]", "x1,", "x2", "(#0)", "16"]
 
 
 def test_a_tape_is_an_immutable_sequence(net):
@@ -145,7 +145,7 @@ def test_one_of_several_results_goes_by_entry_and_place():
     assert str(tape).splitlines()[2:5] == [
         "#1     halves(#0)          float32[1], float32[2]",
         "#2     sum(#1.1)           float32[]",
-        "#3     multiply(#2, #1.0)  float32[1]              x2, x1      8",
+        "#3     multiply(#2, #1.0)  float32[1]              x1, x2      8",
     ]
     assert len(tr.tape(high)) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,17 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed(seed)
+        self._seed = seed
+
+    @cached_property
+    def _host(self) -> np.random.Generator:
+        # Made at the first draw: NumPy takes longer to import its random numbers than tinyreg takes for everything else.
+        return np.random.Generator(np.random.PCG64(self._seed))
 
     def seed(self, seed: int | None) -> None:
         """Start again from `seed`."""
-        self._host = np.random.Generator(np.random.PCG64(seed))
+        self._seed = seed
+        self.__dict__.pop("_host", None)
 
     @property
     def state(self) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .core.backend import watch
-from .core.primitive import Plan, Primitive
+from .core.primitive import Primitive
 from .core.tape import Entry, Gradient, Leaf, Parents, Result, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
 
@@ -147,6 +147,7 @@ class Fused(Primitive):
     def __init__(self, definition: Callable[..., Any], nondifferentiable: Sequence[str] = (), expects: str = "") -> None:
         super().__init__(definition, nondifferentiable=nondifferentiable, residuals=("residuals",), expects=expects)
         self.definition = definition
+        self.always_kept = self.signature.arguments  # the definition needs them
 
     def fast(self, forward: Callable[..., Any]) -> Callable[..., Any]:
         """Declare the fast forward, `f(xp, arrays..., *, settings...)`: the result, and whatever the backward needs."""
@@ -168,12 +169,6 @@ class Fused(Primitive):
 
     def _check_residuals(self, aside: Sequence[Any]) -> None:
         """They may be anything: second derivatives come from the definition."""
-
-    def _plan(self, wanting: int, n: int) -> Plan:
-        """As for a primitive, but with every argument: the definition needs them."""
-        plan = super()._plan(wanting, n)
-        self._plans[wanting] = whole = plan._replace(named=[(a, i) for i, a in enumerate(self.signature.arguments)])
-        return whole
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """By the fast backward, or under `create_graph` by the definition, run again."""

@@ -15,6 +15,16 @@ def described(value: Any) -> str:
     return f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
 
 
+def keeping(named: Sequence[tuple[str, int]]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """The function that keeps values by name, out of a list: compiled, because every op that is recorded calls one."""
+    return eval(f"lambda values: {{{', '.join(f'{name!r}: values[{i}]' for name, i in named)}}}")  # type: ignore[no-any-return]
+
+
+def calling(vjp: Callable[..., Any], names: Sequence[str]) -> Callable[[Any, dict[str, Any]], Any]:
+    """The function that calls a VJP with g and what it named, out of what was kept: compiled, as in `keeping`."""
+    return eval(f"lambda g, kept: vjp(g, {', '.join(f'kept[{name!r}]' for name in names)})", {"vjp": vjp})  # type: ignore[no-any-return]
+
+
 class Signature:
     """The parameters of an op: array arguments, perhaps optional (`=None`) or any number (`*xs`), and settings."""
 

@@ -8,27 +8,21 @@ ops, so the ordinary backward runs them on bare arrays, and `create_graph` on Te
 from __future__ import annotations
 
 import functools
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, overload
 
-from ..signature import Signature
-from .backend import HOMES, Shape, as_argument, current, home
+from ..signature import Signature, calling, keeping
+from .backend import HOMES, as_argument, current, home
 from .tape import Entry, Gradient, Parents, Result, is_recording
 from .tensor import Tensor, wrap
 
-Names = Sequence[str]
 F = TypeVar("F", bound=Callable[..., Any])
 REGISTRY: dict[str, Primitive] = {}
 
 
-class Like(NamedTuple):
-    """Shape, dtype and backend of an array, without the array."""
-
-    shape: Shape
-    dtype: Any
-    ndim: int
-    backend: str
-
+Like = namedtuple("Like", ("shape", "dtype", "ndim", "backend"))
+"""Shape, dtype and backend of an array, without the array."""
 
 Rule = tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]
 """A VJP, between the positions of the arguments it serves and the names of what it asks for."""
@@ -39,10 +33,10 @@ class Plan(NamedTuple):
 
     wanted: list[int]
     dropped: list[int]  # the arguments that want a gradient but have none
-    named: list[tuple[str, int]]  # the arguments to keep
+    keep: Callable[[Sequence[Any]], dict[str, Any]]  # what is named of the arguments and the result, which comes last
     rest: list[str]  # what else to keep
-    single: list[tuple[int, Callable[..., Any], Sequence[str]]]
-    joint: list[Rule]
+    single: list[tuple[int, Callable[..., Any]]]  # what calls the VJP of one argument
+    joint: list[tuple[tuple[int, ...], Callable[..., Any]]]  # what calls the VJP of several
 
 
 class Primitive:
@@ -53,6 +47,7 @@ class Primitive:
 
     registry = REGISTRY
     offers: frozenset[str] = frozenset()  # what else a VJP may name
+    always_kept: Sequence[str] = ()  # the arguments to keep whatever VJPs name
 
     skip = 1  # the parameters of the array function before its arguments: xp
 
@@ -61,8 +56,8 @@ class Primitive:
         forward: Any,
         *,
         broadcasting: bool = False,
-        nondifferentiable: Names = (),
-        residuals: Names = (),
+        nondifferentiable: Sequence[str] = (),
+        residuals: Sequence[str] = (),
         expects: str = "",
     ) -> None:
         self.name = self.__name__ = forward.__name__
@@ -98,6 +93,7 @@ class Primitive:
         arrays = []
         parents = []
         xp: Any = None
+        usual: Any = None
         any_tensor = False
         wanting, bit = 0, 1  # which arguments want a gradient, as bits: the key of a plan
         for value in values:
@@ -108,18 +104,19 @@ class Primitive:
                 value = value._array
                 if node is not None:
                     wanting |= bit
-            where = HOMES.get(type(value), HOMES)
-            if where is not None and where is not xp:
-                if where is HOMES or xp is not None:
-                    return self(*self._understood(values), **settings)
-                xp = where
+            if type(value) is not usual:
+                where = HOMES.get(type(value), HOMES)
+                if where is not None:
+                    if where is HOMES or xp is not None:
+                        return self(*self._understood(values), **settings)
+                    xp, usual = where, type(value)
             arrays.append(value)
             parents.append(node)
             bit += bit
         if xp is None:
             xp = current()
         try:
-            y = self.forward(xp, *arrays, **settings)
+            y = self.forward(xp, *arrays, **settings) if settings else self.forward(xp, *arrays)
         except Exception as error:
             raise self.signature.explained(error, arrays, xp.name, self.expects) from error
         aside = ()
@@ -128,14 +125,15 @@ class Primitive:
             self._check_residuals(aside)
         if HOMES.get(type(y)) is None:  # a scalar, or several results
             y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
-        if wanting and self.rules and is_recording():
+        if wanting and is_recording():
             plan = self._plans.get(wanting) or self._plan(wanting, len(values))
             if plan.wanted:
-                kept = {name: arrays[i] for name, i in plan.named}
+                arrays.append(y)
+                kept = plan.keep(arrays)
                 if plan.rest:
-                    kept.update(self._rest(plan, arrays, settings, y, aside, xp))
-                for i in plan.dropped:
-                    parents[i] = None
+                    kept.update(self._rest(plan, arrays[:-1], settings, aside, xp))
+                if plan.dropped:
+                    parents = [None if i in plan.dropped else node for i, node in enumerate(parents)]
                 if type(y) is not tuple:
                     return wrap(y, Entry(self, plan, parents, kept, settings, y.shape, y.dtype))
                 entry = Entry(self, plan, parents, kept, settings, [r.shape for r in y], [r.dtype for r in y])
@@ -151,7 +149,7 @@ class Primitive:
         """What to keep when those of n arguments want a gradient that have their bit set."""
         s = self.signature
         asking = [i for i in range(n) if wanting >> i & 1]
-        wanted = [i for i in asking if s.argument(i) not in self.nondifferentiable]
+        wanted = [i for i in asking if self.rules and s.argument(i) not in self.nondifferentiable]
         rules: list[Rule] = []
         for i in wanted:
             place, name = min(i, s.first), s.argument(i)
@@ -164,21 +162,22 @@ class Primitive:
             if rule not in rules:
                 rules.append(rule)
         asked = dict.fromkeys(name for _, _, names in rules for name in names)
-        simple = s.arguments[: s.first]
+        at = {name: i for i, name in enumerate(s.arguments[: s.first])} | {"y": -1}
+        calls = [(positions, calling(vjp, names)) for positions, vjp, names in rules]
         self._plans[wanting] = plan = Plan(
             wanted,
             dropped=[i for i in asking if i not in wanted],
-            named=[(name, simple.index(name)) for name in asked if name in simple],
-            rest=[name for name in asked if name not in simple],
-            single=[(positions[0], vjp, names) for positions, vjp, names in rules if len(positions) == 1],
-            joint=[rule for rule in rules if len(rule[0]) > 1],
+            keep=keeping([(name, at[name]) for name in at if name in asked or name in self.always_kept]),
+            rest=[name for name in asked if name not in at],
+            single=[(positions[0], call) for positions, call in calls if len(positions) == 1],
+            joint=[(positions, call) for positions, call in calls if len(positions) > 1],
         )
         return plan
 
-    def _rest(self, plan: Plan, arrays: list[Any], settings: Any, y: Any, aside: Any, xp: Any) -> dict[str, Any]:
-        """What VJPs name besides arguments: the result, settings, residuals, likes, and the operands of `*xs`."""
+    def _rest(self, plan: Plan, arrays: list[Any], settings: Any, aside: Any, xp: Any) -> dict[str, Any]:
+        """What VJPs name besides arguments and the result: settings, residuals, likes, and the operands of `*xs`."""
         s = self.signature
-        offered = {**settings, **dict(zip(self.residuals, aside, strict=True)), "y": y, "xp": xp, "wanted": plan.wanted}
+        offered = {**settings, **dict(zip(self.residuals, aside, strict=True)), "xp": xp, "wanted": plan.wanted}
         if any(name.endswith("_like") for name in plan.rest):
             likes = [Like(a.shape, a.dtype, a.ndim, xp.name) if hasattr(a, "shape") else a for a in arrays]
             offered |= {f"{name}_like": like for name, like in zip(s.arguments, likes, strict=False)}
@@ -195,12 +194,12 @@ class Primitive:
         """Ask the VJPs of the arguments that want a gradient: with bare arrays, or with Tensors lifted onto the tape."""
         kept = self._lifted(entry) if create_graph else entry.kept
         contributions: list[tuple[int, Gradient]] = []
-        for p, vjp, names in entry.plan.single:
+        for p, call in entry.plan.single:
             if parents[p]:
-                contributions.append((p, vjp(g, *map(kept.get, names))))
-        for positions, vjp, names in entry.plan.joint:
+                contributions.append((p, call(g, kept)))
+        for positions, call in entry.plan.joint:
             if any(parents[p] for p in positions):
-                contributions.extend(zip(positions, vjp(g, *map(kept.get, names)), strict=True))
+                contributions.extend(zip(positions, call(g, kept), strict=True))
         return contributions
 
     def _lifted(self, entry: Entry) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
     Raises `RuntimeError` where an entry was freed or a leaf has changed: before anything is walked.
     """
     entries: list[Any] = []
-    seen: set[Node] = set()
+    seen: set[Node | None] = {None}  # the parent of an argument that wants no gradient
     ahead: list[Any] = list(roots)
     while ahead:
         node = ahead.pop()
@@ -161,7 +161,7 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
                     "Pass retain_graph=True to the first backward, or run the forward again"
                 )
             entries.append(node)
-            ahead.extend([parent for parent in node.parents if parent])
+            ahead.extend(node.parents)
     entries.sort(key=attrgetter("time"))
     return entries
 
@@ -204,7 +204,7 @@ def walk(
                     if parent is None or raw is None:
                         continue
                     fitted = raw
-                    if type(raw) not in HOMES or getattr(raw, "shape", ()) != parent.shape or raw.dtype is not parent.dtype:
+                    if HOMES.get(type(raw)) is None or raw.shape != parent.shape or raw.dtype is not parent.dtype:
                         fitted = _fit(raw, parent, entry.op)
                     if observer:
                         observer(entry, parent, raw, fitted)
@@ -233,7 +233,7 @@ def _hand_over(result: Result, g: Gradient | None, table: dict[Node, Any]) -> No
         xp: Any = home(getattr(g, "_array", g))
         pairs = zip(entry.shape, entry.dtype, strict=True)
         table[entry] = [xp.zeros(s, dtype=d) if d.kind == "f" else None for s, d in pairs]
-    table[entry][result.index] = table[entry][result.index] + g
+    table[entry][result.index] = as_zero_dimensional(table[entry][result.index] + g)
 
 
 def _fit(raw: Gradient, parent: Node, op: Op) -> Gradient:

@@ -90,7 +90,7 @@ class Tape(Sequence[Row]):
         >>> x = tr.tensor([1.0, 2.0], requires_grad=True)
         >>> print(tr.tape((x * x + 1.0).sum(), x=x).text())
         entry  op and inputs   result      keeps        bytes
-        #0     multiply(x, x)  float32[2]  x2, x1 (#0)      8
+        #0     multiply(x, x)  float32[2]  x1, x2 (#0)      8
         #1     add(#0, const)  float32[2]
         #2     sum(#1)         float32[]
         -----------------------------------------------------

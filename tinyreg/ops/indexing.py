@@ -15,6 +15,9 @@ class Slot(NamedTuple):
 
     number: int
 
+    def __repr__(self) -> str:
+        return f"indices[{self.number}]"
+
 
 def _filled(key: tuple[Any, ...], arrays: tuple[Array, ...]) -> tuple[Any, ...]:
     return tuple(arrays[part.number] if isinstance(part, Slot) else part for part in key)
