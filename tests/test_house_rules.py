@@ -4,14 +4,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+STUBS = ("2.4", "2.5")  # the NumPy releases whose stubs the code was checked against: they change from one to the next
 
 
-@pytest.mark.parametrize(
-    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]], ids=["lint", "format", "types"]
-)
-def test_the_code_passes(command):
+def passes(*command):
     found = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_lint():
+    passes("ruff", "check", ".")
+
+
+def test_format():
+    passes("ruff", "format", "--check", ".")
+
+
+@pytest.mark.skipif(not np.__version__.startswith(STUBS), reason=f"types are checked with NumPy {' or '.join(STUBS)}")
+def test_types():
+    passes("mypy")

@@ -86,8 +86,9 @@ def flat(parts: Sequence[Any]) -> Floats:
 
 def draw_incoming(rng: np.random.Generator, n: int) -> Floats:
     """Signed incoming gradients between 0.5 and 3 in size."""
-    signs: Floats = rng.choice([-1.0, 1.0], n)
-    return rng.uniform(0.5, 3.0, n) * signs
+    signs: Any = rng.choice([-1.0, 1.0], n)
+    drawn: Floats = rng.uniform(0.5, 3.0, n) * signs
+    return drawn
 
 
 def _moved(call: Call, wanted: Sequence[int], x: Floats) -> Call:

@@ -24,7 +24,7 @@ def _one_axis(ndim: int) -> st.SearchStrategy[int | None]:
 
 
 def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
-    return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+    return np.log(np.exp(x).sum(axis=axis, keepdims=keepdims))
 
 
 def _cumulative_sum(x: Any, axis: Any, include_initial: bool) -> Any:
