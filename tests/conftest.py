@@ -30,6 +30,10 @@ def pytest_configure(config):
         settings.load_profile(config.getoption("--profile"))
 
 
+def pytest_report_header():
+    return [f"backend {name}: {_state(name)}" for name in BACKENDS]
+
+
 def pytest_generate_tests(metafunc):
     if "backend" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--backend")
@@ -37,9 +41,12 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("backend", [_skipped_unless_ready(name) for name in names], indirect=True)
 
 
+def _state(name):
+    return " ".join(tr.backends()[name].split())
+
+
 def _skipped_unless_ready(name):
-    state = " ".join(tr.backends()[name].split())
-    return pytest.param(name, marks=[] if state == "ready" else pytest.mark.skip(reason=state))
+    return pytest.param(name, marks=[] if _state(name) == "ready" else pytest.mark.skip(reason=_state(name)))
 
 
 @pytest.fixture

@@ -183,3 +183,8 @@ def test_a_fast_form_on_arrays_and_without_recording():
     assert isinstance(misfit(np.ones(2), np.zeros(2)), np.ndarray)
     with tr.no_grad():
         assert not misfit(leaf([1.0]), np.zeros(1)).requires_grad
+
+
+def test_a_checkpoint_of_no_function():
+    with pytest.raises(TypeError, match="checkpoint: got 3, expected a function"):
+        tr.checkpoint(3)

@@ -189,3 +189,10 @@ def test_generators_are_reproducible_and_keep_their_place():
     first = tr.random.default_generator.uniform()
     tr.seed(1)
     assert tr.random.default_generator.uniform() == first
+
+
+def test_seeds_are_checked_at_once():
+    for seed in ("a", -1, 1.5):
+        with pytest.raises(ValueError, match=f"seed: got {seed!r}, expected an integer of at least 0"):
+            tr.Generator(seed)
+    assert tr.Generator(np.int64(3)).permutation(3).tolist() == tr.Generator(3).permutation(3).tolist()

@@ -25,7 +25,7 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._seed = seed
+        self._seed = _checked(seed)
 
     @cached_property
     def _host(self) -> np.random.Generator:
@@ -34,7 +34,7 @@ class Generator:
 
     def seed(self, seed: int | None) -> None:
         """Start again from `seed`."""
-        self._seed = seed
+        self._seed = _checked(seed)
         self.__dict__.pop("_host", None)
 
     @property
@@ -66,6 +66,12 @@ class Generator:
         if (listener := watch.get()) is not None:
             listener(self)
         return current().asarray(np.asarray(draw(self._host), dtype=dtype))
+
+
+def _checked(seed: Any) -> int | None:
+    if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+        raise ValueError(f"seed: got {seed!r}, expected an integer of at least 0, or None for the system's entropy")
+    return None if seed is None else int(seed)
 
 
 default_generator = Generator()

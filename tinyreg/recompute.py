@@ -44,6 +44,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> x.grad
     tensor([2., 4.])
     """
+    if not callable(f):
+        raise TypeError(f"checkpoint: got {f!r:.80}, expected a function; call what it returns with the arguments")
 
     @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -148,6 +150,7 @@ class Fused(Primitive):
         super().__init__(definition, nondifferentiable=nondifferentiable, residuals=("residuals",), expects=expects)
         self.definition = definition
         self.always_kept = self.signature.arguments  # the definition needs them
+        self._check = lambda names, arrays: None  # residuals may be anything: second derivatives come from the definition
 
     def fast(self, forward: Callable[..., Any]) -> Callable[..., Any]:
         """Declare the fast forward, `f(xp, arrays..., *, settings...)`: the result, and whatever the backward needs."""
@@ -166,9 +169,6 @@ class Fused(Primitive):
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Run the fast form where there is one, otherwise the definition."""
         return (super().__call__ if self.rules else self.definition)(*args, **settings)
-
-    def _check_residuals(self, aside: Sequence[Any]) -> None:
-        """They may be anything: second derivatives come from the definition."""
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """By the fast backward, or under `create_graph` by the definition, run again."""

@@ -30,7 +30,7 @@ class Signature:
 
     def __init__(self, name: str, f: Callable[..., Any], skip: int) -> None:
         parameters = list(inspect.signature(f).parameters.values())[skip:]
-        self.name = name
+        self.name, self.python = name, inspect.Signature(parameters)
         self.arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.settings = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         self.defaults = {p.name: p.default for p in parameters if p.name in self.settings and p.default is not p.empty}
@@ -60,7 +60,7 @@ class Signature:
         except TypeError as error:
             raise TypeError(f"{error}; expected {self}") from None
         for name, value in settings.items():
-            if hasattr(value, "dtype") and hasattr(value, "item"):
+            if hasattr(value, "dtype") and hasattr(value, "item") and not isinstance(value, type):
                 if getattr(value, "ndim", 0) or hasattr(value, "requires_grad"):
                     raise TypeError(
                         f"{self.name}: got {described(value)} for the setting {name}, expected a plain Python value: a "

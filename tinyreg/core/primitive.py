@@ -61,16 +61,19 @@ class Primitive:
         expects: str = "",
     ) -> None:
         self.name = self.__name__ = forward.__name__
-        self.__doc__, self.__module__, self.__wrapped__ = forward.__doc__, forward.__module__, forward
+        self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
         self.expects = expects or "shapes that broadcast against each other" * broadcasting
         self.nondifferentiable, self.rules, self._plans = nondifferentiable, list[Rule](), dict[int, Plan]()
-        self.signature = Signature(self.name, forward, self.skip)
-        self._arity, self._defaults = self.signature.arity, self.signature.defaults
+        self.signature = s = Signature(self.name, forward, self.skip)
+        self._arity, self._defaults, self._check, self.__signature__ = s.arity, s.defaults, s.check_residuals, s.python
         self.registry[self.name] = self
 
     def __repr__(self) -> str:
         return f"<op {self.signature}>"
+
+    def __reduce__(self) -> str:
+        return str(self.name)  # pickles and copies are the op itself
 
     def vjp(self, *arguments: str) -> Callable[[F], F]:
         """Declare the VJP of an argument; of several that share work, one that returns a tuple."""
@@ -122,7 +125,7 @@ class Primitive:
         aside = ()
         if self.residuals:
             y, *aside = y
-            self._check_residuals(aside)
+            self._check(self.residuals, aside)
         if HOMES.get(type(y)) is None:  # a scalar, or several results
             y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
         if wanting and is_recording():
@@ -141,9 +144,6 @@ class Primitive:
         if any_tensor:
             return tuple(map(wrap, y)) if type(y) is tuple else wrap(y)
         return y
-
-    def _check_residuals(self, aside: Sequence[Any]) -> None:
-        self.signature.check_residuals(self.residuals, aside)
 
     def _plan(self, wanting: int, n: int) -> Plan:
         """What to keep when those of n arguments want a gradient that have their bit set."""

@@ -47,7 +47,7 @@ def _narrowed(y: Array, x: Array) -> Array:
     return y.astype(x.dtype) if accumulator(x.dtype) else y
 
 
-@primitive
+@primitive(expects="axes that x has")
 def sum(xp: Backend, x: Array, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
     """The sum over `axis`.
 
@@ -67,7 +67,7 @@ def _(g: Any, x_like: Any, axis: Axis) -> Any:
     return astype(restored(g, x_like.shape, axis), x_like.dtype)
 
 
-@primitive
+@primitive(expects="axes that x has")
 def mean(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over `axis`, divided by the number n of its elements; NaN where there are none.
 
@@ -85,7 +85,7 @@ def _(g: Any, x_like: Any, axis: Axis) -> Any:
     return restored(g, x_like.shape, axis) / builtins.max(count(x_like.shape, axis), 1)
 
 
-@primitive(expects="at least one element along the axis")
+@primitive(expects="axes that x has, with at least one element")
 def max(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest element along `axis`; NaN where one is NaN.
 
@@ -99,7 +99,7 @@ def max(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(expects="at least one element along the axis")
+@primitive(expects="axes that x has, with at least one element")
 def min(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest element along `axis`; NaN where one is NaN.
 
@@ -123,7 +123,7 @@ max.vjp("x")(_shared_by_the_chosen)
 min.vjp("x")(_shared_by_the_chosen)
 
 
-@primitive
+@primitive(expects="axes that x has")
 def prod(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over `axis`; 1 where there is nothing.
 
@@ -160,7 +160,7 @@ def _shifted(x: Any, by: int) -> Any:
     return pad(getitem(x, (..., slice(0, x.shape[-1] - by))), (*[(0, 0)] * (x.ndim - 1), (by, 0)), value=1.0)
 
 
-@primitive
+@primitive(expects="axes that x has")
 def var(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The mean of (x - mean(x))^2 over `axis`, with n - correction in place of n; computed in two passes.
 
@@ -183,7 +183,7 @@ def _centred(x: Any, axis: Axis) -> Any:
     return x - mean(x, axis=axis, keepdims=True)
 
 
-@primitive
+@primitive(expects="axes that x has")
 def std(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The square root of `var`.
 
@@ -203,7 +203,7 @@ def _(g: Any, x: Any, y: Any, axis: Axis, correction: float) -> Any:
     return restored(factor, x.shape, axis) * _centred(x, axis)
 
 
-@primitive(expects="at least one element along the axis")
+@primitive(expects="axes that x has, with at least one element")
 def logsumexp(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over `axis`, without overflow.
 
@@ -228,7 +228,7 @@ def _(g: Any, x: Any, y: Any, axis: Axis) -> Any:
     return restored(g, x.shape, axis) * exp(x - restored(finite, x.shape, axis))
 
 
-@primitive
+@primitive(expects="axes that x has")
 def cumulative_sum(xp: Backend, x: Array, *, axis: int | None = None, include_initial: bool = False) -> Array:
     """The sum of each element and those before it along `axis`, which only a 1-d x may leave out.
 
@@ -256,7 +256,7 @@ def _(g: Any, axis: int | None, include_initial: bool) -> Any:
     return flip(cumulative_sum(flip(g, axis=along), axis=along), axis=along)
 
 
-@primitive(expects="ord: a finite number of at least 1")
+@primitive(expects="a finite ord of at least 1, and axes that x has")
 def p_norm(xp: Backend, x: Array, *, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Array:
     """(sum |x|^ord)^(1/ord) over `axis`, for a finite ord of at least 1. See `norm`."""
     if not 1 <= ord < math.inf:
@@ -292,7 +292,7 @@ def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> A
 # ---- without a gradient ----------------------------------------------------------------------------------------------
 
 
-@primitive(expects="at least one element along the axis")
+@primitive(expects="axes that x has, with at least one element")
 def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first largest element along `axis`, of the flattened array without one. No gradient.
 
@@ -303,7 +303,7 @@ def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(expects="at least one element along the axis")
+@primitive(expects="axes that x has, with at least one element")
 def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first smallest element along `axis`, of the flattened array without one. No gradient.
 
@@ -314,7 +314,7 @@ def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@primitive
+@primitive(expects="axes that x has")
 def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether every element along `axis` is true. No gradient.
 
@@ -325,7 +325,7 @@ def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@primitive
+@primitive(expects="axes that x has")
 def any(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether some element along `axis` is true. No gradient.
 

@@ -12,7 +12,7 @@ from ..core.primitive import primitive
 from .indexing import getitem
 
 
-@primitive
+@primitive(expects="a shape of as many elements, with at most one -1")
 def reshape(xp: Backend, x: Array, *, shape: int | Shape) -> Array:
     """x with another shape, in C order; one length may be -1, and is then worked out.
 
@@ -44,7 +44,7 @@ def flatten(x: Any) -> Any:
     return reshape(x, shape=(-1,))
 
 
-@primitive
+@primitive(expects="each axis of x once")
 def permute_dims(xp: Backend, x: Array, *, axes: tuple[int, ...]) -> Array:
     """x with its axes in another order: axis i of the result is axis axes[i] of x.
 
@@ -81,7 +81,7 @@ def matrix_transpose(x: Any) -> Any:
     return permute_dims(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-@primitive
+@primitive(expects="axes that the result has")
 def expand_dims(xp: Backend, x: Array, *, axis: int | tuple[int, ...] = 0) -> Array:
     """x with axes of length 1 put in, so that they stand at `axis` of the result.
 
@@ -202,7 +202,7 @@ def unstack(x: Any, axis: int = 0) -> list[Any]:
     return [getitem(x, (*before, i)) for i in range(x.shape[axis])]
 
 
-@primitive
+@primitive(expects="axes that x has")
 def flip(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
     """x in reverse order along `axis`, or along every axis. Derivative: the incoming gradient, reversed.
 
@@ -216,7 +216,7 @@ def flip(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) ->
 flip.vjp("x")(lambda g, axis: flip(g, axis=axis))
 
 
-@primitive
+@primitive(expects="axes that x has, and a shift for each")
 def roll(xp: Backend, x: Array, *, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Array:
     """x moved on by `shift` places along `axis`, what falls off coming in again; without an axis, of the flattened x.
 
@@ -234,7 +234,7 @@ def _(g: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None) 
     return roll(g, shift=-shift if isinstance(shift, int) else tuple(-s for s in shift), axis=axis)
 
 
-@primitive
+@primitive(expects="a pair (before, after) of at least 0 for each axis of x")
 def pad(xp: Backend, x: Array, *, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
     """x with `value` put around it: pad_width has (how many before, how many after) for each axis, as in NumPy.
 

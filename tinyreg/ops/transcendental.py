@@ -16,7 +16,7 @@ pow = binary(
     "pow",
     "x1 to the power x2",
     lambda xp, x1, x2: x1**x2,
-    lambda g, x1, x2: g * (x2 * where((x1 == 0) & (x2 == 0), 1.0, x1) ** (x2 - 1)),
+    lambda g, x1, x2: g * (x2 * _base(x1, x2) ** (x2 - 1)),
     lambda g, x1, y: g * y * _log_of_base(x1),
     "x2 x1^(x2 - 1), 0 for x1 = x2 = 0, and x1^x2 log x1, 0 for x1 = 0",
     (POSITIVE, REAL),
@@ -43,6 +43,11 @@ atan2 = binary(
     check=(1.0, 1.0, 0.7854),
     note=", in radians in (-pi, pi]",
 )
+
+
+def _base(x1: Any, x2: Any) -> Any:
+    """x1, but 1 where both are 0, so that 0 * 0^-1 is 0; a plain exponent other than 0 needs no such care."""
+    return where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, "shape") or x2 == 0 else x1
 
 
 def _log_of_base(x: Any) -> Any:
