@@ -254,21 +254,3 @@ def _fit(raw: Gradient, parent: Node, op: Op) -> Gradient:
     if raw.dtype != parent.dtype:
         raw = raw.astype(parent.dtype)
     return raw if shape else as_zero_dimensional(raw)
-
-
-def backward(root: Node, g: Gradient, *, create_graph: bool, retain_graph: bool | None) -> None:
-    """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
-    from .tensor import wrap
-
-    table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
-    totals: dict[Node, Any] = {}
-    held = {id(g)}
-    for node, gradient in table.items():
-        if node.grad is not UNKEPT and gradient is not None:
-            array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
-            if array.base is not None or id(array) in held:
-                array = array.copy()  # a view, or an array that someone else holds too
-            held.add(id(array))
-            totals[node] = wrap(array, tape) if node.grad is None else node.grad + wrap(array, tape)
-    for node, total in totals.items():
-        node.grad = total

@@ -12,7 +12,7 @@ from typing import Any
 from ..protocols import Protocols
 from ..signature import described
 from .backend import HOMES, Array, get, home, transfer, watch
-from .tape import UNKEPT, Leaf, Node, backward
+from .tape import UNKEPT, Leaf, Node, walk
 
 
 class _Unbound:
@@ -136,7 +136,7 @@ class Tensor(Protocols):
                 "off (tr.no_grad); create its leaves with requires_grad=True"
             )
         g = self._incoming(grad)
-        backward(self._node, g if create_graph else g._array, create_graph=create_graph, retain_graph=retain_graph)
+        _backward(self._node, g if create_graph else g._array, create_graph=create_graph, retain_graph=retain_graph)
 
     def _incoming(self, grad: Any) -> Tensor:
         """An incoming gradient as a Tensor like this one."""
@@ -222,3 +222,19 @@ def wrap(array: Array, node: Node | None = None, new: Any = object.__new__) -> T
     made._array = array
     made._node = node
     return made
+
+
+def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | None) -> None:
+    """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
+    table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
+    totals: dict[Node, Any] = {}
+    held = {id(g)}
+    for node, gradient in table.items():
+        if node.grad is not UNKEPT and gradient is not None:
+            array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
+            if array.base is not None or id(array) in held:
+                array = array.copy()  # a view, or an array that someone else holds too
+            held.add(id(array))
+            totals[node] = wrap(array, tape) if node.grad is None else node.grad + wrap(array, tape)
+    for node, total in totals.items():
+        node.grad = total
