@@ -125,6 +125,8 @@ def test_operators_and_methods_are_the_ops():
     assert (1.0 - x).tolist() == [[0.0, 3.0], [-2.0, -3.0]]
     assert (12.0 / x).tolist() == [[12.0, -6.0], [4.0, 3.0]]
     assert ((x > 0) & (x < 4)).tolist() == [[True, False], [True, False]]
+    assert (tr.tensor([6, 1]) & 3).tolist() == [2, 1]  # bit by bit, as in NumPy
+    assert (~tr.tensor([0, 1])).tolist() == [-1, -2]
     assert (~(x > 0)).tolist() == [[False, True], [False, False]]
     assert abs(x).sum(axis=1).tolist() == [3.0, 7.0]
     assert x.sum(0).tolist() == [4.0, 2.0]

@@ -51,10 +51,13 @@ def _kept_by(g: Any, ahead: Any, level: Any, other: Any) -> Any:
 # ---- non-differentiable ----------------------------------------------------------------------------------------------
 
 
-def _plain(name: str, formula: str, forward: Callable[..., Array], check: Any) -> Primitive:
+def _plain(name: str, formula: str, forward: Callable[..., Array], check: Any, note: str = "") -> Primitive:
     f: Any = binary if len(check) == 3 else unary
     vjps = (None, None) if len(check) == 3 else (None,)
-    return f(name, formula, forward, *vjps, "none; the result has no gradient", check=check)  # type: ignore[no-any-return]
+    return f(name, formula, forward, *vjps, "none; the result has no gradient", check=check, note=note)  # type: ignore[no-any-return]
+
+
+BITS = ", bit by bit, of integers and booleans only"
 
 
 equal = _plain("equal", "x1 == x2", lambda xp, x1, x2: x1 == x2, (1.0, 1.0, 1))
@@ -67,6 +70,10 @@ logical_and = _plain("logical_and", "x1 and x2", lambda xp, x1, x2: xp.logical_a
 logical_or = _plain("logical_or", "x1 or x2", lambda xp, x1, x2: xp.logical_or(x1, x2), (1.0, 0.0, 1))
 logical_xor = _plain("logical_xor", "x1 or x2, not both", lambda xp, x1, x2: xp.logical_xor(x1, x2), (1.0, 0.0, 1))
 logical_not = _plain("logical_not", "not x", lambda xp, x: xp.logical_not(x), (1.0, 0))
+bitwise_and = _plain("bitwise_and", "x1 and x2", lambda xp, x1, x2: xp.bitwise_and(x1, x2), (6, 3, 2), BITS)
+bitwise_or = _plain("bitwise_or", "x1 or x2", lambda xp, x1, x2: xp.bitwise_or(x1, x2), (6, 3, 7), BITS)
+bitwise_xor = _plain("bitwise_xor", "x1 or x2, not both", lambda xp, x1, x2: xp.bitwise_xor(x1, x2), (6, 3, 5), BITS)
+bitwise_invert = _plain("bitwise_invert", "not x", lambda xp, x: xp.invert(x), (6, -7), BITS)
 floor_divide = _plain("floor_divide", "floor(x1 / x2)", lambda xp, x1, x2: x1 // x2, (7.0, 2.0, 3.0))
 floor = _plain("floor", "the largest integer <= x", lambda xp, x: xp.floor(x), (1.5, 1.0))
 ceil = _plain("ceil", "the smallest integer >= x", lambda xp, x: xp.ceil(x), (1.5, 2.0))

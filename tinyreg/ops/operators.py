@@ -19,9 +19,9 @@ BINARY = {
     "mod": e.remainder,
     "pow": transcendental.pow,
     "matmul": linalg.matmul,
-    "and": e.logical_and,
-    "or": e.logical_or,
-    "xor": e.logical_xor,
+    "and": e.bitwise_and,
+    "or": e.bitwise_or,
+    "xor": e.bitwise_xor,
 }
 COMPARISONS = {
     "eq": e.equal,
@@ -31,7 +31,7 @@ COMPARISONS = {
     "gt": e.greater,
     "ge": e.greater_equal,
 }
-UNARY = {"neg": e.negative, "pos": e.positive, "abs": e.abs, "invert": e.logical_not}
+UNARY = {"neg": e.negative, "pos": e.positive, "abs": e.abs, "invert": e.bitwise_invert}
 METHODS: dict[str, Callable[..., Any]] = {
     "abs": e.abs,
     "astype": e.astype,

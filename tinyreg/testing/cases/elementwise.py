@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -43,6 +44,8 @@ def _choices() -> SearchStrategy[Call]:
 # x1 / x2 stays a quarter away from every integer, at which the remainder jumps.
 BETWEEN_JUMPS = st.sampled_from([1.5, 0.5, -0.5, -2.5, 3.5])
 WHOLE = st.sampled_from([1.0, 2.0, -1.0, -2.0])
+
+INTEGERS = hnp.arrays(np.int64, (2, 3), elements=st.integers(-9, 9))
 
 CASES = [
     # arithmetic
@@ -120,6 +123,10 @@ CASES = [
     _case(tr.logical_or, np.logical_or, order=0),
     _case(tr.logical_xor, np.logical_xor, order=0),
     _case(tr.logical_not, np.logical_not, order=0),
+    Case(tr.bitwise_and, calls(INTEGERS, INTEGERS), np.bitwise_and, order=0),
+    Case(tr.bitwise_or, calls(INTEGERS, INTEGERS), np.bitwise_or, order=0),
+    Case(tr.bitwise_xor, calls(INTEGERS, INTEGERS), np.bitwise_xor, order=0),
+    Case(tr.bitwise_invert, calls(INTEGERS), np.bitwise_not, order=0),
     _case(tr.floor_divide, np.floor_divide, order=0, away_from=(0.0,)),
     _case(tr.floor, np.floor, order=0),
     _case(tr.ceil, np.ceil, order=0),
