@@ -73,5 +73,10 @@ __all__ += ops.__all__
 
 def __getattr__(name: str) -> Any:
     if name == "testing":  # needs Hypothesis, so it is imported when it is asked for
-        return importlib.import_module(".testing", __name__)
+        try:
+            return importlib.import_module(".testing", __name__)
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"tr.testing needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
+            ) from error
     raise AttributeError(f"module 'tinyreg' has no attribute {name!r}")
