@@ -52,7 +52,7 @@ def over_seeds(seeds: int, steps: int, run: Callable[[int, Callable[[], Any]], T
 
     Ctrl-C ends it with the seeds that are finished.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+    from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     finished: list[T] = []

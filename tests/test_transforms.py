@@ -15,7 +15,7 @@ def array(*values):
 
 
 def test_grad_of_one_and_of_several_arguments():
-    f = lambda a, b: a * a * b  # noqa: E731
+    f = lambda a, b: a * a * b
     assert tr.grad(f)(3.0, 2.0).item() == 12.0
     assert tr.grad(f, 1)(3.0, 2.0).item() == 9.0
     assert [g.item() for g in tr.grad(f, (0, 1))(3.0, 2.0)] == [12.0, 9.0]
@@ -39,7 +39,7 @@ def test_a_result_that_does_not_depend_on_the_argument():
 
 
 def test_nesting():
-    power = lambda x: x**5  # noqa: E731
+    power = lambda x: x**5
     for order, expected in enumerate([80.0, 160.0, 240.0, 240.0, 120.0]):
         f = power
         for _ in range(order + 1):
@@ -85,21 +85,21 @@ def test_vjp_can_be_pulled_again():
 
 
 def test_jvp_and_hvp_against_whole_matrices():
-    f = lambda x: tr.sin(x) * x.sum()  # noqa: E731
+    f = lambda x: tr.sin(x) * x.sum()
     x, v = array(0.5, -1.0, 2.0), array(1.0, 2.0, -1.0)
     np.testing.assert_allclose(tr.jvp(f, x, v)[1].data, tr.jacobian(f)(x).data @ v, rtol=1e-13)
-    g = lambda x: (tr.sin(x) * x.sum()).sum()  # noqa: E731
+    g = lambda x: (tr.sin(x) * x.sum()).sum()
     np.testing.assert_allclose(tr.hvp(g, x, v).data, tr.hessian(g)(x).data @ v, rtol=1e-13)
     pair = tr.hvp(lambda a, b: (a * a * b).sum(), (x, v), (v, x))
     np.testing.assert_allclose(pair[0].data, 2 * v * v + 2 * x * x, rtol=1e-13)
 
 
 def test_shapes_of_jacobian_and_hessian():
-    f = lambda a, b: a @ b  # noqa: E731
+    f = lambda a, b: a @ b
     a, b = np.ones((2, 3)), np.ones((3, 4))
     assert tr.jacobian(f)(a, b).shape == (2, 4, 2, 3)
     assert [j.shape for j in tr.jacobian(f, (0, 1))(a, b)] == [(2, 4, 2, 3), (2, 4, 3, 4)]
-    scalar = lambda a, b: (a @ b).sum()  # noqa: E731
+    scalar = lambda a, b: (a @ b).sum()
     blocks = tr.hessian(scalar, (0, 1))(a, b)
     assert [[block.shape for block in row] for row in blocks] == [
         [(2, 3, 2, 3), (2, 3, 3, 4)],

@@ -28,7 +28,8 @@ def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def _cumulative_sum(x: Any, axis: Any, include_initial: bool) -> Any:
-    return np.cumulative_sum(x, axis=axis, include_initial=include_initial)
+    first = [(int(include_initial and i == axis % x.ndim), 0) for i in range(x.ndim)]
+    return np.pad(np.cumsum(x, axis=axis), first)
 
 
 def _norm(x: Any, ord: float, axis: Any, keepdims: bool) -> Any:

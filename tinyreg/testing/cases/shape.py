@@ -98,7 +98,7 @@ def _cut(pick: Pick) -> Call:
 
 
 CASES = [
-    Case(tr.reshape, _calls(_new_shape), np.reshape),
+    Case(tr.reshape, _calls(_new_shape), lambda x, shape: np.reshape(x, shape)),
     Case(tr.flatten, _calls(lambda pick, shape: {}), np.ravel),
     Case(tr.permute_dims, _calls(_order), lambda x, axes: np.transpose(x, axes)),
     Case(tr.matrix_transpose, _calls(lambda pick, shape: {}, min_dims=2), np.matrix_transpose),
