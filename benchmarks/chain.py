@@ -44,7 +44,8 @@ class Peer:
         assert self._process.stdout
         if not (line := self._process.stdout.readline()):
             raise RuntimeError(f"the process of {self.name} ended with status {self._process.wait()}; see its error above")
-        return json.loads(line)  # type: ignore[no-any-return]
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     def round(self, chain: str, ops: int) -> dict[str, Any]:
         """One forward and backward: its seconds, and the values."""

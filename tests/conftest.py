@@ -35,10 +35,12 @@ def pytest_report_header():
 
 
 def pytest_generate_tests(metafunc):
+    chosen = metafunc.config.getoption("--backend")
+    names = BACKENDS if chosen == "all" else (chosen,)
     if "backend" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backend")
-        names = BACKENDS if chosen == "all" else (chosen,)
         metafunc.parametrize("backend", [_skipped_unless_ready(name) for name in names], indirect=True)
+    if "other_backend" in metafunc.fixturenames:  # for comparisons with NumPy, which NumPy could not fail
+        metafunc.parametrize("other_backend", [_skipped_unless_ready(name) for name in names if name != "numpy"])
 
 
 def _state(name):

@@ -38,6 +38,12 @@ def test_a_gradient_that_is_wrong_at_second_order_only():
     assert "cube, second order: the gradient is wrong" in str(tr.testing.check_gradients(detached, [0.5, -1.5]))
 
 
+def test_a_function_that_cuts_the_tape_is_no_pass():
+    report = tr.testing.check_gradients(lambda x: x.detach() * 2.0, [0.5])
+    assert not report
+    assert "no result has a gradient, though an argument wants one" in str(report)
+
+
 def test_several_inputs_some_of_which_have_no_gradient():
     assert tr.testing.check_gradients(tr.take_along_axis, tr.ones((2, 2)), np.array([[0, 1], [1, 1]]))
     assert tr.testing.check_gradients(tr.copysign, [1.0, 2.0], [-1.0, 1.0])

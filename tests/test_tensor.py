@@ -111,7 +111,7 @@ def test_comparison_is_elementwise_among_numbers():
     assert (x == 2.0).tolist() == [False, True]
     assert (x != np.array([1.0, 0.0])).tolist() == [False, True]
     assert (x < 2.0).tolist() == [True, False]
-    assert (x == None) is False  # noqa: E711
+    assert (x == None) is False  # noqa: E711  (what == gives is the point)
     assert (x != "text") is True
     assert hash(x) != hash(tr.tensor([1.0, 2.0]))
 

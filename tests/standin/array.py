@@ -15,7 +15,7 @@ from .names import CUPY, NAMES, bound
 quiet = functools.partial(warnings.catch_warnings, action="ignore", category=RuntimeWarning)
 
 
-class ndarray:  # noqa: N801
+class ndarray:  # noqa: N801  (CuPy's name for it)
     """A CuPy-like array: every result is an array, also 0-d ones, and none turns into NumPy's unasked."""
 
     __slots__ = ("_held",)
@@ -183,7 +183,7 @@ def _axes_taken(part: Any) -> int:
     return int(part is not None and part is not Ellipsis)
 
 
-class ufunc:  # noqa: N801
+class ufunc:  # noqa: N801  (CuPy's name for it)
     """A CuPy ufunc: its operands and keywords, its dtypes, and `at` where it has one."""
 
     def __init__(self, full_name: str, numpy_ufunc: Callable[..., Any] | None = None) -> None:

@@ -48,7 +48,6 @@ class Primitive:
     registry = REGISTRY
     offers: frozenset[str] = frozenset()  # what else a VJP may name
     always_kept: Sequence[str] = ()  # the arguments to keep whatever VJPs name
-
     skip = 1  # the parameters of the array function before its arguments: xp
 
     def __init__(
@@ -80,7 +79,8 @@ class Primitive:
 
         def declare(f: F) -> F:
             names = self.signature.asked(f, arguments, {"y", "others", "position", *self.offers, *self.residuals})
-            self.rules.append((tuple(map(self.signature.arguments.index, arguments)), f, names))
+            self.rules.insert(0, (tuple(map(self.signature.arguments.index, arguments)), f, names))  # the latest counts
+            self._plans.clear()
             return f
 
         return declare

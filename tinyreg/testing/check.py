@@ -146,6 +146,7 @@ def check_forward(case: Case, call: Call, rng: np.random.Generator) -> None:
 def check_first_order(case: Case, call: Call, rng: np.random.Generator) -> None:
     """The whole Jacobian, and the gradient for a drawn incoming one, against differences along every element."""
     trial = Trial(case, call)
+    assert trial.outputs, f"{case}: no result has a gradient, though an argument wants one, at\n{_shown(call)}"
 
     def f(x: Floats) -> Floats:
         moved = Trial(case, _moved(call, trial.wanted, x))

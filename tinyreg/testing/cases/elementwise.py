@@ -111,6 +111,7 @@ CASES = [
     ),
     # dtype and place
     Case(ops.cast, elementwise(dtype=st.just(np.dtype(np.float64))), lambda x, dtype: x.astype(dtype)),
+    Case(tr.astype, elementwise(dtype=st.just(np.dtype(np.float64))), lambda x, dtype: x.astype(dtype)),
     Case(tr.to, elementwise(backend=st.just("numpy")), lambda x, backend: x),
     # without a gradient
     _case(tr.equal, np.equal, order=0),
