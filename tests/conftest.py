@@ -9,25 +9,27 @@ from hypothesis import settings
 import tinyreg as tr
 from tinyreg.core import backend as backends
 from tinyreg.core import tape
+from tinyreg.testing import PROFILES, use_profile
 
 BACKENDS = ("numpy", "standin", "cupy")
 
 standin.install()
 
-settings.register_profile("fast", deadline=None, derandomize=True, max_examples=25)
-settings.register_profile("ci", deadline=None, derandomize=True, max_examples=100)
-settings.register_profile("deep", deadline=None, max_examples=2000)
+for name, profile in PROFILES.items():
+    settings.register_profile(name, profile)
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("tinyreg")
     group.addoption("--backend", choices=(*BACKENDS, "all"), default="all", help="run backend tests on this one only")
-    group.addoption("--profile", choices=("fast", "ci", "deep"), default="fast", help="how long Hypothesis searches")
+    group.addoption("--profile", choices=list(PROFILES), default="fast", help="how long Hypothesis searches")
 
 
 def pytest_configure(config):
+    chosen = config.getoption("--profile")
+    use_profile(chosen)
     if not config.getoption("--hypothesis-profile", None):
-        settings.load_profile(config.getoption("--profile"))
+        settings.load_profile(chosen)
 
 
 def pytest_report_header():

@@ -111,16 +111,43 @@ def test_the_first_block_of_the_readme_holds_the_two_commands_and_ci_runs_the_se
     assert first[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
-def test_python_in_the_readme_runs_and_prints_what_it_says(tmp_path, monkeypatch):
+TESTS = [block for block in blocks("python") if "battery" in block]
+PROGRAMS = [block for block in blocks("python") if block not in TESTS]
+
+
+@pytest.mark.parametrize("block", PROGRAMS)
+def test_python_in_the_readme_runs_and_prints_what_it_says(block, tmp_path, monkeypatch):
+    if "import torch" in block:
+        pytest.importorskip("torch", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
-    python = blocks("python")
-    assert python
-    for block in python:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(block, "README.md", "exec"), {})
-        promised = [line.partition("# prints ")[2] for line in block.splitlines() if "# prints " in line]
-        assert printed.getvalue().splitlines() == promised, printed.getvalue()
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    promised = [line.partition("# prints ")[2] for line in block.splitlines() if "# prints " in line]
+    assert printed.getvalue().splitlines() == promised, printed.getvalue()
+
+
+def in_pytest(tmp_path, op):
+    """What pytest prints of the README's test of this op, in a folder of their own."""
+    (tmp_path / "my_ops.py").write_text(op)
+    (tmp_path / "test_my_ops.py").write_text(TESTS[0])
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_my_ops.py"]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+
+
+def test_the_test_of_an_op_of_ones_own_in_the_readme_passes(tmp_path):
+    (op,) = [block for block in PROGRAMS if "def cube" in block]
+    assert len(TESTS) == 1
+    assert re.search(r"=== 13 passed, 1 skipped in ", in_pytest(tmp_path, op))
+
+
+def test_the_failure_in_the_readme_is_what_is_printed(tmp_path):
+    (op,) = [block for block in PROGRAMS if "def cube" in block]
+    printed = in_pytest(tmp_path, op.replace("3 * g * x * x", "2 * g * x * x"))
+    (shown,) = blocks("text")
+    lines = {re.sub(r"^E +(\S+Failure: )?", "", line).strip() for line in printed.splitlines()}
+    estimates = re.compile(r" \+- \S+   \(tolerance \S+\)")  # which are not the same to the last digit everywhere
+    assert {estimates.sub("", line.strip()) for line in shown.splitlines()} <= {estimates.sub("", line) for line in lines}
 
 
 def test_sessions_in_the_readme_run():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
-from tinyreg.testing import CASES, CHECKS, Call
+from tinyreg.testing import CASES, PROPERTIES, Call
 from tinyreg.testing.cases.linalg import EINSUMS, SYSTEMS
 
 
@@ -15,8 +15,9 @@ def random(*shape):
 
 
 def check_all(name, arrays, **settings):
-    for check in CHECKS.values():
-        check(CASES[name], Call(tuple(arrays), settings), np.random.default_rng(1))
+    for which in PROPERTIES.values():
+        if which.at == "calls" and which.applies(CASES[name]):
+            CASES[name].check(which.key, Call(tuple(arrays), settings), seed=1)
 
 
 @pytest.mark.parametrize(("subscripts", "shapes"), EINSUMS, ids=lambda value: str(value).replace(" ", ""))

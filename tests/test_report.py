@@ -20,22 +20,44 @@ def made(vjp):
     return cube
 
 
+def sine(x):
+    return np.sin(x)
+
+
 def test_a_right_gradient():
     report = tr.testing.check_gradients(made(lambda g, x: 3 * g * x * x), [0.5, -1.5])
     assert report
-    assert str(report) == "cube: first_order, second_order, contract passed"
+    assert report.failures == ()
+    head, *lines = str(report).splitlines()
+    assert head == "cube(float64[2] [0.5, -1.5]): pass"
+    assert [line.split()[0] for line in lines] == ["P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10"]
+    assert lines[1] == "  P3   numeric first order      pass   12 digits"
 
 
 def test_a_wrong_gradient():
     report = tr.testing.check_gradients(made(lambda g, x: 3 * g * x), [0.5, -1.5])
     assert not report
-    assert "cube: the gradient is wrong at 2 of 4 elements, first at (0, 0): analytic 1.5, numeric 0.75" in str(report)
+    (failure,) = report.failures
+    assert str(report).endswith(failure)
+    lines = failure.splitlines()
+    assert lines[0] == "cube: P3 numeric first order FAILED   d / d x"
+    assert lines[1] == "  x = float64[2] [0.5, -1.5]"
+    assert lines[-2] == "  looks like: missing factor x"
+    assert lines[-1].startswith("  reproduce: tr.testing.check_gradients(cube, np.array([0.5, -1.5], dtype='float64')")
+
+
+def test_the_line_that_reproduces_a_failure_does():
+    cube = made(lambda g, x: 3 * g * x)
+    (failure,) = tr.testing.check_gradients(cube, [0.5, -1.5], seed=3).failures
+    line = failure.rpartition("reproduce: ")[2]
+    again = eval(line, {"tr": tr, "np": np, "cube": cube})
+    assert again.failures == (failure,)
 
 
 def test_a_gradient_that_is_wrong_at_second_order_only():
     detached = made(lambda g, x: 3 * g * (x.detach() if isinstance(x, tr.Tensor) else x) * x)
     assert tr.testing.check_gradients(detached, [0.5, -1.5], order=1)
-    assert "cube, second order: the gradient is wrong" in str(tr.testing.check_gradients(detached, [0.5, -1.5]))
+    assert "cube: P10 numeric second order FAILED" in str(tr.testing.check_gradients(detached, [0.5, -1.5]))
 
 
 def test_a_function_that_cuts_the_tape_is_no_pass():
@@ -50,10 +72,70 @@ def test_several_inputs_some_of_which_have_no_gradient():
     assert tr.testing.check_gradients(lambda x, w: tr.relu(x @ w).sum(), np.ones((2, 2)), [[0.5], [-1.0]])
 
 
-def test_a_point_at_a_kink_is_no_pass():
-    report = tr.testing.check_gradients(tr.relu, [0.0])
+def test_a_point_at_a_kink_is_unresolved_which_is_no_pass():
+    report = tr.testing.check_gradients(tr.relu, [0.0], order=1)
     assert not report
-    assert "relu, second order: unresolved" in str(report)
+    assert report.failures == ()
+    assert "relu(float64[1] [0]): unresolved" in str(report)
+    assert "a kink: the slopes to the left and right are 0 and" in str(report)
+
+
+def test_a_gradient_outside_of_the_slopes_of_a_kink_fails():
+    report = tr.testing.check_gradients(np.abs, [0.0], vjp=lambda g, x: 2.0 * g)
+    assert "P3 numeric first order FAILED" in str(report)
+    assert "the slopes to the left and right are -2.625 and 2.625" in str(report)
+
+
+def test_a_saturated_softmax_is_unresolved():
+    report = tr.testing.check_gradients(tr.softmax, [0.0, 800.0])
+    assert not report
+    assert report.failures == ()
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [
+        (tr.sqrt, [1e-12]),
+        (tr.log, [1e-9, 1e9]),
+        (lambda x: tr.sin(1e5 * x), [0.5]),
+        (tr.relu, [-1e-6]),
+        (lambda x: (x - x.mean()) / (x.var() + 1e-12) ** 0.5, [1.0, 1.0 + 1e-5, 1.0 - 1e-5]),
+    ],
+)
+def test_functions_that_bend_within_a_small_part_of_their_inputs(f, inputs):
+    report = tr.testing.check_gradients(f, inputs)
+    assert report, str(report)
+
+
+# ---- functions that are not tinyreg's
+
+
+def test_a_pair_of_functions_of_arrays():
+    assert tr.testing.check_gradients(sine, [0.5, 2.0], vjp=lambda g, x: g * np.cos(x))
+    wrong = tr.testing.check_gradients(sine, [0.5, 2.0], vjp=lambda g, x: g * np.cos(x) * (1 + 1e-6))
+    assert "looks like: factor 1 + 1e-06" in str(wrong)
+    line = wrong.failures[0].rpartition("reproduce: ")[2]
+    names = {"tr": tr, "np": np, "sine": sine, "vjp": lambda g, x: g * np.cos(x)}
+    assert eval(line, names), line
+
+
+def test_a_pair_of_several_arguments_and_results():
+    def f(x, w, n):
+        return x * w**n, x.sum()
+
+    def vjp(g, x, w, n):
+        return g[0] * w**n + g[1], g[0] * x * n * w ** (n - 1), None
+
+    assert tr.testing.check_gradients(f, [0.5, 2.0], [1.5, -1.0], 3, vjp=vjp)
+    swapped = tr.testing.check_gradients(f, [0.5, 2.0], [1.5, -1.0], 3, vjp=lambda g, *a: vjp(g[::-1], *a))
+    assert not swapped
+
+
+def test_a_pair_whose_vjp_gives_too_few_gradients():
+    report = tr.testing.check_gradients(lambda x, w: x * w, [0.5], [1.5], vjp=lambda g, x, w: (g * w,))
+    assert "its vjp returned 1 gradients, expected 2: one, or None, for each of its arguments" in str(report)
+    report = tr.testing.check_gradients(lambda x, w: x * w, [0.5], [1.5], vjp=lambda g, x, w: g * w)
+    assert "its vjp returned ndarray, expected a tuple with a gradient, or None, for each of its 2 arguments" in str(report)
 
 
 def test_what_cannot_be_checked():

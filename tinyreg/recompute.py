@@ -17,13 +17,17 @@ from .core.tensor import Tensor, wrap
 def pull_through(
     outcome: Any, g: Any, since: int, parents: Parents, create_graph: bool
 ) -> list[tuple[int, Gradient | None]]:
-    """What reaches `parents` from an outcome that was just computed again, on a tape that began at `since`."""
+    """What reaches `parents` from an outcome that was just computed again, on a tape that began at `since`.
+
+    A parent that stands there twice is handed everything at once, so that nothing counts double.
+    """
     several = isinstance(outcome, tuple)
     pairs = zip(outcome, g, strict=True) if several else [(outcome, g)]
     roots = [(r._node, gr) for r, gr in pairs if gr is not None and isinstance(r, Tensor) and r._node]
     targets = [parent for parent in parents if parent]
     table = walk(roots, since=since, targets=targets, create_graph=create_graph)
-    return [(i, table.get(parent)) for i, parent in enumerate(parents) if parent]
+    places = {parent: i for i, parent in enumerate(parents) if parent}
+    return [(i, table.get(parent)) for parent, i in places.items()]
 
 
 # ---- checkpoint ------------------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | No
     """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
     table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
     totals: dict[Node, Any] = {}
-    held = {id(g)}
+    held = {id(getattr(g, "_array", g))}
     for node, gradient in table.items():
         if node.grad is not UNKEPT and gradient is not None:
             array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)

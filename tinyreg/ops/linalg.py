@@ -33,7 +33,7 @@ def _(g: Any, x2: Any, x1_like: Any) -> Any:
     if x2.ndim == 1:
         return expand_dims(g, axis=-1) * x2
     if x1_like.ndim == 1:
-        return squeeze(expand_dims(g, axis=-2) @ matrix_transpose(x2), axis=-2)
+        return expand_dims(g, axis=-2) @ matrix_transpose(x2)  # a row for each matrix: the engine adds them up
     return g @ matrix_transpose(x2)
 
 

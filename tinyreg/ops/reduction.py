@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.backend import Array, Backend, Shape, accumulator
 from ..core.primitive import primitive
-from .elementwise import abs, astype, equal, sign, where
+from .elementwise import abs, astype, equal, nonzero, sign, where
 from .indexing import getitem
 from .shape import broadcast_to, flip, pad, permute_dims, reshape
 from .transcendental import exp
@@ -82,7 +82,7 @@ def mean(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) ->
 
 @mean.vjp("x")
 def _(g: Any, x_like: Any, axis: Axis) -> Any:
-    return restored(g, x_like.shape, axis) / builtins.max(count(x_like.shape, axis), 1)
+    return restored(g, x_like.shape, axis) / count(x_like.shape, axis)
 
 
 @primitive(expects="axes that x has, with at least one element")
@@ -199,7 +199,7 @@ def std(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keep
 
 @std.vjp("x")
 def _(g: Any, x: Any, y: Any, axis: Axis, correction: float) -> Any:
-    factor = g / where(equal(y, 0.0), 1.0, y) / (count(x.shape, axis) - correction)
+    factor = g / nonzero(y) / (count(x.shape, axis) - correction)
     return restored(factor, x.shape, axis) * _centred(x, axis)
 
 
@@ -268,7 +268,7 @@ def p_norm(xp: Backend, x: Array, *, ord: float = 2, axis: Axis = None, keepdims
 
 @p_norm.vjp("x")
 def _(g: Any, x: Any, y: Any, ord: float, axis: Axis) -> Any:
-    y = where(equal(y, 0.0), 1.0, y)
+    y = nonzero(y)
     if ord == 2:
         return restored(g / y, x.shape, axis) * x
     return restored(g, x.shape, axis) * sign(x) * (abs(x) / restored(y, x.shape, axis)) ** (ord - 1)

@@ -271,8 +271,7 @@ def tile(xp: Backend, x: Array, *, repetitions: int | Shape) -> Array:
 @tile.vjp("x")
 def _(g: Any, x_like: Any, repetitions: int | Shape) -> Any:
     times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
-    ndim = max(len(times), x_like.ndim)
-    times = (1,) * (ndim - len(times)) + times
-    shape = (1,) * (ndim - x_like.ndim) + x_like.shape
+    times = (1,) * (g.ndim - len(times)) + times
+    shape = (1,) * (g.ndim - x_like.ndim) + x_like.shape
     copies = reshape(g, shape=tuple(n for pair in zip(times, shape, strict=True) for n in pair))
-    return reshape(copies.sum(axis=tuple(range(0, 2 * ndim, 2))), shape=x_like.shape)
+    return reshape(copies.sum(axis=tuple(range(0, 2 * g.ndim, 2))), shape=x_like.shape)

@@ -1,9 +1,28 @@
 """Checks of gradients against differences, over a table of cases. Needs Hypothesis: `pip install tinyreg[test]`."""
 
 from . import strategies
-from .case import Call, Case
+from .case import Call, Case, Point, at
 from .cases import CASES
-from .check import CHECKS, check_backend
+from .failure import Failure
+from .property import PROPERTIES
 from .report import Report, check_gradients
+from .search import PROFILES, battery, run_backend, run_property, use_backend, use_profile
 
-__all__ = ["CASES", "CHECKS", "Call", "Case", "Report", "check_backend", "check_gradients", "strategies"]
+__all__ = [
+    "CASES",
+    "PROFILES",
+    "PROPERTIES",
+    "Call",
+    "Case",
+    "Failure",
+    "Point",
+    "Report",
+    "at",
+    "battery",
+    "check_gradients",
+    "run_backend",
+    "run_property",
+    "strategies",
+    "use_backend",
+    "use_profile",
+]

@@ -15,6 +15,7 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
+from ..ops.reduction import count
 from ..ops.table import REAL, Domain
 from .case import Call
 
@@ -25,16 +26,67 @@ LIMIT = 3.0
 
 
 def values(domain: Domain = REAL, away_from: Sequence[float] = ()) -> SearchStrategy[float]:
-    """Multiples of 1/8 inside a domain, up to 3 in size, and none of them at a kink."""
+    """Multiples of 1/8 inside a domain, up to 3 in size, none of them at a kink; 0 comes more often than the others."""
     low, high = max(domain.low, -LIMIT), min(domain.high, max(domain.low, 0) + LIMIT)
     found = [k / 8 for k in range(math.ceil(low * 8), math.floor(high * 8) + 1)]
     inside = [v for v in found if domain.low < v < domain.high and v not in away_from]
-    return st.sampled_from(sorted(inside, key=lambda v: (abs(v - 1), v)))
+    return st.sampled_from(sorted(inside, key=lambda v: (abs(v - 1), v)) + [0.0] * (3 if 0.0 in inside else 0))
+
+
+# Asymmetric, so that no axis can stand for another; the first of each list are the plainest, to which examples shrink.
+SHAPES: list[Shape] = [
+    (),
+    (1,),
+    (2,),
+    (3,),
+    (2, 3),
+    (3, 2),
+    (1, 2),
+    (3, 1),
+    (1, 1),
+    (2, 3, 2),
+    (3, 2, 2),
+    (2, 1, 3),
+    (0,),
+    (2, 0),
+    (0, 2, 3),
+]
+PAIRS: list[tuple[Shape, Shape]] = [
+    ((), ()),
+    ((1,), (1,)),
+    ((3,), (3,)),
+    ((2, 3), (2, 3)),
+    ((3,), ()),
+    ((), (2,)),
+    ((2, 3), (3,)),
+    ((2,), (3, 2)),
+    ((2, 1), (1, 3)),
+    ((2, 3), (2, 1)),
+    ((1,), (3, 2)),
+    ((2, 1, 3), (2, 1)),
+    ((2,), (3, 1, 1)),
+    ((2, 3, 2), (2, 3, 2)),
+    ((0,), (1,)),
+    ((2, 0), ()),
+    ((1, 2), (0, 1)),
+]
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> SearchStrategy[Shape]:
-    """Shapes with few short axes, perhaps empty ones."""
-    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
+    """Shapes with few short axes of different lengths, perhaps empty ones."""
+    return st.sampled_from(
+        [s for s in SHAPES if min_dims <= len(s) <= max_dims and all(min_side <= n <= max_side for n in s)]
+    )
+
+
+def broadcasting(n: int) -> SearchStrategy[tuple[Shape, ...]]:
+    """Shapes of n arrays that broadcast against each other."""
+    if n == 1:
+        return st.tuples(shapes())
+    if n == 2:
+        return st.sampled_from(PAIRS)
+    several = hnp.mutually_broadcastable_shapes(num_shapes=n, min_side=0, max_dims=3, max_side=3)
+    return several.map(lambda found: found.input_shapes)
 
 
 def arrays(
@@ -55,23 +107,29 @@ def axes(ndim: int) -> SearchStrategy[int | tuple[int, ...] | None]:
     return st.one_of(one, st.none(), several)
 
 
-def calls(*arrays: SearchStrategy[Array], **settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
-    """Calls from a strategy for each array and each setting."""
+def calls(*arrays: SearchStrategy[Any], **settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
+    """Calls from a strategy for each array, or plain number, and each setting."""
     return st.builds(Call, st.tuples(*arrays), st.fixed_dictionaries(settings))
 
 
 def elementwise(
-    *domains: Domain, away_from: Sequence[float] = (), apart: bool = False, **settings: SearchStrategy[Any]
+    *domains: Domain,
+    away_from: Sequence[float] = (),
+    apart: bool = False,
+    elements: SearchStrategy[float] | None = None,
+    **settings: SearchStrategy[Any],
 ) -> SearchStrategy[Call]:
-    """Calls of an elementwise op with one argument for each domain, of shapes that broadcast; `apart`: never equal."""
+    """Calls of an elementwise op with one argument for each domain, of shapes that broadcast.
+
+    apart: no element of one argument equals one of another. elements: what to draw from instead of the domains.
+    """
     domains = domains or (REAL,)
 
     @st.composite
     def draw(pick: Callable[[SearchStrategy[Any]], Any]) -> Call:
-        shapes = pick(hnp.mutually_broadcastable_shapes(num_shapes=len(domains), min_side=0, max_dims=3, max_side=3))
         picked = []
-        for i, (domain, shape) in enumerate(zip(domains, shapes.input_shapes, strict=True)):
-            drawn = pick(arrays(shape, values(domain, away_from)))
+        for i, (domain, shape) in enumerate(zip(domains, pick(broadcasting(len(domains))), strict=True)):
+            drawn = pick(arrays(shape, values(domain, away_from) if elements is None else elements))
             picked.append(drawn + 1 / 16 if apart and i else drawn)
         return Call(tuple(picked), pick(st.fixed_dictionaries(settings)))
 
@@ -79,23 +137,25 @@ def elementwise(
 
 
 def reductions(
-    domain: Domain = REAL,
+    elements: SearchStrategy[float] | None = None,
     *,
-    away_from: Sequence[float] = (),
-    min_side: int = 0,
+    least: int = 0,
     unique: bool = False,
     axis: Callable[[int], SearchStrategy[Any]] = axes,
     min_dims: int = 0,
     max_dims: int = 3,
     **settings: SearchStrategy[Any],
 ) -> SearchStrategy[Call]:
-    """Calls of an op on one array with `axis`, and with `keepdims` and other settings as strategies."""
+    """Calls of an op on one array with `axis`, and with `keepdims` and other settings as strategies.
+
+    least: how many elements there are along the axes at least; an axis that stays may be empty whatever it says.
+    """
 
     @st.composite
     def draw(pick: Callable[[SearchStrategy[Any]], Any]) -> Call:
-        shape = pick(shapes(min_dims, max_dims, min_side))
-        array = pick(arrays(shape, values(domain, away_from), unique=unique))
-        drawn = {"axis": pick(axis(len(shape))), **pick(st.fixed_dictionaries(settings))}
-        return Call((array,), drawn)
+        shape = pick(shapes(min_dims, max_dims).filter(lambda s: max((math.prod(s), *s)) >= least))
+        chosen = pick(axis(len(shape)).filter(lambda a: count(shape, a) >= least))
+        drawn = {"axis": chosen, **pick(st.fixed_dictionaries(settings))}
+        return Call((pick(arrays(shape, elements, unique=unique)),), drawn)
 
     return draw()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from ..case import Case
-from . import composition, elementwise, indexing, linalg, reduction, shape, window
+from dataclasses import replace
 
-FAMILIES = (elementwise, reduction, shape, indexing, linalg, window, composition)
-CASES: dict[str, Case] = {case.name: case for family in FAMILIES for case in family.CASES}
+from ..case import Case
+from . import composition, elementwise, indexing, layers, linalg, reduction, shape, window
+from .equivalent import EQUIVALENT
+
+FAMILIES: dict[str, list[Case]] = {
+    module.__name__.rpartition(".")[2]: [replace(case, equivalent=EQUIVALENT.get(case.name, {})) for case in module.CASES]
+    for module in (elementwise, reduction, shape, indexing, linalg, window, composition, layers)
+}
+CASES: dict[str, Case] = {case.name: case for family in FAMILIES.values() for case in family}

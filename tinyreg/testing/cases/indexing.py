@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import tinyreg as tr
 
 from ...ops import indexing
 from ...ops.indexing import Slot
-from ..case import Call, Case
+from ..case import Call, Case, at
 from ..strategies import arrays, shapes
 
 Pick = Callable[[Any], Any]
@@ -43,44 +44,74 @@ def _keyed(pick: Pick) -> Call:
     return Call((pick(arrays((3, 4, 2))),), {"key": key})
 
 
+INDEX_KEYS: list[tuple[tuple[Any, ...], int]] = [
+    ((Slot(0), slice(None)), 1),
+    ((slice(None), Slot(0)), 1),
+    ((..., None, Slot(0)), 1),
+    ((Slot(0), Slot(1)), 2),
+    ((slice(None, None, -1), 1), 0),
+]
+
+
+def _resolved(key: Any, indices: Any) -> Any:
+    """The key with arrays in the places of its slots."""
+    return tuple(indices[part.number] if isinstance(part, Slot) else part for part in key)
+
+
+@st.composite
+def _indices(pick: Pick, low: int, high: int, shape: tuple[int, ...]) -> Any:
+    n = math.prod(shape)
+    return np.array(pick(st.lists(st.integers(low, high), min_size=n, max_size=n)), dtype=np.int64).reshape(shape)
+
+
 @st.composite
 def _filled(pick: Pick) -> Call:
-    rows = np.array(pick(st.lists(st.integers(-3, 2), max_size=3)), dtype=np.int64)
-    return Call((pick(arrays((3, 2))), rows), {"key": (Slot(0), slice(None))})
+    key, n = pick(st.sampled_from(INDEX_KEYS))
+    shape = pick(st.sampled_from([(3,), (1,), (2, 2), (0,), ()]))
+    return Call(
+        (pick(arrays(st.sampled_from([(3, 2), (2, 3)]))), *(pick(_indices(-2, 1, shape)) for _ in range(n))), {"key": key}
+    )
 
 
 @st.composite
 def _scattered(pick: Pick) -> Call:
-    rows = np.array(pick(st.lists(st.integers(-3, 2), max_size=3)), dtype=np.int64)
-    return Call((pick(arrays((rows.size, 2))), rows), {"key": (Slot(0), slice(None)), "shape": (3, 2)})
+    (target, *indices), settings = pick(_filled())
+    taken = target[_resolved(settings["key"], indices)]
+    return Call((pick(arrays(taken.shape)), *indices), {**settings, "shape": target.shape})
 
 
 @st.composite
 def _taken(pick: Pick) -> Call:
-    axis = pick(st.integers(-2, 1))
-    indices = np.array(pick(st.lists(st.integers(-2, 1), min_size=1, max_size=4)), dtype=np.int64)
-    return Call((pick(arrays((2, 2))), indices.reshape(-1, 1) if pick(st.booleans()) else indices), {"axis": axis})
+    x = pick(arrays(st.sampled_from([(3,), (2, 3), (2, 2, 3)])))
+    axis = pick(st.one_of(st.integers(-x.ndim, x.ndim - 1), *[st.none()] * (x.ndim == 1)))
+    indices = pick(_indices(-2, 1, pick(st.sampled_from([(3,), (2, 1), (0,), ()]))))
+    return Call((x, indices), {"axis": axis})
 
 
 @st.composite
 def _along(pick: Pick) -> Call:
-    axis = pick(st.integers(-2, 1))
-    shape = (2, 3)
-    wide = tuple(pick(st.integers(1, 4)) if i == axis % 2 else n for i, n in enumerate(shape))
-    chosen = st.lists(st.integers(0, shape[axis] - 1), min_size=wide[0] * wide[1], max_size=wide[0] * wide[1])
-    return Call((pick(arrays(shape)), np.array(pick(chosen), dtype=np.int64).reshape(wide)), {"axis": axis})
+    shape = pick(st.sampled_from([(3,), (2, 3), (2, 1, 3)]))
+    axis = pick(st.integers(-len(shape), len(shape) - 1))
+    wide = tuple(pick(st.integers(0, 4)) if i == axis % len(shape) else n for i, n in enumerate(shape))
+    return Call((pick(arrays(shape)), pick(_indices(0, shape[axis] - 1, wide))), {"axis": axis})
 
 
 @st.composite
 def _scattered_along(pick: Pick) -> Call:
-    array, indices = pick(_along()).arrays
-    values = np.resize(array, indices.shape)
-    return Call((values, indices % 2), {"axis": 0, "shape": (2, indices.shape[1])})
+    (target, indices), settings = pick(_along())
+    return Call((pick(arrays(indices.shape)), indices), {**settings, "shape": target.shape})
 
 
 @st.composite
 def _distinct(pick: Pick) -> Call:
     array = pick(arrays(shapes(min_dims=1), unique=True))
+    axis = pick(st.integers(-array.ndim, array.ndim - 1))
+    return Call((array,), {"axis": axis, "descending": pick(st.booleans())})
+
+
+@st.composite
+def _with_ties(pick: Pick) -> Call:
+    array = pick(arrays(shapes(min_dims=1), st.sampled_from([1.0, 0.0, -2.0])))
     axis = pick(st.integers(-array.ndim, array.ndim - 1))
     return Call((array,), {"axis": axis, "descending": pick(st.booleans())})
 
@@ -99,16 +130,18 @@ def _plain(key: Any) -> Any:
     return np.array(key, dtype=None if key else np.int64) if isinstance(key, list) else key
 
 
-def _scatter(x: Any, rows: Any, key: Any, shape: Any) -> Any:
+def _scatter(x: Any, *indices: Any, key: Any, shape: Any) -> Any:
     y = np.zeros(shape)
-    np.add.at(y, rows, x)
+    np.add.at(y, _resolved(key, indices), x)
     return y
 
 
 def _scatter_along(x: Any, indices: Any, axis: int, shape: Any) -> Any:
     y = np.zeros(shape)
     for place in np.ndindex(indices.shape):
-        y[(indices[place], place[1])] += x[place]
+        target = list(place)
+        target[axis] = indices[place]
+        y[tuple(target)] += x[place]
     return y
 
 
@@ -126,13 +159,26 @@ def _topk(x: Any, k: int, axis: int, largest: bool) -> Any:
 
 
 CASES = [
-    Case(tr.getitem, _keyed(), lambda x, key: x[_plain(key)]),
-    Case(indexing.index, _filled(), lambda x, rows, key: x[rows]),
-    Case(indexing.scatter, _scattered(), _scatter),
-    Case(tr.take, _taken(), np.take),
-    Case(tr.take_along_axis, _along(), np.take_along_axis),
-    Case(indexing.scatter_along_axis, _scattered_along(), _scatter_along),
-    Case(tr.argsort, _distinct(), _argsort, order=0),
-    Case(tr.sort, _distinct(), _sort),
-    Case(tr.topk, _largest(), _topk),
+    Case(tr.getitem, _keyed(), lambda x, key: x[_plain(key)], reach=math.inf),
+    Case(indexing.index, _filled(), lambda x, *indices, key: x[_resolved(key, indices)], reach=math.inf),
+    Case(indexing.scatter, _scattered(), _scatter, reach=math.inf),
+    Case(tr.take, _taken(), np.take, reach=math.inf),
+    Case(tr.take_along_axis, _along(), np.take_along_axis, reach=math.inf),
+    Case(indexing.scatter_along_axis, _scattered_along(), _scatter_along, reach=math.inf),
+    Case(tr.argsort, _with_ties(), _argsort, order=0),
+    Case(
+        tr.sort,
+        _distinct(),
+        _sort,
+        points=[at([1.0, 1.0], gradient=[1.0, 1.0]), at([1.0, 0.0, 1.0], descending=True, gradient=[1.0, 1.0, 1.0])],
+    ),
+    Case(
+        tr.topk,
+        _largest(),
+        _topk,
+        points=[
+            at([1.0, 1.0], k=1, gradient=[1.0, 0.0]),
+            at([1.0, 2.0, 1.0], k=1, largest=False, gradient=[1.0, 0.0, 0.0]),
+        ],
+    ),
 ]

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -20,7 +19,7 @@ import tinyreg as tr
 
 from ...ops.decomposition import cofactor
 from ...ops.linalg import contract
-from ..case import Call, Case
+from ..case import Call, Case, at
 from ..strategies import arrays, calls, shapes
 
 Array = NDArray[Any]
@@ -28,9 +27,9 @@ Pick = Callable[[Any], Any]
 Shapes = Sequence[tuple[int, ...]]
 
 OFFSETS = st.integers(-3, 3)
-SQUARE = [(2, 2), (3, 3), (1, 1), (2, 2, 2), (0, 2, 2)]
-TALL = [(3, 2), (2, 2), (2, 3, 1), (0, 3, 2)]
-ANY = [*TALL, (2, 3), (2, 1, 3), (1, 1)]
+SQUARE = [(2, 2), (3, 3), (1, 1), (2, 2, 2), (2, 3, 1, 1), (0, 2, 2)]
+TALL = [(3, 2), (2, 2), (2, 3, 1), (1, 3, 2), (3, 2, 1), (0, 3, 2)]
+ANY = [*TALL, (2, 3), (2, 1, 3), (3, 1, 2), (1, 1)]
 
 # ---- products --------------------------------------------------------------------------------------------------------
 
@@ -43,7 +42,10 @@ EINSUMS: list[tuple[str, Shapes]] = [
     ("iii->i", [(2, 2, 2)]),
     ("ii,ij->j", [(2, 2), (2, 3)]),
     ("ij->", [(2, 3)]),
+    ("ij->i", [(2, 3)]),
+    ("ijk->j", [(2, 3, 2)]),
     ("ij,k->k", [(2, 2), (3,)]),
+    ("ij,k->ik", [(2, 3), (3,)]),
     ("ij,j->i", [(2, 3), (1,)]),
     ("ij,j->i", [(2, 1), (3,)]),
     (",i->i", [(), (3,)]),
@@ -51,6 +53,8 @@ EINSUMS: list[tuple[str, Shapes]] = [
     ("...ij,...jk->...ik", [(2, 2, 1), (1, 2)]),
     ("...i,...i", [(2,), (2, 1, 2)]),
     ("i...j -> j...i", [(2, 1, 3)]),
+    ("ij,kl->kl", [(2, 3), (2, 3)]),
+    ("aab->b", [(2, 2, 3)]),
 ]
 
 
@@ -65,10 +69,31 @@ def _einsums(pairs: Sequence[tuple[str, Shapes]]) -> SearchStrategy[Call]:
     return st.sampled_from(pairs).flatmap(drawn)
 
 
+PRODUCTS: list[Shapes] = [
+    [(1,), (1,)],
+    [(2,), (2,)],
+    [(2, 3), (3,)],
+    [(3, 1), (1,)],
+    [(2,), (2, 3)],
+    [(2, 3), (3, 2)],
+    [(3, 2), (2, 1)],
+    [(2,), (3, 2, 2)],
+    [(3, 2, 2), (2,)],
+    [(2, 1, 3), (3, 2)],
+    [(2, 3), (2, 3, 1)],
+    [(2, 1, 2), (1, 2, 3)],
+    [(2, 1, 1, 2), (3, 2, 2)],
+    [(2,), (2, 1, 2, 3)],
+    [(2, 1, 3, 2), (2,)],
+    [(2, 0), (0, 3)],
+    [(0, 2), (2,)],
+    [(0,), (0,)],
+]
+
+
 def _products() -> SearchStrategy[Call]:
     """Calls of `matmul`: vectors, matrices, and stacks that broadcast."""
-    found = hnp.mutually_broadcastable_shapes(signature="(n?,k),(k,m?)->(n?,m?)", min_side=0, max_side=2, max_dims=2)
-    return found.flatmap(lambda found: calls(*map(arrays, found.input_shapes)))
+    return st.sampled_from(PRODUCTS).flatmap(lambda pair: calls(*map(arrays, pair)))
 
 
 def _matrices(**settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
@@ -95,6 +120,7 @@ def separated(shapes: Shapes) -> SearchStrategy[Array]:
 
 SYSTEMS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
     ((2, 2), (2,)),
+    ((1, 1), (1,)),
     ((3, 3), (3, 2)),
     ((2, 2, 2), (2,)),
     ((2, 1, 2, 2), (2, 2, 1)),
@@ -161,35 +187,76 @@ def _numpys_qr(x: Array) -> Any:
 
 
 CASES = [
-    Case(tr.matmul, _products(), np.matmul),
-    Case(tr.outer, calls(arrays(shapes(1, 1)), arrays(shapes(1, 1))), np.outer),
-    Case(_einsum, _einsums(EINSUMS), lambda *xs, subscripts: np.einsum(subscripts, *xs), name="einsum"),
+    Case(tr.matmul, _products(), np.matmul, reach=math.inf),
+    Case(tr.outer, calls(arrays(shapes(1, 1)), arrays(shapes(1, 1))), np.outer, reach=math.inf),
+    Case(_einsum, _einsums(EINSUMS), lambda *xs, subscripts: np.einsum(subscripts, *xs), name="einsum", reach=math.inf),
     Case(
         contract,
         _einsums([pair for pair in EINSUMS if "->" in pair[0] and "..." not in pair[0]]),
         lambda *xs, subscripts: np.einsum(subscripts, *xs),
+        reach=math.inf,
     ),
-    Case(tr.diagonal, _matrices(offset=OFFSETS), lambda x, offset: np.diagonal(x, offset, -2, -1)),
-    Case(tr.trace, _matrices(offset=OFFSETS), lambda x, offset: np.trace(x, offset, -2, -1)),
-    Case(tr.tril, _matrices(k=OFFSETS), np.tril),
-    Case(tr.triu, _matrices(k=OFFSETS), np.triu),
+    Case(tr.diagonal, _matrices(offset=OFFSETS), lambda x, offset: np.diagonal(x, offset, -2, -1), reach=math.inf),
+    Case(tr.trace, _matrices(offset=OFFSETS), lambda x, offset: np.trace(x, offset, -2, -1), reach=math.inf),
+    Case(tr.tril, _matrices(k=OFFSETS), np.tril, reach=math.inf),
+    Case(tr.triu, _matrices(k=OFFSETS), np.triu, reach=math.inf),
     # inverses and determinants
     Case(tr.inv, calls(separated(SQUARE)), np.linalg.inv),
     Case(tr.solve, _systems(), np.linalg.solve),
-    Case(tr.det, calls(arrays(st.sampled_from(SQUARE))), np.linalg.det),  # many of them singular
-    Case(cofactor, calls(separated(SQUARE)), _cofactor),
+    Case(
+        tr.det,
+        calls(arrays(st.sampled_from(SQUARE), unique=True)),  # some of them singular, none with all cofactors 0
+        np.linalg.det,
+        points=[
+            at([[1.0, 2.0], [2.0, 4.0]], gradient=[[4.0, -2.0], [-2.0, 1.0]]),
+            at(np.zeros((3, 3)), gradient=np.zeros((3, 3))),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        cofactor,
+        calls(separated([shape for shape in SQUARE if shape[-1] > 1])),
+        _cofactor,
+        points=[
+            at([[2.0]], gradient=[[0.0]]),
+            at([[1.0, 2.0], [2.0, 4.0]], gradient=[[1.0, -1.0], [-1.0, 1.0]]),
+            at(np.zeros((2, 2)), gradient=[[1.0, -1.0], [-1.0, 1.0]]),
+            at(np.zeros((3, 3)), gradient=np.zeros((3, 3))),
+        ],
+    ),
     Case(tr.slogdet, calls(separated(SQUARE)), lambda x: tuple(np.linalg.slogdet(x))),
     # decompositions
     Case(tr.cholesky, calls(separated(SQUARE), upper=st.booleans()), _cholesky),
-    Case(_qr, calls(separated(TALL)), _numpys_qr, name="qr"),
-    Case(_eigh, calls(separated(SQUARE)), _numpys_eigh, name="eigh"),
-    Case(_svd, calls(separated(ANY)), _numpys_svd, name="svd"),
+    Case(_qr, calls(separated(TALL)), _numpys_qr, name="qr", primitive=tr.qr),
+    Case(_eigh, calls(separated(SQUARE)), _numpys_eigh, name="eigh", primitive=tr.eigh),
+    Case(_svd, calls(separated(ANY)), _numpys_svd, name="svd", primitive=tr.svd),
     # norms
-    Case(tr.svdvals, calls(separated(ANY)), lambda x: np.linalg.svd(x, compute_uv=False)),
-    Case(tr.largest_singular_value, calls(separated(ANY)), lambda x: np.linalg.matrix_norm(x, ord=2)),
+    Case(
+        tr.svdvals,
+        calls(separated(ANY)),
+        lambda x: np.linalg.svd(x, compute_uv=False),
+        points=[
+            at(np.eye(2), gradient=np.eye(2)),
+            at([[2.0, 0.0], [0.0, 0.0]], gradient=[[1.0, 0.0], [0.0, 0.0]]),
+            at([[0.0, 3.0], [-3.0, 0.0]], gradient=[[0.0, 1.0], [-1.0, 0.0]]),
+        ],
+    ),
+    Case(
+        tr.largest_singular_value,
+        calls(separated(ANY)),
+        lambda x: np.linalg.matrix_norm(x, ord=2),
+        points=[at(3 * np.eye(2), gradient=np.eye(2) / 2), at(np.zeros((2, 3)), gradient=np.zeros((2, 3)))],
+    ),
     Case(
         tr.matrix_norm,
         calls(separated(ANY), ord=st.sampled_from(["fro", "nuc", 2, 1, math.inf]), keepdims=st.booleans()),
         lambda x, ord, keepdims: np.linalg.matrix_norm(x, ord=ord, keepdims=keepdims),
+        points=[
+            *(at(np.zeros((2, 3)), ord=ord, gradient=np.zeros((2, 3))) for ord in ("fro", "nuc", 2, 1, math.inf)),
+            at(np.eye(2), ord="nuc", gradient=np.eye(2)),
+            at(np.eye(2), ord=2, gradient=np.eye(2) / 2),
+            at([[1.0, -1.0], [2.0, 2.0]], ord=1, gradient=[[0.5, -0.5], [0.5, 0.5]]),
+            at([[1.0, -2.0], [3.0, 0.0]], ord=math.inf, gradient=[[0.5, -0.5], [0.5, 0.0]]),
+        ],
     ),
 ]

@@ -11,12 +11,13 @@ import numpy as np
 import tinyreg as tr
 
 from ...ops.reduction import p_norm
-from ...ops.table import POSITIVE
-from ..case import Case
-from ..strategies import axes, reductions
+from ..case import Case, at
+from ..strategies import reductions, values
 
 KEEP = st.booleans()
-CORRECTION = st.sampled_from([0, 0.5])
+FEW = st.sampled_from([1.0, 0.0, -2.0])  # so that there are ties, and lines of zeros
+CORRECTION = st.sampled_from([0, 0.5, 1])
+DIFFERENT_SIZES = st.sampled_from([(-1) ** k * k / 8 for k in range(8, 25)] + [k / 8 for k in range(1, 8)])
 
 
 def _one_axis(ndim: int) -> st.SearchStrategy[int | None]:
@@ -36,33 +37,107 @@ def _norm(x: Any, ord: float, axis: Any, keepdims: bool) -> Any:
     return np.linalg.vector_norm(x, ord=ord, axis=axis, keepdims=keepdims)
 
 
+MAX_TIES = [
+    at([2.0, 1.0, 2.0], gradient=[0.5, 0.0, 0.5]),
+    at([[1.0, 1.0, 0.0], [2.0, 0.0, 0.0]], axis=1, gradient=[[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]),
+    at([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], axis=0, keepdims=True, gradient=[[0.5, 1.0, 0.5], [0.5, 0.0, 0.5]]),
+]
+MIN_TIES = [
+    at([1.0, 1.0, 1.0, 2.0], gradient=[1 / 3, 1 / 3, 1 / 3, 0.0]),
+    at([[1.0, 1.0, 2.0], [2.0, 0.0, 3.0]], axis=1, gradient=[[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]),
+    at([[1.0, 1.0, 0.0], [1.0, 2.0, 0.0]], axis=0, keepdims=True, gradient=[[0.5, 1.0, 0.5], [0.5, 0.0, 0.5]]),
+]
+NORM_ZEROS = [
+    at([0.0, 0.0], gradient=[0.0, 0.0]),
+    at([0.0, -2.0], ord=1, gradient=[0.0, -1.0]),
+    at([0.0, 0.0], ord=3, gradient=[0.0, 0.0]),
+    at([[0.0, 0.0], [3.0, -4.0]], axis=1, gradient=[[0.0, 0.0], [0.6, -0.8]]),
+    at([[0.0, 0.0], [3.0, 0.0]], axis=1, ord=3, gradient=[[0.0, 0.0], [1.0, 0.0]]),
+]
+
 CASES = [
-    Case(tr.sum, reductions(keepdims=KEEP, dtype=st.sampled_from([None, np.dtype(np.float64)])), np.sum),
-    Case(tr.mean, reductions(min_side=1, keepdims=KEEP), np.mean),
-    Case(tr.max, reductions(min_side=1, unique=True, keepdims=KEEP), np.max),
-    Case(tr.min, reductions(min_side=1, unique=True, keepdims=KEEP), np.min),
-    Case(tr.prod, reductions(keepdims=KEEP), np.prod),
-    Case(tr.var, reductions(min_side=1, keepdims=KEEP, correction=CORRECTION), np.var),
-    Case(tr.std, reductions(min_side=2, min_dims=1, unique=True, keepdims=KEEP, correction=CORRECTION), np.std),
-    Case(tr.logsumexp, reductions(min_side=1, keepdims=KEEP), _logsumexp),
+    Case(
+        tr.sum,
+        reductions(keepdims=KEEP),
+        np.sum,
+        points=[
+            at([1.5, -2.0], dtype=np.dtype(np.float32), gradient=[1.0, 1.0]),
+            at([1.5, -2.0], dtype=np.dtype(np.float64), gradient=[1.0, 1.0]),
+        ],
+        reach=math.inf,
+    ),
+    Case(tr.mean, reductions(least=1, keepdims=KEEP), np.mean, reach=math.inf),
+    Case(tr.max, reductions(least=1, unique=True, keepdims=KEEP), np.max, points=MAX_TIES),
+    Case(tr.min, reductions(least=1, unique=True, keepdims=KEEP), np.min, points=MIN_TIES),
+    Case(
+        tr.prod,
+        reductions(keepdims=KEEP),
+        np.prod,
+        points=[
+            at([0.0, 2.0, 3.0], gradient=[6.0, 0.0, 0.0]),
+            at([0.0, 0.0, 3.0], gradient=[0.0, 0.0, 0.0]),
+            at([[0.0, 2.0], [3.0, 4.0]], axis=0, gradient=[[3.0, 4.0], [0.0, 2.0]]),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        tr.var,
+        reductions(least=2, keepdims=KEEP, correction=CORRECTION),
+        np.var,
+        points=[at([3.0, 3.0], gradient=[0.0, 0.0]), at(np.array(3.0), gradient=0.0)],
+        reach=math.inf,
+    ),
+    Case(
+        tr.std,
+        reductions(least=2, unique=True, keepdims=KEEP, correction=CORRECTION),
+        np.std,
+        points=[
+            at([3.0, 3.0], gradient=[0.0, 0.0]),
+            at(np.array(3.0), gradient=0.0),
+            at([[3.0, 3.0], [1.0, 2.0]], axis=1, gradient=[[0.0, 0.0], [-0.5, 0.5]]),
+        ],
+        reach=1 / 16,
+    ),
+    Case(
+        tr.logsumexp,
+        reductions(least=1, keepdims=KEEP),
+        _logsumexp,
+        points=[
+            at([-math.inf, -math.inf], gradient=[0.0, 0.0]),
+            at([[-math.inf, -math.inf], [0.0, 0.0]], axis=1, gradient=[[0.0, 0.0], [0.5, 0.5]]),
+            at([-math.inf, 2.0], gradient=[0.0, 1.0]),
+            at([1e4, -1e4], gradient=[1.0, 0.0]),
+            at([800.0, 800.0], gradient=[0.5, 0.5]),
+            at(np.array(-800.0), gradient=1.0),
+        ],
+        reach=math.inf,
+    ),
     Case(
         tr.cumulative_sum,
         reductions(axis=_one_axis, min_dims=1, include_initial=st.booleans()),
         _cumulative_sum,
+        points=[at([1.0, 2.0, 3.0], gradient=[3.0, 2.0, 1.0])],
+        reach=math.inf,
     ),
     Case(
         p_norm,
-        reductions(away_from=(0.0,), min_side=1, keepdims=KEEP, ord=st.sampled_from([1, 2, 2.5, 3])),
+        reductions(values(away_from=(0.0,)), least=1, keepdims=KEEP, ord=st.sampled_from([1, 2, 2.5, 3])),
         _norm,
+        points=NORM_ZEROS,
     ),
     Case(
         tr.norm,
-        reductions(POSITIVE, min_side=1, max_dims=2, unique=True, keepdims=KEEP, ord=st.sampled_from([1, 2, 3, math.inf])),
+        reductions(DIFFERENT_SIZES, least=1, unique=True, keepdims=KEEP, ord=st.sampled_from([1, 2, 3, math.inf])),
         _norm,
+        points=[
+            *NORM_ZEROS,
+            at([0.0, 0.0], ord=math.inf, gradient=[0.0, 0.0]),
+            at([2.0, -2.0], ord=math.inf, gradient=[0.5, -0.5]),
+        ],
     ),
     # without a gradient
-    Case(tr.argmax, reductions(axis=_one_axis, min_side=1, keepdims=KEEP), np.argmax, order=0),
-    Case(tr.argmin, reductions(axis=_one_axis, min_side=1, keepdims=KEEP), np.argmin, order=0),
-    Case(tr.all, reductions(axis=axes, keepdims=KEEP), np.all, order=0),
-    Case(tr.any, reductions(axis=axes, keepdims=KEEP), np.any, order=0),
+    Case(tr.argmax, reductions(FEW, axis=_one_axis, least=1, keepdims=KEEP), np.argmax, order=0),
+    Case(tr.argmin, reductions(FEW, axis=_one_axis, least=1, keepdims=KEEP), np.argmin, order=0),
+    Case(tr.all, reductions(FEW, keepdims=KEEP), np.all, order=0),
+    Case(tr.any, reductions(FEW, keepdims=KEEP), np.any, order=0),
 ]

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
 
 from ..case import Call, Case
-from ..strategies import arrays, axes, shapes
+from ..strategies import arrays, axes, calls, shapes
 
 Pick = Callable[[Any], Any]
 
 
-def _calls(settings: Callable[[Pick, tuple[int, ...]], dict[str, Any]], **limits: int) -> st.SearchStrategy[Call]:
+def _calls(
+    settings: Callable[[Pick, tuple[int, ...]], dict[str, Any]],
+    min_dims: int = 0,
+    among: Callable[[tuple[int, ...]], bool] = lambda shape: True,
+) -> st.SearchStrategy[Call]:
     """Calls of an op on one array, whose settings are drawn once its shape is known."""
 
     @st.composite
     def draw(pick: Pick) -> Call:
-        array = pick(arrays(shapes(**limits)))
+        array = pick(arrays(shapes(min_dims).filter(among)))
         return Call((array,), settings(pick, array.shape))
 
     return draw()
@@ -69,18 +73,33 @@ def _repetitions(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"repetitions": pick(st.one_of(st.integers(0, 2), several))}
 
 
-@st.composite
-def _broadcasts(pick: Pick) -> Call:
-    found = pick(hnp.mutually_broadcastable_shapes(num_shapes=1, base_shape=(2, 1, 3), max_dims=3, max_side=3))
-    return Call((pick(arrays(found.input_shapes[0])),), {"shape": found.result_shape})
+BROADCASTS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+    ((), ()),
+    ((1,), (3,)),
+    ((3,), (2, 3)),
+    ((2, 1), (2, 3)),
+    ((), (2, 3)),
+    ((2, 3), (2, 3)),
+    ((1, 3), (2, 2, 3)),
+    ((2, 1, 3), (2, 2, 3)),
+    ((1, 1), (3, 1, 2)),
+    ((1,), (0,)),
+    ((0,), (2, 0)),
+    ((2, 1), (0, 2, 3)),
+]
+
+
+def _broadcasts() -> st.SearchStrategy[Call]:
+    return st.sampled_from(BROADCASTS).flatmap(lambda pair: calls(arrays(pair[0]), shape=st.just(pair[1])))
 
 
 @st.composite
 def _joined(pick: Pick) -> Call:
-    axis = pick(st.one_of(st.none(), st.integers(-2, 1)))
-    lengths = pick(st.lists(st.integers(0, 3), min_size=1, max_size=3))
-    made = [pick(arrays((n, 2) if axis in (0, -2) else (2, n))) for n in lengths]
-    return Call(tuple(made), {"axis": axis})
+    axis = pick(st.sampled_from([0, -1, 1, -2, None]))
+    lengths = pick(st.sampled_from([(2,), (1, 2), (2, 0), (3, 1, 2), (0,)]))
+    wide = pick(st.sampled_from([2, 3]))
+    made = [pick(arrays((n, wide) if axis in (0, -2) else (wide, n))) for n in lengths]
+    return Call((*made, *[pick(arrays(()))] * (axis is None)), {"axis": axis})
 
 
 @st.composite
@@ -94,31 +113,38 @@ def _stacked(pick: Pick) -> Call:
 def _cut(pick: Pick) -> Call:
     sections = pick(st.sampled_from([1, 2, 4, [1], [0, 3], [2, 2]]))
     axis = pick(st.sampled_from([0, -1]))
-    return Call((pick(arrays((4, 2) if axis == 0 else (2, 4))),), {"sections": sections, "axis": axis})
+    wide = pick(st.sampled_from([2, 3, 0]))
+    return Call((pick(arrays((4, wide) if axis == 0 else (wide, 4))),), {"sections": sections, "axis": axis})
+
+
+def _apart(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"axis": pick(st.sampled_from([i - past for i, n in enumerate(shape) for past in (0, len(shape)) if n]))}
 
 
 CASES = [
-    Case(tr.reshape, _calls(_new_shape), lambda x, shape: np.reshape(x, shape)),
-    Case(tr.flatten, _calls(lambda pick, shape: {}), np.ravel),
-    Case(tr.permute_dims, _calls(_order), lambda x, axes: np.transpose(x, axes)),
-    Case(tr.matrix_transpose, _calls(lambda pick, shape: {}, min_dims=2), np.matrix_transpose),
-    Case(tr.expand_dims, _calls(_new_axes), np.expand_dims),
-    Case(tr.squeeze, _calls(_long_axes), np.squeeze),
-    Case(tr.broadcast_to, _broadcasts(), np.broadcast_to),
-    Case(tr.concat, _joined(), lambda *xs, axis: np.concatenate(xs, axis)),
-    Case(tr.stack, _stacked(), lambda *xs, axis: np.stack(xs, axis)),
-    Case(tr.split, _cut(), lambda x, sections, axis: np.split(x, sections, axis)),
+    Case(tr.reshape, _calls(_new_shape), lambda x, shape: np.reshape(x, shape), reach=math.inf),
+    Case(tr.flatten, _calls(lambda pick, shape: {}), np.ravel, reach=math.inf),
+    Case(tr.permute_dims, _calls(_order), lambda x, axes: np.transpose(x, axes), reach=math.inf),
+    Case(tr.matrix_transpose, _calls(lambda pick, shape: {}, min_dims=2), np.matrix_transpose, reach=math.inf),
+    Case(tr.expand_dims, _calls(_new_axes), np.expand_dims, reach=math.inf),
+    Case(tr.squeeze, _calls(_long_axes), np.squeeze, reach=math.inf),
+    Case(tr.broadcast_to, _broadcasts(), np.broadcast_to, reach=math.inf),
+    Case(tr.concat, _joined(), lambda *xs, axis: np.concatenate(xs, axis), reach=math.inf),
+    Case(tr.stack, _stacked(), lambda *xs, axis: np.stack(xs, axis), reach=math.inf),
+    Case(tr.split, _cut(), lambda x, sections, axis: np.split(x, sections, axis), reach=math.inf),
     Case(
         tr.unstack,
-        _calls(lambda pick, shape: {"axis": pick(st.integers(-len(shape), len(shape) - 1))}, min_dims=1, min_side=1),
+        _calls(_apart, among=lambda shape: any(shape)),
         lambda x, axis: list(np.moveaxis(x, axis, 0)),
+        reach=math.inf,
     ),
-    Case(tr.flip, _calls(_axis), np.flip),
-    Case(tr.roll, _calls(_shifts), np.roll),
+    Case(tr.flip, _calls(_axis), np.flip, reach=math.inf),
+    Case(tr.roll, _calls(_shifts), np.roll, reach=math.inf),
     Case(
         tr.pad,
         _calls(_widths),
         lambda x, pad_width, value: np.pad(x, pad_width, constant_values=value) if pad_width else x,
+        reach=math.inf,
     ),
-    Case(tr.tile, _calls(_repetitions), lambda x, repetitions: np.tile(x, repetitions)),
+    Case(tr.tile, _calls(_repetitions), lambda x, repetitions: np.tile(x, repetitions), reach=math.inf),
 ]

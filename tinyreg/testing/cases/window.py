@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import tinyreg as tr
 
 from ...ops.window import unwindow, windows
-from ..case import Call, Case
+from ..case import Call, Case, at
 from ..strategies import arrays, calls
 
 Array = NDArray[Any]
@@ -109,6 +109,7 @@ CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((1, 2, 2, 3), (1, 2, 2, 3), {"padding": "same"}),
     ((1, 1, 3, 3), (1, 1, 2, 2), {"padding": 1, "stride": 3}),
     ((1, 2, 2, 2), (1, 2, 1, 2), {"padding": "valid"}),
+    ((1, 4, 3, 4), (2, 2, 2, 2), {"groups": 2, "stride": (1, 2), "padding": (1, 0), "dilation": (2, 1)}),
     ((0, 1, 2, 2), (1, 1, 2, 2), {}),
 ]
 
@@ -122,7 +123,7 @@ def _convolutions() -> SearchStrategy[Call]:
     return st.sampled_from(CONVOLUTIONS).flatmap(drawn)
 
 
-IMAGES = st.sampled_from([(3, 4), (2, 3, 3), (1, 2, 2, 3)])
+IMAGES = st.sampled_from([(3, 4), (2, 3, 3), (1, 2, 3, 3), (0, 3, 3)])
 POOLS = {
     "kernel_size": st.sampled_from([2, (2, 1), (1, 2)]),
     "stride": st.sampled_from([None, 1, (2, 1), 3]),
@@ -140,9 +141,18 @@ def _pools(pick: Any, /, **more: SearchStrategy[Any]) -> Call:
 
 
 CASES = [
-    Case(windows, _opened(), _each_window),
-    Case(unwindow, _closed(), _unwindow),
-    Case(tr.conv2d, _convolutions(), _conv2d),
-    Case(tr.max_pool2d, _pools(dilation=st.sampled_from([1, (2, 1)])), _max_pool2d),
-    Case(tr.avg_pool2d, _pools(count_include_pad=st.booleans()), _avg_pool2d),
+    Case(windows, _opened(), _each_window, reach=math.inf),
+    Case(unwindow, _closed(), _unwindow, reach=math.inf),
+    Case(tr.conv2d, _convolutions(), _conv2d, reach=math.inf),
+    Case(
+        tr.max_pool2d,
+        _pools(dilation=st.sampled_from([1, (2, 1)])),
+        _max_pool2d,
+        points=[
+            at(np.ones((1, 2, 2)), kernel_size=2, gradient=np.full((1, 2, 2), 0.25)),
+            at(np.ones((3, 3)), kernel_size=2, stride=1, gradient=[[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]]),
+            at(np.ones((2, 2)), kernel_size=2, padding=1, gradient=np.ones((2, 2))),
+        ],
+    ),
+    Case(tr.avg_pool2d, _pools(count_include_pad=st.booleans()), _avg_pool2d, reach=math.inf),
 ]

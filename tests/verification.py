@@ -1,0 +1,171 @@
+"""Writes tests/VERIFICATION.md, what has been verified of every op: `python tests/verification.py`.
+
+Everything but the snapshot is held to the code by tests/test_verification.py and tests/test_mutation.py.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+import standin
+from engine_mutants import EQUIVALENT as ENGINE_EQUIVALENT
+from engine_mutants import MUTANTS
+
+import tinyreg as tr
+from tinyreg.recompute import Fused
+from tinyreg.testing import CASES, PROPERTIES, run_backend
+from tinyreg.testing.cases import FAMILIES
+from tinyreg.testing.cases.equivalent import SHARED
+from tinyreg.testing.contract import LAYOUTS
+from tinyreg.testing.failure import short
+from tinyreg.testing.mutation import planted, planted_in, shared, tallied
+from tinyreg.testing.search import survey
+
+PAGE = Path(__file__).with_name("VERIFICATION.md")
+
+INTRODUCTION = """\
+# What has been verified of every op
+
+Written by `python tests/verification.py`. Every cell but the last of a row, and every count, is held to the code by a test.
+
+- **Order** is that of the derivatives compared with differences; 0 is an op without a gradient.
+- **Dtypes**: float64 against differences, float32 against float64.
+- **Layouts** of arguments and incoming gradients: {layouts}.
+- **Points** are kinks, ties, zeros and overflows. Behind the arrow stands the gradient that is the convention there, for an
+  incoming gradient of ones.
+- **Mutants** are wrong versions of the op's own derivatives, killed of how many. Those alive cannot be told from the right
+  one, and [equivalent.py](../tinyreg/testing/cases/equivalent.py) says why. A composition has no derivative of its own, so
+  it has none.
+
+Properties asked of each: {properties}.
+"""
+
+SNAPSHOT = """\
+**Digits** is a snapshot of {date}: how many decimal digits differences resolved, the median and in brackets the least of
+one comparison in twenty, on {machine}. Other backends then: {backends}.
+"""
+
+WHAT = {"standin": "the stand-in for CuPy, which runs on the CPU,", "cupy": "CuPy:"}
+
+SHARED_HEAD = """\
+## what derivatives share
+
+Functions that only VJPs call, with the ops whose batteries their mutants were tried on.
+
+| function | ops | mutants |
+| --- | --- | --- |"""
+
+ENGINE = """\
+## the engine
+
+Wrong versions of the tape, the walk back, tensors, plans, checkpoints and fast forms, killed by the programs in
+[test_engine_mutants.py](test_engine_mutants.py): {counted}."""
+
+
+def kind(case):
+    """What a case's op is made of."""
+    if isinstance(case.op, Fused):
+        return "fast form"
+    return "primitive" if case.primitive else "composition"
+
+
+def points(case):
+    """The special points, with the gradient that is declared at each."""
+    found = []
+    for call, gradients in case.points:
+        text = ", ".join("None" if a is None else short(a) for a in call.arrays)
+        text += "".join(f", {name}={value!r}" for name, value in call.settings.items())
+        found.append(f"{text} → {', '.join(map(short, gradients))}" if gradients is not None else text)
+    return "; ".join(f"`{text}`" for text in found)
+
+
+def row(case):
+    """What a row says of a case, but for mutants and digits."""
+    dtypes = "float64" + ", float32" * PROPERTIES["P8"].applies(case) if case.order else "-"
+    layouts = str(len(LAYOUTS) + 1) if PROPERTIES["P7"].applies(case) else "-"
+    return [case.name, kind(case), str(case.order), dtypes, layouts, points(case)]
+
+
+def counted(tally):
+    """A tally as the page has it."""
+    return f"{tally.killed} of {tally.mutants}" if tally.mutants else "-"
+
+
+def helpers():
+    """The functions that VJPs share, by name, each with the cases whose VJPs call it."""
+    return {helper.__name__: (helper, cases) for helper, cases in shared(CASES.values()).items()}
+
+
+def helper_row(name, tally):
+    """What a row says of a function that VJPs share."""
+    return [name, ", ".join(str(case) for case in helpers()[name][1]), counted(tally)]
+
+
+def engine():
+    """What the page says of the engine."""
+    return ENGINE.format(counted=f"{len(MUTANTS) - len(ENGINE_EQUIVALENT)} of {len(MUTANTS)}")
+
+
+def cells(line):
+    """The cells of a row of the page."""
+    return [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+
+
+def rows(page):
+    """The rows of the page by the op's name."""
+    lines = [cells(line) for line in page.splitlines() if line.startswith("| ")]
+    return {line[0]: line for line in lines if line[0] not in ("op", "function", "---")}
+
+
+def digits(case):
+    """How many digits P3 resolved: the median, and the least of one comparison in twenty."""
+    found = survey(case, "fast").digits
+    return f"{np.median(found):.1f} ({np.quantile(found, 0.05):.1f})" if found else "-"
+
+
+def introduction():
+    """The text above the tables."""
+    layouts = ", ".join(["contiguous", *(layout.__doc__.rstrip(".").lower() for layout in LAYOUTS)])
+    properties = ", ".join(str(which) for which in sorted(PROPERTIES.values(), key=lambda p: int(p.key[1:])))
+    return INTRODUCTION.format(layouts=layouts, properties=f"{properties}, P12 backends agree")
+
+
+def other_backends():
+    """Which backends gave what NumPy gives for every case, and why one was not tried."""
+    found = []
+    for name, state in tr.backends().items():
+        if name != "numpy" and state.startswith("ready"):
+            for case in CASES.values():
+                run_backend(case, name)
+            state = "agreed with NumPy in every case" + state.removeprefix("ready")
+        found += [f"{WHAT.get(name, name)} {state}"] * (name != "numpy")
+    return "; ".join(sorted(found, key=lambda text: "agreed" not in text))
+
+
+def written():
+    """The page."""
+    machine = f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}"
+    snapshot = SNAPSHOT.format(date=datetime.date.today(), machine=machine, backends=other_backends())
+    parts = [introduction(), snapshot]
+    for family, cases in FAMILIES.items():
+        parts.append(f"## {family}\n")
+        parts.append("| op | kind | order | dtypes | layouts | points | mutants | digits |\n| --- " + "| --- " * 7 + "|")
+        for case in cases:
+            tally = tallied(planted(case), [case], case.equivalent)
+            parts.append("| " + " | ".join([*row(case), counted(tally), digits(case)]) + " |")
+        parts.append("")
+    parts.append(SHARED_HEAD)
+    for name, (helper, cases) in helpers().items():
+        tally = tallied(planted_in(helper), cases, SHARED.get(name, {}))
+        parts.append("| " + " | ".join(helper_row(name, tally)) + " |")
+    return "\n".join([*parts, "", engine(), ""])
+
+
+if __name__ == "__main__":
+    standin.install()
+    PAGE.write_text(written(), encoding="utf-8")
+    sys.stdout.write(f"wrote {PAGE.name}\n")

@@ -1,0 +1,128 @@
+"""Mutants that no check can tell from the right derivative, by the op or the function that VJPs share, and why not."""
+
+from __future__ import annotations
+
+COMPARED = "the argument enters only through a comparison or a sign, which have no gradient"
+MASKED = "what stands here goes nowhere: the outer `where` has 0 in its place"
+ONE_DTYPE = "the gradient, the argument and the result have one dtype"
+INFINITE = "exp(-inf - c) is 0 for every finite c, and for the result of this op it is finite"
+SUMS = "of several results the engine hands over sums of its own, which lie in rows and which nobody else holds"
+SQUARE = "the matrices are square"
+TWICE = "what stands on the diagonal is added once and taken away once; 0 there saves the rounding"
+SIZES = "the determinants of the factors are 1 or -1"
+ROOM = "of a square factor nothing lies outside, so what is added is 0"
+LENGTH = "both letters of a pair stand for axes of one length"
+NUMERATOR = "the numerator is 0 where the denominator is replaced"
+SHORT = "the general form gives the same; this one is for speed"
+TOGETHER = "the gradient and the argument have as many axes"
+
+_CHOSEN = {
+    "x: detached arguments": COMPARED,
+    "x: `x` -> `g` (3)": ONE_DTYPE,
+    "x: `x` -> `y` (3)": ONE_DTYPE,
+    "x: `where(chosen, ties, 1.0)` -> `ties`": MASKED,
+    "x: `1.0` -> `2.0`": MASKED,
+    "x: `1.0` -> `-1.0`": MASKED,
+    "x: `1.0` -> `1.01`": MASKED,
+}
+_LARGER = {"x1: detached arguments": COMPARED, "x2: detached arguments": COMPARED}
+_OF_SEVERAL = {"x: g in memory order": SUMS, "x: g changed in place": SUMS}
+
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "abs": {"x: detached arguments": COMPARED},
+    "asinh": {"x: `1.0` -> `-1.0`": "hypot takes the size of its arguments"},
+    "atan2": {
+        "x1: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
+        "x2: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
+    },
+    "cofactor": {
+        "x: `s` -> `g`": SQUARE,
+        "x: `s` -> `x`": SQUARE,
+        "x: `same[None, :, :]` -> `same`": "an axis in front broadcasts anyway",
+        "x: `1.0` -> `-1.0`": "two of the factors are replaced, and their product is 1 all the same",
+        "x: `where(same, 0.0, prod(others, axis=-1))` -> `prod(others, axis=-1)`": TWICE,
+        "x: `where(same, 0.0, prod(others, axis=-1))` -> `where(0.0, same, prod(others, axis=-1))`": TWICE,
+        "x: `0.0` -> `1.0`": TWICE,
+        "x: `0.0` -> `-1.0`": TWICE,
+        "x: `sign(det(u) * det(vh))` -> `det(u) * det(vh)`": SIZES,
+        "x: `det(u) * det(vh)` -> `det(u) / det(vh)`": SIZES,
+    },
+    "concat": {
+        "xs: `0` -> `-1`": "the gradient has one axis there",
+        "xs: `like` -> `g`": TOGETHER,
+        "xs: `part if axis is not None else reshape(part, shape=like.shape)` -> `reshape(part, shape=like.shape)`": SHORT,
+    },
+    "contract": {
+        "xs: `1` -> `-1` (2)": "a pair has two letters",
+        "xs: `1` -> `0` (2)": LENGTH,
+        "xs: `like` -> `g` (3)": ONE_DTYPE,
+    },
+    "copysign": {
+        "x1: detached arguments": COMPARED,
+        "x1: `x1` -> `g`": "copysign takes the size of a sign, which is 1, and where either is 0 so is the product",
+    },
+    "eigh": _OF_SEVERAL,
+    "logaddexp": {
+        f"{a}: {change}": INFINITE
+        for a in ("x1", "x2")
+        for change in (f"`y` -> `{a}`", "`0.0` -> `1.0`", "`0.0` -> `-1.0`")
+    },
+    "logsumexp": {"x: `0.0` -> `1.0`": INFINITE, "x: `0.0` -> `-1.0`": INFINITE},
+    "matmul": {"x2: `-1` -> `1`": "the axis behind the only one"},
+    "max": _CHOSEN,
+    "maximum": _LARGER,
+    "min": _CHOSEN,
+    "minimum": _LARGER,
+    "p_norm": {"x: `2` -> `-2`": SHORT, "x: `2` -> `0`": SHORT},
+    "qr": _OF_SEVERAL,
+    "relu": {
+        "x: detached arguments": COMPARED,
+        "x: `greater(y, 0.0)` -> `y`": "a result that is not negative is true where it is positive",
+    },
+    "remainder": {"x2: detached arguments": COMPARED},
+    "slogdet": _OF_SEVERAL | {"x: `1` -> `-1`": "there are two results"},
+    "svd": _OF_SEVERAL
+    | {
+        "x: `expand_dims(gs, axis=-2) * sign(columns)` -> `expand_dims(gs, axis=-2) / sign(columns)`": "as below",
+        "x: `expand_dims(gs, axis=-2) * sign(columns)` -> `expand_dims(gs, axis=-2)`": (
+            "the case of svd has no singular value of 0, because the vectors jump there; the points of svdvals do"
+        ),
+        "x: `u.shape[-2] > s.shape[-1]` -> `u.shape[-2] >= s.shape[-1]`": ROOM,
+        "x: `vh.shape[-1] > s.shape[-1]` -> `vh.shape[-1] >= s.shape[-1]`": ROOM,
+    },
+}
+"""By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
+
+SHARED: dict[str, dict[str, str]] = {
+    "_base": {
+        "`where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, 'shape') or x2 == 0 else x1` -> "
+        "`where((x1 == 0) & (x2 == 0), 1.0, x1)`": SHORT,
+        "`hasattr(x2, 'shape')` -> `'shape'`": SHORT,
+        "`x2` -> `x1`": SHORT,
+        "`1.0` -> `2.0`": "x2 is 0 there, and multiplies it",
+        "`1.0` -> `-1.0`": "x2 is 0 there, and multiplies it",
+        "`1.0` -> `1.01`": "x2 is 0 there, and multiplies it",
+    },
+    "_log_of_base": {
+        "`0.0 if x == 0 else math.nan` -> `0.0`": (
+            "a plain base below 0 has no derivative in the exponent, so nothing to compare with; tests/test_table.py has it"
+        ),
+    },
+    "_product_before": {"`shifted` -> `-shifted`": "two of these are multiplied"},
+    "_reciprocal": {
+        "`1.0` -> `2.0`": MASKED,
+        "`1.0` -> `-1.0`": MASKED,
+        "`1.0` -> `0.0`": MASKED,
+        "`1.0` -> `1.01`": MASKED,
+    },
+    "_without_repeats": {
+        "`next(new) if letter in term[:i] else letter` -> `next(new)`": "a unit matrix puts every letter back",
+        "`term[:i]` -> `term`": "a unit matrix puts every letter back",
+        "`:i` -> `:i - 1`": "of a pair either letter may be the new one",
+        "`''.join(letters)` -> `letters`": "it is only searched, letter by letter",
+        "` for old, fresh in zip(term, letters, strict=True) if old != fresh` -> "
+        "` for old, fresh in zip(term, letters, strict=True)`": "the diagonal of a unit matrix multiplies by 1",
+    },
+    "nonzero": {"`1.0` -> `2.0`": NUMERATOR, "`1.0` -> `-1.0`": NUMERATOR, "`1.0` -> `1.01`": NUMERATOR},
+}
+"""By the name of a function that only VJPs call."""

@@ -1,0 +1,248 @@
+"""Properties that every op owes to its callers: what gets a gradient, what is left alone, sharing, layouts, state."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.backend import home
+from ..core.tape import walk
+from ..core.tensor import Tensor
+from .case import Array, Call, locked
+from .differences import Verdict, directions
+from .failure import short
+from .property import BrokenError, declared
+from .run import Floats, OpRun, Run, as_list, node
+from .trial import Trial
+from .values import agree, pulled_uncast
+
+SUBSETS = 15  # of arguments that want a gradient, at most
+
+
+@declared("P2", "one gradient each")
+def gradients(trial: Trial) -> None:
+    """Every differentiable argument gets a gradient of its shape, dtype and backend, whichever others want one too."""
+    g = trial.incoming()
+    full = dict(zip(trial.wanted, pulled_uncast(trial.run(), g), strict=True))
+    subsets = itertools.chain(*(itertools.combinations(trial.wanted, n) for n in range(1, len(trial.wanted) + 1)))
+    for subset in itertools.islice(subsets, SUBSETS):
+        for i, found in zip(subset, trial.run(wanted=subset).pull(g), strict=True):
+            _check_kind(trial, i, found)
+            if not np.array_equal(found, full[i], equal_nan=True):
+                raise BrokenError(
+                    f"got {short(found)} where {', '.join(trial.case.argument(k) for k in subset)} want a gradient, and "
+                    f"{short(full[i])} where all do",
+                    argument=trial.case.argument(i),
+                )
+
+
+def _check_kind(trial: Trial, i: int, found: Any) -> None:
+    leaf, argument = trial.call.arrays[i], trial.case.argument(i)
+    if found is None:
+        raise BrokenError("no gradient arrived", argument=argument)
+    if (found.shape, found.dtype) != (leaf.shape, leaf.dtype) or home(found) is not home(leaf):
+        raise BrokenError(
+            f"got a gradient of {found.dtype}{list(found.shape)}, expected {leaf.dtype}{list(leaf.shape)}, as its argument",
+            argument=argument,
+        )
+
+
+@declared("P5", "purity")
+def purity(trial: Trial) -> None:
+    """Inputs and incoming gradients may be read-only and stay as they are; a second backward gives the same bits."""
+    g = [locked(part) for part in trial.incoming()]
+    found = trial.run(trial.call.locked())
+    once = [_copied(part) for part in found.pull(g)]
+    twice = found.pull(g)
+    for i, first, second in zip(trial.wanted, once, twice, strict=True):
+        if first is not None and not np.array_equal(first, second, equal_nan=True):
+            raise BrokenError(
+                f"a second backward gave {short(second)}, the first {short(first)}", argument=trial.case.argument(i)
+            )
+    if isinstance(found, OpRun):
+        _check_memory(trial, found, g)
+    _check_unlocked(trial, g)
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _check_unlocked(trial: Trial, g: Sequence[Array]) -> None:
+    """Arrays that can be written to are not changed either."""
+    arrays, given = [_copied(a) for a in trial.call.arrays], [_copied(part) for part in g]
+    trial.run(Call(tuple(arrays), trial.call.settings)).pull(given)
+    for i, (before, after) in enumerate(zip(trial.call.arrays, arrays, strict=True)):
+        if before is not None and not np.array_equal(before, after):
+            raise BrokenError(f"the argument was changed to {short(after)}", argument=trial.case.argument(i))
+    for before, after in zip(g, given, strict=True):
+        if not np.array_equal(before, after):
+            raise BrokenError(f"the incoming gradient {short(before)} was changed to {short(after)}")
+
+
+def _check_memory(trial: Trial, found: OpRun, g: Sequence[Array]) -> None:
+    """What a leaf gets as `.grad` shares memory with nothing."""
+    for y, part in zip(found.ends, g, strict=True):
+        y.backward(part, retain_graph=True)
+    others = [a for a in (*trial.call.arrays, *g, *found.results) if isinstance(a, np.ndarray)]
+    grads = [leaf.grad.data for leaf in found.leaves if leaf.grad is not None]
+    for i, grad in enumerate(grads):
+        if any(np.shares_memory(grad, other) for other in (*others, *grads[:i])):
+            argument = trial.case.argument(trial.wanted[i])
+            raise BrokenError("its .grad shares memory with another array", argument=argument)
+
+
+@declared("P6", "fan-out", pairs=False)
+def fan_out(trial: Trial) -> None:
+    """Where a tensor is used more than once its contributions add up: in two slots, in three calls, behind a diamond."""
+    alone = trial.run().pull(trial.incoming(6))
+    other = trial.run().pull(trial.incoming(7))
+    for i, p, q, threefold, diamond in zip(trial.wanted, alone, other, *_shared(trial), strict=True):
+        if p is not None:
+            size = np.max(np.abs(p) + np.abs(q), initial=0.0)
+            agree(threefold, 3 * p, 1e-12, "used in three calls", trial.case.argument(i), size)
+            agree(diamond, p + q, 1e-12, "used at both sides of a diamond", trial.case.argument(i), size)
+    pairs = [
+        (i, j) for i, j in itertools.combinations(trial.wanted, 2) if _alike(trial.call.arrays[i], trial.call.arrays[j])
+    ]
+    for i, j in pairs[:3]:
+        _check_two_slots(trial, i, j)
+
+
+def _shared(trial: Trial) -> tuple[list[Any], list[Any]]:
+    """The gradients of leaves that three calls share, and of leaves under two calls with an op between."""
+    first = OpRun(trial.case, trial.call, trial.wanted)
+    settings = trial.call.settings
+
+    def ends(inputs: Sequence[Any]) -> list[Any]:
+        return [t for t in as_list(trial.case.op(*inputs, **settings)) if isinstance(t, Tensor) and t.requires_grad]
+
+    def pulled(*groups: tuple[list[Any], Sequence[Array]]) -> list[Any]:
+        roots = [(node(end), part) for found, g in groups for end, part in zip(found, g, strict=True)]
+        table = walk(roots)
+        return [table.get(node(leaf)) for leaf in first.leaves]
+
+    a, b = trial.incoming(6), trial.incoming(7)
+    threefold = pulled(*((ends(first.inputs), a) for _ in range(3)))
+    above = [x * 1.0 if isinstance(x, Tensor) and x.requires_grad else x for x in first.inputs]
+    return threefold, pulled((ends(above), a), (ends(above), b))
+
+
+def _alike(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype
+
+
+def _check_two_slots(trial: Trial, i: int, j: int) -> None:
+    """One tensor in two slots gets the sum of what two equal tensors get."""
+    arrays = list(trial.call.arrays)
+    arrays[j] = arrays[i].copy()
+    call = Call(tuple(arrays), trial.call.settings)
+    with np.errstate(all="ignore"):
+        try:
+            apart = OpRun(trial.case, call, [i, j])
+        except (ValueError, np.linalg.LinAlgError):
+            return  # the values of one slot are not in the domain of the other
+        g = [part for part, _ in zip(trial.incoming(6), apart.ends, strict=True)]
+        p, q = apart.pull(g)
+        inputs = list(apart.inputs)
+        inputs[j] = inputs[i]
+        results = as_list(trial.case.op(*inputs, **trial.call.settings))
+        found = [t for t in results if isinstance(t, Tensor) and t.requires_grad]
+        together = _pull(found, g, inputs[i])
+    if p is not None and q is not None and np.all(np.isfinite(p + q)):
+        size = np.max(np.abs(p) + np.abs(q), initial=0.0)
+        agree(together, p + q, 1e-12, f"used as {trial.case.argument(j)} too", trial.case.argument(i), size)
+
+
+def _pull(ends: Sequence[Tensor], g: Sequence[Array], leaf: Tensor) -> Any:
+    return walk([(node(end), part) for end, part in zip(ends, g, strict=True)]).get(node(leaf))
+
+
+# ---- layouts ---------------------------------------------------------------------------------------------------------
+
+
+def fortran(a: Array) -> Array:
+    """In Fortran order."""
+    return np.asfortranarray(a)
+
+
+def reversed_(a: Array) -> Array:
+    """With negative strides."""
+    return a[::-1].copy()[::-1]
+
+
+def strided(a: Array) -> Array:
+    """Every second element of a longer array."""
+    return np.repeat(a, 2, axis=-1)[..., ::2]
+
+
+def repeated(a: Array) -> Array:
+    """With strides of 0: the first element, everywhere."""
+    return np.broadcast_to(a.ravel()[:1].reshape((1,) * a.ndim) if a.size else a, a.shape)
+
+
+LAYOUTS: Sequence[Callable[[Array], Array]] = (fortran, reversed_, strided, repeated)
+
+
+@declared("P7", "layouts")
+def layouts(trial: Trial) -> None:
+    """Inputs and incoming gradients in any memory layout give the values and gradients of contiguous ones."""
+    g = trial.incoming(9)
+    plain = trial.run()
+    for layout in LAYOUTS:
+        relaid = tuple(layout(a) if getattr(a, "ndim", 0) else a for a in trial.call.arrays)
+        other_g = [layout(part) if part.ndim else part for part in g]
+        if layout is repeated:  # other values, so compared with contiguous ones of the same
+            _check_layout(trial, plain, plain, [np.array(part) for part in other_g], other_g, layout)
+        else:
+            other = trial.run(Call(relaid, trial.call.settings))
+            _check_layout(trial, plain, other, g, other_g, layout)
+
+
+def _check_layout(
+    trial: Trial, plain: Run, other: Run, g: list[Array], other_g: list[Array], layout: Callable[[Array], Array]
+) -> None:
+    what = str(layout.__doc__).rstrip(".").lower()
+    for y, z in zip(plain.outputs, other.outputs, strict=True):
+        agree(z, y, 1e-12, f"value for arguments {what}")
+    for i, p, q in zip(trial.wanted, plain.pull(g), other.pull(other_g), strict=True):
+        if p is not None:
+            agree(q, p, 1e-11, f"gradient for arguments and incoming gradients {what}", trial.case.argument(i))
+
+
+@declared("P9", "two inputs of one shape")
+def two_inputs(trial: Trial) -> None:
+    """Each of two runs with inputs of one shape gives its own gradient, in whichever order they go back."""
+    second = Trial(trial.case, _turned(trial.call), trial.seed)
+    with np.errstate(all="ignore"):
+        try:
+            later = second.run()
+        except (ValueError, np.linalg.LinAlgError):
+            return  # the elements in another order are outside of the domain
+        if not all(np.all(np.isfinite(y)) for y in later.outputs):
+            return
+    first = trial.run()
+    later = second.run()
+    for one, found in ((second, later), (trial, first)):
+        pulled = found.pull(one.incoming())
+        g = np.concatenate(
+            [np.ravel(np.zeros(a.shape) if p is None else p) for p, a in zip(pulled, one.leaves, strict=True)]
+        )
+        along = directions(one.x.size, one.rng(12), entries=0, random=1)
+        findings = one.probe_along(along, one.v).compare(functools.partial(_whatever, g))
+        if any(finding.verdict is Verdict.FAIL for finding in findings):
+            raise BrokenError(f"after a run with other inputs of the same shape the gradient is wrong: {short(g)}")
+
+
+def _turned(call: Call) -> Call:
+    """The call with the elements of each array in reverse order, along its last axis."""
+    return Call(tuple(a[..., ::-1].copy() if getattr(a, "ndim", 0) else a for a in call.arrays), call.settings)
+
+
+def _whatever(g: Floats, x: Floats) -> Floats:
+    """A gradient that is what it is, wherever it is asked for."""
+    return g

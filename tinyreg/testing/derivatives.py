@@ -1,0 +1,188 @@
+"""Properties of derivatives: against differences, of first and second order, linear, and right at kinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .case import Array, Call, Point
+from .diagnosis import Evidence, looks_like
+from .differences import Finding, Ladder, Verdict, directions, one_sided
+from .failure import short
+from .property import BrokenError, declared
+from .run import Floats, flat, parted
+from .trial import Trial
+from .values import pulled_uncast
+
+SECOND_ENTRIES = 1  # directions along single elements at second order, where a step costs a whole backward
+
+
+@declared("P3", "numeric first order")
+def first_order(trial: Trial) -> list[Finding]:
+    """The gradient is the limit of differences, along dense directions and along up to 16 single elements."""
+    if not trial.outputs:
+        raise BrokenError("no result has a gradient, though an argument wants one")
+    _check_again(trial)
+    findings = trial.probe.compare(lambda x: trial.gradient(x, trial.v))
+    for finding in findings:
+        if finding.verdict is Verdict.FAIL:
+            raise _explained(trial, finding) if trial.explaining else BrokenError(*_shown(finding))
+    return findings
+
+
+def _check_again(trial: Trial) -> None:
+    """Differences of a function that draws anew at each call would say nothing of its gradient."""
+    first, second = trial.f(trial.x), trial.f(trial.x)
+    if not np.array_equal(first, second, equal_nan=True):
+        raise BrokenError(f"the function has other values when it is run again: {short(first)}, then {short(second)}")
+
+
+def _explained(trial: Trial, finding: Finding) -> BrokenError:
+    """What the gradient is, what it should be, and what kind of mistake that looks like: for the first wrong element."""
+
+    def each(v: Floats) -> list[Finding]:
+        """The gradient compared element by element, whatever the scale of each."""
+        compared = trial.probe_along(np.eye(trial.x.size), v).compare(lambda x: trial.gradient(x, v))
+        return [one.per(float(one.direction[k])) for k, one in enumerate(compared)]
+
+    found = each(trial.v)
+    wrong = next((k for k, one in enumerate(found) if one.verdict is Verdict.FAIL), None)
+    incoming = "incoming " + ", ".join(short(part) for part in trial.incoming())
+    if wrong is None:
+        return BrokenError(incoming, *_shown(finding), f"along the direction {short(finding.direction)}")
+    i, index = trial.place(wrong)
+    position = trial.wanted.index(i)
+    place = [f"at {list(index)} of {trial.case.argument(i)}"] if index else []
+
+    def part(values: Sequence[float]) -> Array:
+        return parted(np.array(values, dtype=np.float64), trial.leaves)[position]
+
+    names = [trial.case.argument(j) for j in trial.wanted]
+    results = {"y": trial.outputs[0]} if len(trial.outputs) == 1 else {}
+    evidence = Evidence(
+        analytic=part([one.analytic for one in found]),
+        numeric=part([one.numeric for one in found]),
+        error=part([one.error for one in found]),
+        factors=dict(zip(names, trial.leaves, strict=True)) | results,
+        incoming=trial.incoming(),
+        numeric_for=lambda g: part([one.numeric for one in each(flat(g))]),
+    )
+    lines = (incoming, *_shown(found[wrong]), *place)
+    return BrokenError(*lines, argument=trial.case.argument(i), looks_like=looks_like(evidence))
+
+
+def _shown(one: Finding) -> list[str]:
+    line = f"analytic {one.analytic:+.9g}   numeric {one.numeric:+.9g} +- {one.error:.0e}   (tolerance {one.tolerance:.1e})"
+    return [line, *([one.note] * bool(one.note))]
+
+
+@declared("P4", "linearity")
+def linearity(trial: Trial) -> None:
+    """A VJP is linear in the incoming gradient: -3.7 a + 1000 b gives -3.7 times that of a plus 1000 times that of b."""
+    found = trial.run()
+    a, b = trial.incoming(4), trial.incoming(5)
+    of_a, of_b = found.pull(a), found.pull(b)
+    together = found.pull([-3.7 * p + 1000.0 * q for p, q in zip(a, b, strict=True)])
+    nothing = found.pull([0.0 * p for p in a])
+    cancelled = 1e-14 * 1000.0 * max((np.max(np.abs(p), initial=0.0) for p in (*a, *b)), default=0.0)  # at most
+    for i, p, q, sum_, zero in zip(trial.wanted, of_a, of_b, together, nothing, strict=True):
+        if p is None:
+            continue
+        expected = -3.7 * p + 1000.0 * q
+        size = np.max(3.7 * np.abs(p) + 1000.0 * np.abs(q), initial=0.0)
+        argument = trial.case.argument(i)
+        if not np.all(np.abs(sum_ - expected) <= 1e-11 * size + cancelled):
+            nearly = np.allclose(sum_, expected, rtol=1e-6, atol=0)
+            narrow = "computed in float32" * (nearly and np.array_equal(sum_, sum_.astype(np.float32)))
+            text = f"for -3.7 a + 1000 b: got {short(sum_)}, expected {short(expected)}"
+            raise BrokenError(text, argument=argument, looks_like=narrow)
+        if np.any(zero != 0):
+            raise BrokenError(f"for an incoming gradient of zeros: got {short(zero)}", argument=argument)
+
+
+@declared("P10", "numeric second order", order=2, pairs=False)
+def second_order(trial: Trial) -> list[Finding]:
+    """The gradient, as a function of inputs and incoming gradients, has the gradient that its own tape gives."""
+    n = trial.x.size
+    rng = trial.rng(10)
+    w = rng.integers(4, 25, n) * rng.choice([-0.125, 0.125], n)
+
+    def again(z: Floats, w: Floats = w) -> Floats:
+        return trial.second_gradient(z[:n], z[n:], w)
+
+    z = np.concatenate([trial.x, trial.v])
+    scales = [np.concatenate([scale, np.ones(trial.v.size)]) for scale in trial.scales]
+    along = directions(z.size, rng, SECOND_ENTRIES)
+    ladder = Ladder(lambda z: trial.gradient(z[:n], z[n:]), z, w, along, rng, scales=scales, reach=trial.case.reach)
+    findings = ladder.compare(again, confidence=8.0)
+    for one in findings:
+        if one.verdict is Verdict.FAIL:
+            incoming = "incoming " + ", ".join(short(part) for part in trial.incoming())
+            raise BrokenError(incoming, *_shown(one), f"along the direction {short(one.direction)} of (inputs, incoming)")
+    _check_symmetry(trial, again, w, rng)
+    return findings
+
+
+def _check_symmetry(trial: Trial, again: Callable[..., Floats], w: Floats, rng: np.random.Generator) -> None:
+    """The second derivative with respect to the inputs is symmetric."""
+    other = rng.integers(4, 25, w.size) * rng.choice([-0.125, 0.125], w.size)
+    z = np.concatenate([trial.x, trial.v])
+    one, two = again(z, w)[: w.size] * other, again(z, other)[: w.size] * w
+    # What cancels in the second derivative is as large as the first over the distance at which the function bends, and
+    # where that is what is left of a cancellation itself, as large as the incoming gradient over the distance squared.
+    cancelled = float(np.max(np.abs(trial.gradient(trial.x, trial.v)), initial=0.0)) / np.min(trial.scales[-1], initial=1.0)
+    floor = 1e-14 * float(np.max(np.abs(trial.v), initial=0.0)) / float(np.min(trial.scales[0], initial=1.0)) ** 2
+    if not abs(one.sum() - two.sum()) <= 1e-9 * (np.abs(one).sum() + np.abs(two).sum()) + 1e-12 * cancelled + floor:
+        raise BrokenError(f"the second derivative is not symmetric: {one.sum():.12g} and {two.sum():.12g}")
+
+
+# ---- special points --------------------------------------------------------------------------------------------------
+
+
+@declared("P11", "special points", at="points")
+def special_points(trial: Trial) -> None:
+    """At kinks, ties, zeros and overflows the gradient is finite, as declared, and between the one-sided derivatives."""
+    found = trial.run()
+    gradients = pulled_uncast(found, [np.ones_like(y) for y in found.outputs])
+    point = _declared_at(trial)
+    for k, (i, g) in enumerate(zip(trial.wanted, gradients, strict=True)):
+        argument = trial.case.argument(i)
+        g = np.zeros(trial.leaves[k].shape) if g is None else g
+        if not np.all(np.isfinite(g)):
+            raise BrokenError(f"the gradient is not finite: {short(g)}", argument=argument)
+        if point and point.gradients is not None:
+            expected = point.gradients[k]
+            if expected.shape != g.shape or not np.allclose(g, expected, rtol=1e-10, atol=1e-300):
+                raise BrokenError(f"gradient {short(g)}, by convention {short(expected)}", argument=argument)
+    _check_sides(trial)
+
+
+def _declared_at(trial: Trial) -> Point | None:
+    """The case's point at the call of a trial."""
+
+    def same(one: Call, other: Call) -> bool:
+        pairs = zip(one.arrays, other.arrays, strict=False)
+        return one.settings == other.settings and all(np.array_equal(a, b) for a, b in pairs)
+
+    return next((point for point in trial.case.points if same(point.call, trial.call)), None)
+
+
+def _check_sides(trial: Trial) -> None:
+    """The derivative along any direction lies between the one-sided ones, for any incoming gradient."""
+    rng = trial.rng(11)
+    x, v = trial.x, trial.v
+    g = trial.gradient(x, v)
+    if not np.all(np.isfinite(trial.f(x))):
+        return  # nothing to take a difference from
+    for _ in range(4):
+        u = rng.integers(1, 9, x.size) * rng.choice([-0.125, 0.125], x.size)
+        with np.errstate(all="ignore"):
+            left, right, error = one_sided(trial.f, x, u)
+        low, high = np.minimum(v * left, v * right).sum(), np.maximum(v * left, v * right).sum()
+        sizes = np.abs(g * u).sum() + np.abs(v * left).sum() + np.abs(v * right).sum()
+        slack = np.abs(v * error).sum() + 1e-10 * sizes + 1e-14 * np.abs(v).sum()
+        if np.isfinite(slack) and not low - slack <= g @ u <= high + slack:
+            raise BrokenError(
+                f"along {short(u)}: analytic {g @ u:+.9g}, outside of the one-sided derivatives {low:+.9g} and {high:+.9g}"
+            )

@@ -1,0 +1,119 @@
+"""The mutation check: every wrong version of a VJP must fail the battery, or stand in a list with its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis
+import numpy as np
+
+from ..case import Call, Case
+from ..property import PROPERTIES
+from ..search import ready_backends
+from ..trial import Trial
+from ..values import check_backend
+from .planted import Planted, planted
+
+SEARCHES, DRAWN = 4, 50  # short searches, because a long one comes back to what it has seen, and the calls of each
+KEPT = 60  # how many calls, of every kind, the mutants of a case are tried on
+ORDER = ("P3", "P4", "P2", "P5", "P8", "P7", "P10", "P9", "P6", "P1", "P13")  # those that kill most, and cheaply, first
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many mutants there were, which were equivalent by the list, and which stayed alive otherwise."""
+
+    mutants: int
+    equivalent: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def killed(self) -> int:
+        """How many mutants failed the battery."""
+        return self.mutants - len(self.equivalent)
+
+
+def check_mutants(case: Case) -> Tally:
+    """Put every mutant of a case in place and see it fail the battery.
+
+    Raises `AssertionError` that names each mutant which passes and is not in `case.equivalent`, each that is there but
+    fails, and each that is there but does not exist.
+    """
+    tally = tallied(planted(case), [case], case.equivalent)
+    if tally.problems:
+        raise AssertionError(f"{case.name}: {len(tally.problems)} of {tally.mutants} mutants\n" + "\n".join(tally.problems))
+    return tally
+
+
+def tallied(found: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
+    """Try every mutant on every one of the cases until it fails."""
+    results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
+    found = [mutant for mutant in found if mutant.needs is None or any(map(mutant.needs, results))]
+    alive = [mutant for mutant in found if not any(killer(case, mutant) for case in cases)]
+    names = [mutant.name for mutant in alive]
+    problems = [f"  {m.name} passes   {m.line}" for m in alive if m.name not in equivalent]
+    # What fails without a mutant shows nothing about one. Last, because one that left something behind fails all after it.
+    right = [(case, killer(case, Planted("none", "", contextlib.nullcontext))) for case in cases]
+    problems += [f"  {case} fails {key} without a mutant" for case, key in right if key]
+    known = {mutant.name for mutant in found}
+    for name in equivalent:
+        if name not in known:
+            problems.append(f"  {name} is listed as equivalent but there is no such mutant")
+        elif name not in names:
+            problems.append(f"  {name} is listed as equivalent but fails the battery: take it off the list")
+    return Tally(len(found), tuple(name for name in names if name in equivalent), tuple(problems))
+
+
+def killer(case: Case, mutant: Planted) -> str | None:
+    """The key of the property that a mutant fails first, or None where it passes."""
+    drawn, points = trials(case)
+    # The largest calls tell most. What they miss is a matter of the unusual ones.
+    few, rest = drawn[:3], drawn[3:]
+    with mutant.place() as broken, np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a mutant fails for what it gives, not for what it warns of
+        for some, keys in ((few, ORDER), (points, ("P11",)), (rest, ORDER)):
+            for key in keys:
+                which = PROPERTIES[key]
+                if which.applies(case) and any(_fails(which.holds, broken or case, trial) for trial in some):
+                    return key
+        if not case.vjp:
+            for name in ready_backends():
+                if any(_fails(functools.partial(check_backend, backend=name), case, trial) for trial in few):
+                    return "P12"
+    return None
+
+
+def _fails(holds: Callable[[Trial], Any], case: Case, trial: Trial) -> bool:
+    trial.case = case  # differences of the function are kept from mutant to mutant
+    try:
+        holds(trial)
+    except Exception:
+        return True
+    return False
+
+
+@functools.lru_cache(maxsize=16)
+def trials(case: Case) -> tuple[list[Trial], list[Trial]]:
+    """Trials of a case, of every kind of shapes and settings in turn, the largest first; and at its points."""
+    kinds: dict[str, list[Call]] = {}
+
+    @hypothesis.settings(deadline=None, database=None, max_examples=DRAWN, phases=[hypothesis.Phase.generate])
+    @hypothesis.given(case.calls)
+    def collect(call: Call) -> None:
+        kind = f"{[getattr(a, 'shape', None) for a in call.arrays]} {call.settings}"
+        kinds.setdefault(kind, []).append(call)
+
+    for seed in range(SEARCHES):
+        hypothesis.seed(seed)(collect)()
+    in_turn = (call for calls in itertools.zip_longest(*kinds.values()) for call in calls if call is not None)
+    # Locked, so that a mutant which changes its arguments leaves the next one what it found.
+    kept = [call.locked() for call in itertools.islice(in_turn, KEPT)]
+    found = [Trial(case, call, seed, explaining=False) for seed, call in enumerate(kept)]
+    found.sort(key=lambda trial: -trial.x.size)
+    return found, [Trial(case, point.call.locked(), explaining=False) for point in case.points]

@@ -1,0 +1,131 @@
+"""Mutants of a case, to be put in place: wrong versions of its VJPs, of its fast form, and of what VJPs share."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Collection, Iterator
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from ...core.primitive import Primitive
+from ...recompute import Fused
+from ..case import Array, Case
+from .source import helpers, mutants
+from .wrappers import WRAPPERS
+
+SECOND_ORDER = ("detached result", "detached g", "detached arguments")  # wrong in second derivatives only
+OF_ARGUMENTS = ("detached arguments", "arguments changed in place")  # where a VJP names one that has a gradient
+NEEDS: dict[str, Callable[[Array], bool]] = {
+    "the mean of g": lambda y: y.size > 1,
+    "g in memory order": lambda y: y.ndim > 0,
+}
+
+
+class Planted(NamedTuple):
+    """A mutant: its name, the wrong line where there is one, and the case with the mutant in place, as a context.
+
+    needs: what a result must be for the mutant to be another derivative at all.
+    """
+
+    name: str
+    line: str
+    place: Callable[[], contextlib.AbstractContextManager[Case | None]]
+    needs: Callable[[Array], bool] | None = None
+
+
+def planted(case: Case) -> list[Planted]:
+    """Every mutant of a case that has derivatives of its own: of a primitive, a fast form or a pair (f, vjp)."""
+    op = case.primitive
+    if case.vjp:
+        return [*_of_pair(case)]
+    if op is None:
+        return []
+    found = [*_of_rules(case, op)]
+    if isinstance(op, Fused) and op.rules:
+        found += [
+            Planted(f"fast form: {m.name}", m.line, _swapped(case, op, "forward", m.function)) for m in mutants(op.forward)
+        ]
+    return found
+
+
+def _wrong_versions(vjp: Any, order: int, named: bool) -> Iterator[tuple[str, str, Any]]:
+    for name, wrapper in WRAPPERS.items():
+        if (order > 1 or name not in SECOND_ORDER) and (named or name not in OF_ARGUMENTS):
+            yield name, "", wrapper(vjp)
+    for mutant in mutants(vjp):
+        yield mutant.name, mutant.line, mutant.function
+
+
+def _of_pair(case: Case) -> Iterator[Planted]:
+    for name, line, wrong in _wrong_versions(case.vjp, case.order, True):
+        broken = dataclasses.replace(case, vjp=wrong)
+        place = functools.partial(contextlib.nullcontext, broken)
+        yield Planted(name, line, place, NEEDS.get(name))
+
+
+def _of_rules(case: Case, op: Primitive) -> Iterator[Planted]:
+    for k, (positions, vjp, names) in enumerate(op.rules):
+        arguments = ", ".join(op.signature.arguments[i] for i in positions)
+        values = {"y", "others", *op.signature.arguments} - set(op.nondifferentiable)
+        order = 1 if isinstance(op, Fused) else case.order  # a fast backward is never differentiated
+        for name, line, wrong in _wrong_versions(vjp, order, not values.isdisjoint(names)):
+            rules = [*op.rules[:k], (positions, wrong, names), *op.rules[k + 1 :]]
+            yield Planted(f"{arguments}: {name}", line, _swapped(case, op, "rules", rules), NEEDS.get(name))
+
+
+def _swapped(
+    case: Case, op: Primitive, attribute: str, value: Any
+) -> Callable[[], contextlib.AbstractContextManager[Case]]:
+    @contextlib.contextmanager
+    def place() -> Iterator[Case]:
+        before = getattr(op, attribute)
+        setattr(op, attribute, value)
+        op._plans.clear()
+        try:
+            yield case
+        finally:
+            setattr(op, attribute, before)
+            op._plans.clear()
+
+    return place
+
+
+# ---- what VJPs share -------------------------------------------------------------------------------------------------
+
+
+def shared(cases: Collection[Case]) -> dict[FunctionType, list[Case]]:
+    """The functions that only VJPs call and that have no case of their own, each with the cases whose VJPs do."""
+    ops = {case.primitive: case for case in cases if case.primitive and case.primitive.rules}
+    named = {case.name for case in cases}
+    forward = set(helpers([op.forward for op in ops], named))
+    found: dict[FunctionType, list[Case]] = {}
+    for op, case in ops.items():
+        for helper in helpers([rule[1] for rule in op.rules], named):
+            if helper not in forward:
+                found.setdefault(helper, []).append(case)
+    return found
+
+
+def planted_in(helper: FunctionType) -> list[Planted]:
+    """Every mutant of a function that VJPs share, put in place of it in its module; the case stays what it is."""
+    module = sys.modules[helper.__module__]
+
+    def put(wrong: Any) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+        @contextlib.contextmanager
+        def place() -> Iterator[None]:
+            bound = [m for m in list(sys.modules.values()) if vars(m).get(helper.__name__) is helper]
+            for m in bound:
+                setattr(m, helper.__name__, wrong)
+            try:
+                yield
+            finally:
+                for m in bound:
+                    setattr(m, helper.__name__, helper)
+
+        return place
+
+    assert getattr(module, helper.__name__) is helper
+    return [Planted(mutant.name, mutant.line, put(mutant.function)) for mutant in mutants(helper)]

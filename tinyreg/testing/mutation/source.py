@@ -1,0 +1,189 @@
+"""Mutants of a function from its source: one small change each, such as people make by mistake."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from .changes import Names, changes, number
+from .locate import Node, compiled, helpers, located
+
+__all__ = ["Mutant", "helpers", "mutants"]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A function with one change: what was changed into what, the line as it is now, and the function."""
+
+    name: str
+    line: str
+    function: Callable[..., Any]
+
+
+def mutants(f: Any) -> list[Mutant]:
+    """Every mutant of a Python function, or of what a `functools.partial` calls, with the same arguments given.
+
+    There are none where the source is not at hand, as for what `exec` made and mostly in an interactive session.
+
+    >>> from tinyreg.testing.mutation import mutants
+    >>> import tinyreg as tr
+    >>> mutants(tr.exp.rules[0][1])[0].name
+    '`g * y` -> `g / y`'
+    """
+    if isinstance(f, functools.partial):
+        inner = mutants(f.func)
+        return [Mutant(m.name, m.line, functools.partial(m.function, *f.args, **f.keywords)) for m in inner]
+    shared = located(f) if isinstance(f, FunctionType) else None
+    if shared is None:
+        return []
+    node = copy.deepcopy(shared)
+    names, seen = Names(node), {_text(node)}
+    found: list[Mutant] = []
+    times: Counter[str] = Counter()
+    for place in list(_places(node)):
+        for new in changes(place.node, names, place.returned):
+            place.put(new)
+            if (text := _text(node)) not in seen:
+                seen.add(text)
+                name = f"`{_line(place.node)}` -> `{_line(new)}`"
+                times[name] += 1
+                name += f" ({times[name]})" * (times[name] > 1)
+                line = _line(new if place.node is place.statement else place.statement)
+                found.append(Mutant(name, line, compiled(f, node)))
+            place.put(place.node)
+    return found
+
+
+def _text(node: Node) -> str:
+    return _written(node.body) if isinstance(node, ast.Lambda) else "\n".join(map(_written, node.body))
+
+
+def _line(node: ast.AST | None) -> str:
+    return _written(node).partition("\n")[0] if node else ""
+
+
+def _written(node: ast.AST) -> str:
+    if any(isinstance(n, ast.JoinedStr) for n in ast.walk(node)):
+        node = _FormattedAsNames().visit(copy.deepcopy(node))
+    return ast.unparse(node)
+
+
+class _FormattedAsNames(ast.NodeTransformer):
+    """f-strings in place of which stand names that read like them: how they are quoted depends on Python's version."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Name:
+        text = "".join(map(_formatted, node.values))
+        quote = '"' if "'" in text else "'"
+        return ast.Name(f"f{quote}{text}{quote}", ast.Load())
+
+
+def _formatted(part: ast.expr) -> str:
+    if not isinstance(part, ast.FormattedValue):
+        return str(getattr(part, "value", part)).replace("\n", "\\n")
+    conversion = f"!{chr(part.conversion)}" if part.conversion > 0 else ""
+    spec = ":" + "".join(map(_formatted, part.format_spec.values)) if isinstance(part.format_spec, ast.JoinedStr) else ""
+    return "{" + _written(part.value) + conversion + spec + "}"
+
+
+# ---- where to change -------------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """A node that may be changed, where it hangs in the tree, and the statement around it."""
+
+    node: ast.AST
+    parent: ast.AST
+    field: str
+    at: int | None  # where the field is a list
+    statement: ast.AST
+    returned: bool  # whether it is what the function returns
+
+    def put(self, new: ast.AST | None) -> None:
+        """Put something else here; None takes a statement out."""
+        if self.at is None:
+            setattr(self.parent, self.field, new)
+        else:
+            getattr(self.parent, self.field)[self.at] = new or ast.Pass()
+
+
+def _places(node: Node) -> Iterator[Place]:
+    """The statements and expressions of a body that may be changed, in order."""
+    steering = _steering(node)
+    if isinstance(node, ast.Lambda):
+        yield from _inside(Place(node.body, node, "body", None, node.body, True), steering)
+        return
+    for i, statement in enumerate(node.body):
+        yield from _inside(Place(statement, node, "body", i, statement, False), steering)
+
+
+def _inside(place: Place, steering: frozenset[str]) -> Iterator[Place]:
+    node = place.node
+    if isinstance(node, ast.Raise | ast.Assert) or _steers(node, steering):
+        return
+    decides = isinstance(node, ast.If) and _decides(node, steering)
+    if isinstance(node, ast.expr | ast.stmt | ast.comprehension) and not decides:
+        yield place
+    if number(node) is not None or (isinstance(node, ast.keyword) and node.arg == "strict"):
+        return
+    skipped = {"annotation", "returns", "decorator_list", "args" if isinstance(node, ast.Lambda) else ""}
+    if isinstance(node, ast.While) or decides:
+        skipped.add("test")  # a loop that does not end is no mutant
+    for name, value in ast.iter_fields(node):
+        if name in skipped:
+            continue
+        for i, child in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(child, ast.AST):
+                statement = child if isinstance(child, ast.stmt) else place.statement
+                at = i if isinstance(value, list) else None
+                yield from _inside(Place(child, node, name, at, statement, isinstance(node, ast.Return)), steering)
+
+
+# ---- what keeps a `while` going is left alone ------------------------------------------------------------------------
+
+
+def _steering(node: Node) -> frozenset[str]:
+    """The names that say when a `while` ends, and those that these are worked out from."""
+    loops = [n for n in ast.walk(node) if isinstance(n, ast.While)]
+    branches = [n for loop in loops for n in ast.walk(loop) if isinstance(n, ast.If) and _leaves(n)]
+    tests = [loop.test for loop in loops] + [branch.test for branch in branches]
+    steering = {name for test in tests for name in _names(test)}
+    assigned = [n for n in ast.walk(node) if isinstance(n, ast.Assign | ast.AugAssign | ast.AnnAssign)]
+    while more := {name for n in assigned if not steering.isdisjoint(_stored(n)) for name in _names(n)} - steering:
+        steering |= more
+    return frozenset(steering)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _stored(node: ast.AST) -> set[str]:
+    """The names that a statement gives a value to, or part of a value."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {name for target in targets if target for name in _names(target)}
+
+
+def _steers(node: ast.AST, steering: frozenset[str]) -> bool:
+    """Whether a statement changes a name that steers: by assignment, or by a method, such as `pop`."""
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        changed = _stored(node)
+        methods = [n.func.value for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+        return not steering.isdisjoint(changed.union(*map(_names, methods)))
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+        return not steering.isdisjoint(_names(node.value.func))
+    return False
+
+
+def _decides(node: ast.If, steering: frozenset[str]) -> bool:
+    """Whether a branch says if a `while` goes on."""
+    return bool(steering) and (_leaves(node) or any(_steers(n, steering) for n in ast.walk(node)))
+
+
+def _leaves(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.Break | ast.Continue | ast.Return) for n in ast.walk(node))

@@ -1,0 +1,68 @@
+"""Properties: what is asked of every op, each with the key and the name that a failure prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .case import Case
+from .differences import Finding
+from .failure import Failure
+from .trial import Trial
+
+Holds = Callable[[Trial], "list[Finding] | None"]
+
+
+class BrokenError(Exception):
+    """What was found where a property does not hold; `Property.check` makes a `Failure` of it."""
+
+    def __init__(self, *lines: str, argument: str = "", looks_like: str = "") -> None:
+        super().__init__("\n".join(lines))
+        self.lines, self.argument, self.looks_like = lines, argument, looks_like
+
+
+@dataclass(frozen=True)
+class Property:
+    """Something that holds of every op.
+
+    key, name: "P3" and "numeric first order". order: the least order of derivative that a case must have for it. pairs:
+    whether it can be asked of a pair (f, vjp) too. at: of which calls it is asked, drawn ones or the case's points.
+    """
+
+    key: str
+    name: str
+    holds: Holds
+    order: int = 1
+    pairs: bool = True
+    at: str = "calls"
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.name}"
+
+    def applies(self, case: Case) -> bool:
+        """Whether it can be asked of a case."""
+        return case.order >= self.order and (self.pairs or case.vjp is None) and bool(self.at == "calls" or case.points)
+
+    def check(self, trial: Trial) -> Sequence[Finding]:
+        """Raise `Failure` where it does not hold; give what numeric comparisons found."""
+        try:
+            return self.holds(trial) or ()
+        except BrokenError as broken:
+            lines, argument, looks_like = broken.lines, broken.argument, broken.looks_like
+            raise Failure(trial, self.key, self.name, lines, argument=argument, looks_like=looks_like) from None
+        except Exception as error:
+            raise Failure(trial, self.key, self.name, [f"raised {type(error).__name__}: {error}"]) from error
+
+
+PROPERTIES: dict[str, Property] = {}
+
+
+def declared(key: str, name: str, **details: Any) -> Callable[[Holds], Holds]:
+    """Put a check into the table of properties."""
+
+    def declare(holds: Holds) -> Holds:
+        PROPERTIES[key] = Property(key, name, holds, **details)
+        return holds
+
+    return declare

@@ -1,0 +1,141 @@
+"""A trial: one call of a case with drawn incoming gradients, and the same problem as a function of flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..core.backend import get
+from ..core.primitive import Primitive
+from ..core.tape import walk
+from ..core.tensor import Tensor
+from .case import Array, Call, Case
+from .differences import Ladder, directions
+from .run import Floats, OpRun, Run, as_list, flat, node, parted, placed_like, run
+
+
+class Trial:
+    """A case, one of its calls, and a seed, from which every property draws the rest for itself.
+
+    explaining: whether a failure is looked into, which takes longer than to find it. again: the line of Python that a
+    failure gives to see it again, where it is not one about the case.
+    """
+
+    def __init__(self, case: Case, call: Call, seed: int = 0, *, explaining: bool = True, again: str = "") -> None:
+        self.case, self.call, self.seed, self.explaining, self.again = case, call, seed, explaining, again
+        self.wanted = case.wanted(call) if case.order else []
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Random numbers for one purpose: the same ones whatever else was drawn."""
+        return np.random.default_rng([self.seed, purpose])
+
+    def run(self, call: Call | None = None, wanted: Sequence[int] | None = None, dtype: Any = np.float64) -> Run:
+        """A run of the call, or of another one in its place."""
+        return run(self.case, self.call if call is None else call, self.wanted if wanted is None else wanted, dtype)
+
+    def incoming(self, purpose: int = 0) -> list[Array]:
+        """Incoming gradients for the outputs: signed, and of sizes between 1/2 and 3."""
+        return parted(draw_incoming(self.rng(purpose), sum(np.size(y) for y in self.outputs)), self.outputs)
+
+    @cached_property
+    def outputs(self) -> list[Array]:
+        """The results that have a gradient."""
+        return self.run().outputs
+
+    @cached_property
+    def leaves(self) -> list[Array]:
+        """The arrays that have a gradient."""
+        return [self.call.arrays[i] for i in self.wanted]
+
+    # ---- as a function of flat arrays
+
+    @cached_property
+    def _layout(self) -> list[tuple[int, int, int, tuple[int, ...]]]:
+        """Of each wanted array: its position, where its elements begin and end in x, and its shape."""
+        ends = [int(n) for n in np.cumsum([leaf.size for leaf in self.leaves])]
+        return [(i, end - a.size, end, a.shape) for i, end, a in zip(self.wanted, ends, self.leaves, strict=True)]
+
+    def moved(self, x: Floats) -> Call:
+        """The call with the elements of its wanted arrays replaced by those of x, which stays as it is whatever happens."""
+        arrays = list(self.call.arrays)
+        for i, start, end, shape in self._layout:
+            arrays[i] = x[start:end].reshape(shape).copy()
+        return Call(tuple(arrays), self.call.settings)
+
+    @cached_property
+    def x(self) -> Floats:
+        """The elements of all wanted arrays."""
+        return flat(self.leaves)
+
+    @cached_property
+    def v(self) -> Floats:
+        """The elements of the incoming gradients of the numeric check."""
+        return flat(self.incoming())
+
+    @cached_property
+    def _which(self) -> list[int]:
+        """Which of the results have a gradient."""
+        found = self.run()
+        return [i for i, r in enumerate(found.results) if any(r is y for y in found.outputs)]
+
+    def f(self, x: Floats) -> Floats:
+        """The elements of all results that have a gradient."""
+        call = self.moved(x)
+        if isinstance(self.case.op, Primitive):  # which gives arrays for arrays, and soonest
+            results = as_list(self.case.op(*call.arrays, **call.settings))
+        else:
+            results = self.run(call, wanted=()).results
+        return flat([results[i] for i in self._which])
+
+    def gradient(self, x: Floats, v: Floats) -> Floats:
+        """The elements of all gradients, for the incoming gradients v; zeros where nothing arrived."""
+        found = self.run(self.moved(x))
+        gradients = found.pull(parted(v, found.outputs))
+        return flat([np.zeros(a.shape) if g is None else g for g, a in zip(gradients, self.leaves, strict=True)])
+
+    def second_gradient(self, x: Floats, v: Floats, w: Floats, backend: str = "numpy") -> Floats:
+        """The gradient, by the tape, of w . gradient(x, v) with respect to x and to v."""
+        xp = get(backend)
+        found = OpRun(self.case, self.moved(x), self.wanted, backend=backend)
+        placed = placed_like(found.outputs, parted(v, self.outputs))
+        incoming = [Tensor(part, requires_grad=True) for part in placed]
+        gradients = found.pull(incoming, create_graph=True)
+        pairs = zip(gradients, parted(w, self.leaves), strict=True)
+        roots = [(node(g), xp.asarray(p)) for g, p in pairs if g is not None and g.requires_grad]
+        table = walk(roots) if roots else {}
+        ends = [*found.leaves, *incoming]
+        parts = [table.get(node(end)) for end in ends]
+        return flat([np.zeros(end.shape) if g is None else xp.to_host(g) for g, end in zip(parts, ends, strict=True)])
+
+    @cached_property
+    def scales(self) -> list[Floats]:
+        """The distances over which the op changes here, for every element."""
+        return [np.broadcast_to(np.asarray(scale, dtype=np.float64), self.x.shape) for scale in self.case.scales(self.call)]
+
+    @cached_property
+    def probe(self) -> Ladder:
+        """The differences of f along directions: made once, however many gradients are compared with them."""
+        return self.probe_along(directions(self.x.size, self.rng(1)), self.v)
+
+    def probe_along(self, along: Floats, v: Floats) -> Ladder:
+        """The differences of f along given directions, for given incoming gradients."""
+        return Ladder(self.f, self.x, v, along, self.rng(2), scales=self.scales, reach=self.case.reach)
+
+    def place(self, k: int) -> tuple[int, tuple[int, ...]]:
+        """The argument, and the index in it, of the k-th element of x."""
+        for i, leaf in zip(self.wanted, self.leaves, strict=True):
+            if k < leaf.size:
+                return i, tuple(int(n) for n in np.unravel_index(k, leaf.shape))
+            k -= leaf.size
+        raise IndexError(k)
+
+
+def draw_incoming(rng: np.random.Generator, n: int) -> Floats:
+    """Incoming gradients, of both signs where there is more than one: eighths between 1/2 and 3 in size."""
+    drawn: Floats = rng.integers(4, 25, n) * rng.choice([-0.125, 0.125], n)
+    if n > 1 and abs(np.sign(drawn).sum()) == n:
+        drawn[rng.integers(n)] *= -1
+    return drawn
