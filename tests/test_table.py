@@ -29,9 +29,14 @@ def functions(module):
     return {n for n, f in named if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")}
 
 
+def modules():
+    """The modules whose public functions are compositions: those of them that there are."""
+    return [getattr(tr, name) for name in ("losses", "regularizers", "normalization", "dropout") if hasattr(tr, name)]
+
+
 def without_a_case():
     """What has no row in the table: primitives, fast forms, compositions, losses, regularizers, layers."""
-    composed = {*tr.ops.__all__, *tr.activations.__all__, *functions(tr.losses), *functions(tr.regularizers)}
+    composed = {*tr.ops.__all__, *tr.activations.__all__, *(name for module in modules() for name in functions(module))}
     classes = (value for value in map(vars(tr.nn).get, tr.nn.__all__) if inspect.isclass(value))
     layers = {c.__name__ for c in classes if issubclass(c, tr.nn.Module) and c is not tr.nn.Module}
     return sorted((own(REGISTRY).keys() | own(FUSED).keys() | composed | layers) - CASES.keys())
@@ -102,7 +107,7 @@ def calls_of(case):
 
 def public(case):
     """The op as its users call it, where the case puts a function of its own in its place."""
-    found = (getattr(module, case.name, None) for module in (tr, tr.losses, tr.regularizers))
+    found = (getattr(module, case.name, None) for module in (tr, *modules()))
     return next((op for op in found if op is not None), case.op)
 
 

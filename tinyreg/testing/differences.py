@@ -100,7 +100,7 @@ class _Line:
     rounding may change the slope. noise: how much it may change v.f. variation: the mean slope of |v| |f| over the largest
     step: what a gradient of 0 is measured against. rough: whether rounding is a large part of v.f. size: of v.f, or of its
     change if that is larger. wild: whether v.f changes so much within a small distance that larger ones say nothing.
-    floor: rounding of rounding, which is left of a gradient where all of it cancels.
+    elsewhere: the largest variation along any direction.
     """
 
     u: Floats
@@ -113,7 +113,7 @@ class _Line:
     rough: bool = False
     size: float = 0.0
     wild: bool = False
-    floor: float = 0.0
+    elsewhere: float = 0.0
     guard: float = 0.0  # by how much a tiny step disagrees with the extrapolated slope, beyond what rounding explains
     sides: tuple[float, float] | None = None  # the one-sided slopes, where there is a kink at x
 
@@ -164,7 +164,7 @@ class Probe:
             found = [self._line(u) for u in self.directions]
         largest = max((line.size for line in found), default=0.0)
         for line in found:
-            line.floor = EPSILON**2 * max(other.variation for other in found)
+            line.elsewhere = max(other.variation for other in found)
             line.wild |= line.noise > WILD * (line.size or largest)
         return found
 
@@ -188,7 +188,7 @@ class Probe:
         largest = float(np.max(np.abs(u), initial=0.0))
         step = _power_of_two(min(FIRST_STEP, 0.9 * self.reach / largest if largest else FIRST_STEP))
         for _ in range(HALVINGS):
-            if self._add(line, step) and len(line.steps) >= 3:
+            if self._add(line, step, touched) and len(line.steps) >= 3:
                 slope, error = extrapolated(line.steps, line.slopes, line.roundings)
                 if error <= max(ENOUGH * abs(slope), 4 * noise / step):
                     break
@@ -198,14 +198,14 @@ class Probe:
             self._guard(line)
         return line
 
-    def _add(self, line: _Line, step: float) -> bool:
+    def _add(self, line: _Line, step: float, touched: Floats) -> bool:
         """Add the difference at one step, if the function is there on both sides."""
         up, down = self.x + step * line.u, self.x - step * line.u
         high, low = _evaluated(self.f, up), _evaluated(self.f, down)
         if high is None or low is None:
             return False
         line.variation = max(line.variation, float(np.abs(self.v) @ np.abs(high - self._at_x)) / step)
-        size = float(np.abs(self.v) @ np.maximum(np.abs(high), np.abs(low)))  # of what may have been 0 at x
+        size = float(np.abs(self.v) @ (np.maximum(np.abs(high), np.abs(low)) * touched))  # of what may have been 0 at x
         line.roundings.append(max(line.noise, EPSILON * size) / step)
         line.steps.append(step)
         line.slopes.append(float(self.v @ (high - low)) / (2 * step))
@@ -291,6 +291,7 @@ def _judged(line: _Line, g: Floats, jitter: float, confidence: float) -> Finding
     u = line.u
     analytic, size = float(g @ u), float(np.abs(g) @ np.abs(u))
     unit = max(size, float(np.max(np.abs(g), initial=0.0) * np.max(np.abs(u), initial=0.0)), line.variation)
+    unit = unit or line.elsewhere  # a gradient of 0, of a function that does not change along u alone
     if not math.isfinite(size):
         return Finding(u, analytic, math.nan, math.inf, math.inf, 0.0, Verdict.FAIL, "the gradient is not finite")
     if len(line.steps) < 3:
@@ -299,7 +300,8 @@ def _judged(line: _Line, g: Floats, jitter: float, confidence: float) -> Finding
     residuals = [slope - float(w @ g) for slope, w in zip(line.slopes, line.inputs, strict=True)]
     residual, error = extrapolated(line.steps, residuals, line.roundings)
     error = max(error, line.guard)
-    tolerance = confidence * error + min(8 * jitter, 1e-6 * size) + 16 * EPSILON * size + line.floor
+    tolerance = confidence * error + min(8 * jitter, 1e-6 * size) + 16 * EPSILON * size
+    tolerance += EPSILON**2 * line.elsewhere  # rounding of rounding, which is left of a gradient where all of it cancels
     verdict, note = Verdict.PASS, ""
     if line.sides:
         low, high = min(line.sides), max(line.sides)
