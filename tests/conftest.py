@@ -22,11 +22,11 @@ for name, profile in PROFILES.items():
 def pytest_addoption(parser):
     group = parser.getgroup("tinyreg")
     group.addoption("--backend", choices=(*BACKENDS, "all"), default="all", help="run backend tests on this one only")
-    group.addoption("--profile", choices=list(PROFILES), default="fast", help="how long Hypothesis searches")
+    group.addoption("--profile", choices=list(PROFILES), help="how long Hypothesis searches: fast if not said")
 
 
 def pytest_configure(config):
-    chosen = config.getoption("--profile")
+    chosen = config.getoption("--profile") or config.getoption("--tinyreg-profile") or "fast"
     use_profile(chosen)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile(chosen)

@@ -14,7 +14,7 @@ from tinyreg.recompute import FUSED
 from tinyreg.testing import CASES, Call, Case, at, strategies
 from tinyreg.testing.cases.equivalent import EQUIVALENT, SHARED
 from tinyreg.testing.mutation import check_mutants, mutants, planted, planted_in, tallied
-from tinyreg.testing.mutation.check import killer
+from tinyreg.testing.mutation.check import kill
 
 TO_MUTATE = [pytest.param(case, id=name) for name, case in CASES.items() if planted(case)]
 HELPERS = helpers()
@@ -47,12 +47,12 @@ def test_the_lists_of_equivalent_mutants_name_what_there_is():
 
 
 def test_a_factor_of_one_in_a_million_is_found_in_every_derivative():
-    """In any smooth VJP, and in all the others too: `copysign` and the like are smooth where their cases draw."""
+    """There is such a mutant of every VJP, and none is let pass: so `test_every_mutant_fails` sees each of them fail."""
     for param in TO_MUTATE:
         case = param.values[0]
-        factors = [mutant for mutant in planted(case) if mutant.name.endswith("factor 1 + 1e-6")]
+        factors = [mutant.name for mutant in planted(case) if mutant.name.endswith("factor 1 + 1e-6")]
         assert len(factors) == len(case.primitive.rules)
-        assert all(killer(case, mutant) for mutant in factors), case
+        assert case.equivalent.keys().isdisjoint(factors)
 
 
 # ---- that the check itself can fail
@@ -125,7 +125,7 @@ def test_an_op_that_is_wrong_itself_shows_nothing_about_its_mutants():
 def test_a_mutant_that_changes_its_arguments_leaves_nothing_behind():
     case = product_case()
     (careless,) = [m for m in planted(case) if m.name == "x2: arguments changed in place"]
-    assert killer(case, careless)
+    assert kill(case, careless)
     assert check_mutants(case).problems == ()
 
 

@@ -78,6 +78,7 @@ def test_a_test_that_leaves_a_switch_flipped_fails_and_the_next_one_does_not_see
         ([], 25),
         (["--profile", "ci"], 100),
         (["--profile", "deep"], 2000),
+        (["--tinyreg-profile", "ci"], 100),
         (["--hypothesis-profile", "ci"], 100),
         (["--hypothesis-profile", "default"], None),
     ],

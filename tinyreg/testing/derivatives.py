@@ -13,7 +13,7 @@ from .failure import short
 from .property import BrokenError, declared
 from .run import Floats, flat, parted
 from .trial import Trial
-from .values import pulled_uncast
+from .values import cancelled, pulled_uncast
 
 SECOND_ENTRIES = 1  # directions along single elements at second order, where a step costs a whole backward
 
@@ -85,14 +85,14 @@ def linearity(trial: Trial) -> None:
     of_a, of_b = found.pull(a), found.pull(b)
     together = found.pull([-3.7 * p + 1000.0 * q for p, q in zip(a, b, strict=True)])
     nothing = found.pull([0.0 * p for p in a])
-    cancelled = 1e-14 * 1000.0 * max((np.max(np.abs(p), initial=0.0) for p in (*a, *b)), default=0.0)  # at most
+    floor = 1000.0 * cancelled(*a, *b)
     for i, p, q, sum_, zero in zip(trial.wanted, of_a, of_b, together, nothing, strict=True):
         if p is None:
             continue
         expected = -3.7 * p + 1000.0 * q
         size = np.max(3.7 * np.abs(p) + 1000.0 * np.abs(q), initial=0.0)
         argument = trial.case.argument(i)
-        if not np.all(np.abs(sum_ - expected) <= 1e-11 * size + cancelled):
+        if not np.all(np.abs(sum_ - expected) <= 1e-11 * size + floor):
             nearly = np.allclose(sum_, expected, rtol=1e-6, atol=0)
             narrow = "computed in float32" * (nearly and np.array_equal(sum_, sum_.astype(np.float32)))
             text = f"for -3.7 a + 1000 b: got {short(sum_)}, expected {short(expected)}"
@@ -131,9 +131,9 @@ def _check_symmetry(trial: Trial, again: Callable[..., Floats], w: Floats, rng: 
     one, two = again(z, w)[: w.size] * other, again(z, other)[: w.size] * w
     # What cancels in the second derivative is as large as the first over the distance at which the function bends, and
     # where that is what is left of a cancellation itself, as large as the incoming gradient over the distance squared.
-    cancelled = float(np.max(np.abs(trial.gradient(trial.x, trial.v)), initial=0.0)) / np.min(trial.scales[-1], initial=1.0)
-    floor = 1e-14 * float(np.max(np.abs(trial.v), initial=0.0)) / float(np.min(trial.scales[0], initial=1.0)) ** 2
-    if not abs(one.sum() - two.sum()) <= 1e-9 * (np.abs(one).sum() + np.abs(two).sum()) + 1e-12 * cancelled + floor:
+    steepest = float(np.max(np.abs(trial.gradient(trial.x, trial.v)), initial=0.0)) / np.min(trial.scales[-1], initial=1.0)
+    floor = cancelled(trial.v) / float(np.min(trial.scales[0], initial=1.0)) ** 2
+    if not abs(one.sum() - two.sum()) <= 1e-9 * (np.abs(one).sum() + np.abs(two).sum()) + 1e-12 * steepest + floor:
         raise BrokenError(f"the second derivative is not symmetric: {one.sum():.12g} and {two.sum():.12g}")
 
 

@@ -27,6 +27,7 @@ ENOUGH = 1e-10  # relative: an estimate as good as this needs no smaller step
 TINY = 2.0**-20  # of the scale: a step that no kink is likely to lie within
 ROUGH = 2.0**-27  # of the scale: a step whose square is lost in rounding
 JITTERS, ROUGHNESS = 4, 6  # how many inputs nearby, and how many pairs of them, show the rounding of a function
+CLOSER = 32  # how many more pairs, before a gradient is said to be wrong: few may show less rounding than there is
 ROUGHLY = "inputs a rounding apart give results far apart: a jump, or cancellation"
 WILD = 1e-2  # relative: a change over a distance of `ROUGH` that makes larger steps meaningless
 RESOLUTION = 2.5e-7  # relative: a tolerance above it cannot tell an error of 1e-6
@@ -96,14 +97,15 @@ def jittered(x: Floats, rng: np.random.Generator) -> Floats:
 class _Line:
     """The differences along one direction, a list entry for each step h.
 
-    steps, slopes, inputs, roundings: h, v.(f(x+hu) - f(x-hu)) / 2h, the difference of the inputs over 2h, and how much
-    rounding may change the slope. noise: how much it may change v.f. variation: the mean slope of |v| |f| over the largest
-    step: what a gradient of 0 is measured against. rough: whether rounding is a large part of v.f. size: of v.f, or of its
-    change if that is larger. wild: whether v.f changes so much within a small distance that larger ones say nothing.
-    elsewhere: the largest variation along any direction.
+    touched: 1 for every output that moves. steps, slopes, inputs, roundings: h, v.(f(x+hu) - f(x-hu)) / 2h, the difference
+    of the inputs over 2h, and how much rounding may change the slope. noise: how much it may change v.f. variation: the
+    mean slope of |v| |f| over the largest step: what a gradient of 0 is measured against. rough: whether rounding is a
+    large part of v.f. size: of v.f, or of its change if that is larger. wild: whether v.f changes so much within a small
+    distance that larger ones say nothing. elsewhere: the largest variation along any direction.
     """
 
     u: Floats
+    touched: Floats
     noise: float
     variation: float
     steps: list[float]
@@ -117,12 +119,18 @@ class _Line:
     guard: float = 0.0  # by how much a tiny step disagrees with the extrapolated slope, beyond what rounding explains
     sides: tuple[float, float] | None = None  # the one-sided slopes, where there is a kink at x
 
+    def rougher(self, changes: Sequence[Floats]) -> _Line:
+        """The same with at least the noise that changes of the outputs show."""
+        noise = max([self.noise, *(abs(float(change @ self.touched)) for change in changes)])
+        roundings = [max(rounding, noise / step) for rounding, step in zip(self.roundings, self.steps, strict=True)]
+        return dataclasses.replace(self, noise=noise, roundings=roundings)
+
 
 class Probe:
     """f near x, along directions, for an incoming gradient v: evaluated once, for however many gradients to be compared.
 
     scale: the distance over which f changes, for all elements or for each. reach: how far every element may move before
-    a kink or the edge of the domain. v is a number where f has none to draw for.
+    a kink or the edge of the domain.
     """
 
     def __init__(
@@ -139,7 +147,7 @@ class Probe:
         self.f, self.x, self.v, self.reach = f, x, v, reach
         self.directions: Floats = directions * scale
         self.nearby = [jittered(x, rng) for _ in range(JITTERS)]
-        self.close = [ROUGH * scale * rng.uniform(-1.0, 1.0, x.shape) for _ in range(ROUGHNESS)]
+        self.close = [ROUGH * scale * rng.uniform(-1.0, 1.0, x.shape) for _ in range(ROUGHNESS + CLOSER)]
 
     @functools.cached_property
     def _at_x(self) -> Floats:
@@ -147,15 +155,17 @@ class Probe:
 
     @functools.cached_property
     def _changes(self) -> list[Floats]:
-        """How each output changes, times its incoming gradient, when the inputs jitter, and how rough it is close by.
-
-        Where an intermediate is flat a jitter leaves its rounding as it is; a second difference over a wider step, yet
-        too narrow for any curvature, shows it.
-        """
+        """How each output changes, times its incoming gradient, when the inputs jitter, and how rough it is close by."""
         found = [_evaluated(self.f, x) for x in self.nearby]
-        sides = [(_evaluated(self.f, self.x + d), _evaluated(self.f, self.x - d)) for d in self.close]
-        rough = [(a - 2 * self._at_x + b) / 2 for a, b in sides if a is not None and b is not None]
-        return [self.v * change for change in [*(y - self._at_x for y in found if y is not None), *rough]]
+        return [*(self.v * (y - self._at_x) for y in found if y is not None), *self._roughness(self.close[:ROUGHNESS])]
+
+    def _roughness(self, close: Sequence[Floats]) -> list[Floats]:
+        """Second differences over steps too narrow for any curvature, times the incoming gradients.
+
+        Where an intermediate is flat a jitter leaves its rounding as it is; these show it.
+        """
+        sides = [(_evaluated(self.f, self.x + d), _evaluated(self.f, self.x - d)) for d in close]
+        return [self.v * (a - 2 * self._at_x + b) / 2 for a, b in sides if a is not None and b is not None]
 
     @functools.cached_property
     def lines(self) -> list[_Line]:
@@ -167,6 +177,12 @@ class Probe:
             line.elsewhere = max(other.variation for other in found)
             line.wild |= line.noise > WILD * (line.size or largest)
         return found
+
+    @functools.cached_property
+    def closer(self) -> list[_Line]:
+        """The same with the rounding that many more inputs show."""
+        changes = self._roughness(self.close[ROUGHNESS:])
+        return [line.rougher(changes) for line in self.lines]
 
     def _touched(self, u: Floats) -> Floats:
         """1 for the outputs that a direction touches: rounding in the others is none of its concern."""
@@ -184,11 +200,11 @@ class Probe:
         touched = self._touched(u)
         size = float(np.abs(self.v * self._at_x) @ touched)
         noise = max([EPSILON * size, *(abs(float(change @ touched)) for change in self._changes)])
-        line = _Line(u, noise, 0.0, [], [], [], [], rough=noise > 1e-6 * size)
+        line = _Line(u, touched, noise, 0.0, [], [], [], [], rough=noise > 1e-6 * size)
         largest = float(np.max(np.abs(u), initial=0.0))
         step = _power_of_two(min(FIRST_STEP, 0.9 * self.reach / largest if largest else FIRST_STEP))
         for _ in range(HALVINGS):
-            if self._add(line, step, touched) and len(line.steps) >= 3:
+            if self._add(line, step) and len(line.steps) >= 3:
                 slope, error = extrapolated(line.steps, line.slopes, line.roundings)
                 if error <= max(ENOUGH * abs(slope), 4 * noise / step):
                     break
@@ -198,14 +214,15 @@ class Probe:
             self._guard(line)
         return line
 
-    def _add(self, line: _Line, step: float, touched: Floats) -> bool:
+    def _add(self, line: _Line, step: float) -> bool:
         """Add the difference at one step, if the function is there on both sides."""
         up, down = self.x + step * line.u, self.x - step * line.u
         high, low = _evaluated(self.f, up), _evaluated(self.f, down)
         if high is None or low is None:
             return False
         line.variation = max(line.variation, float(np.abs(self.v) @ np.abs(high - self._at_x)) / step)
-        size = float(np.abs(self.v) @ (np.maximum(np.abs(high), np.abs(low)) * touched))  # of what may have been 0 at x
+        reached = np.maximum(np.abs(high), np.abs(low))  # of what may have been 0 at x
+        size = float(np.abs(self.v) @ (reached * line.touched))
         line.roundings.append(max(line.noise, EPSILON * size) / step)
         line.steps.append(step)
         line.slopes.append(float(self.v @ (high - low)) / (2 * step))
@@ -241,8 +258,8 @@ class Probe:
     def compare(self, gradient: Function, confidence: float = 4.0) -> list[Finding]:
         """What the differences say of a gradient, along each direction.
 
-        The gradient is worked out once at x, and at inputs jittered by a few roundings only where it seems wrong: the
-        conditioning of the gradient itself may account for it.
+        The gradient is worked out once at x. Where it seems wrong, rounding is looked at more closely, and the gradient
+        worked out at inputs jittered by a few roundings: its own conditioning may account for it.
         """
         g = gradient(self.x)
         found = [_judged(line, g, 0.0, confidence) for line in self.lines]
@@ -250,7 +267,7 @@ class Probe:
             return found
         changes = [np.abs(self.directions @ (gradient(x) - g)) for x in self.nearby]
         jitter = np.max(changes, axis=0)
-        return [_judged(line, g, float(change), confidence) for line, change in zip(self.lines, jitter, strict=True)]
+        return [_judged(line, g, float(change), confidence) for line, change in zip(self.closer, jitter, strict=True)]
 
 
 def _power_of_two(step: float) -> float:

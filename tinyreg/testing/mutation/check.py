@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import numpy as np
@@ -20,8 +19,8 @@ from ..trial import Trial
 from ..values import check_backend
 from .planted import Planted, planted
 
-SEARCHES, DRAWN = 4, 50  # short searches, because a long one comes back to what it has seen, and the calls of each
-KEPT = 60  # how many calls, of every kind, the mutants of a case are tried on
+SEARCHES, DRAWN = 4, 40  # short searches, because a long one comes back to what it has seen, and the calls of each
+KEPT = 40  # how many calls, of every kind, the mutants of a case are tried on
 ORDER = ("P3", "P4", "P2", "P5", "P8", "P7", "P10", "P9", "P6", "P1", "P13")  # those that kill most, and cheaply, first
 
 
@@ -51,16 +50,35 @@ def check_mutants(case: Case) -> Tally:
     return tally
 
 
+class Kill(NamedTuple):
+    """What a mutant fails first: the check, its key, and the trial of a case."""
+
+    key: str
+    holds: Callable[[Trial], Any]
+    case: Case
+    trial: Trial
+
+    def seen(self, case: Case) -> bool:
+        """Whether the check fails, with this in the place of the case."""
+        self.trial.case = case  # differences of the function are kept from mutant to mutant
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a mutant fails for what it gives, not for what it warns of
+            try:
+                self.holds(self.trial)
+            except Exception:
+                return True
+        return False
+
+
 def tallied(found: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
     """Try every mutant on every one of the cases until it fails."""
     results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
     found = [mutant for mutant in found if mutant.needs is None or any(map(mutant.needs, results))]
-    alive = [mutant for mutant in found if not any(killer(case, mutant) for case in cases)]
+    kills = {mutant: next(filter(None, (kill(case, mutant) for case in cases)), None) for mutant in found}
+    alive = [mutant for mutant, kill in kills.items() if kill is None]
     names = [mutant.name for mutant in alive]
-    problems = [f"  {m.name} passes   {m.line}" for m in alive if m.name not in equivalent]
-    # What fails without a mutant shows nothing about one. Last, because one that left something behind fails all after it.
-    right = [(case, killer(case, Planted("none", "", contextlib.nullcontext))) for case in cases]
-    problems += [f"  {case} fails {key} without a mutant" for case, key in right if key]
+    problems = _controlled(kills.values())
+    problems += [f"  {m.name} passes   {m.line}" for m in alive if m.name not in equivalent]
     known = {mutant.name for mutant in found}
     for name in equivalent:
         if name not in known:
@@ -70,32 +88,32 @@ def tallied(found: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping
     return Tally(len(found), tuple(name for name in names if name in equivalent), tuple(problems))
 
 
-def killer(case: Case, mutant: Planted) -> str | None:
-    """The key of the property that a mutant fails first, or None where it passes."""
+def _controlled(kills: Iterable[Kill | None]) -> list[str]:
+    """What fails without a mutant too, and so shows nothing about one.
+
+    This comes last, because a mutant that left something behind would fail all after it.
+    """
+    distinct = {(kill.key, id(kill.trial)): kill for kill in kills if kill}
+    wrong = {f"  {kill.case} fails {kill.key} without a mutant": None for kill in distinct.values() if kill.seen(kill.case)}
+    return list(wrong)
+
+
+def kill(case: Case, mutant: Planted) -> Kill | None:
+    """The first check that a mutant fails, or None where it passes all."""
+    with mutant.place() as broken:
+        return next((one for one in _attempts(case) if one.seen(broken or case)), None)
+
+
+def _attempts(case: Case) -> Iterator[Kill]:
+    """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
     drawn, points = trials(case)
-    # The largest calls tell most. What they miss is a matter of the unusual ones.
     few, rest = drawn[:3], drawn[3:]
-    with mutant.place() as broken, np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a mutant fails for what it gives, not for what it warns of
-        for some, keys in ((few, ORDER), (points, ("P11",)), (rest, ORDER)):
-            for key in keys:
-                which = PROPERTIES[key]
-                if which.applies(case) and any(_fails(which.holds, broken or case, trial) for trial in some):
-                    return key
-        if not case.vjp:
-            for name in ready_backends():
-                if any(_fails(functools.partial(check_backend, backend=name), case, trial) for trial in few):
-                    return "P12"
-    return None
-
-
-def _fails(holds: Callable[[Trial], Any], case: Case, trial: Trial) -> bool:
-    trial.case = case  # differences of the function are kept from mutant to mutant
-    try:
-        holds(trial)
-    except Exception:
-        return True
-    return False
+    for some, keys in ((few, ORDER), (points, ("P11",)), (rest, ORDER)):
+        for which in (PROPERTIES[key] for key in keys):
+            if which.applies(case):
+                yield from (Kill(which.key, which.holds, case, trial) for trial in some)
+    for name in [] if case.vjp else ready_backends():
+        yield from (Kill("P12", functools.partial(check_backend, backend=name), case, trial) for trial in few)
 
 
 @functools.lru_cache(maxsize=16)
