@@ -5,10 +5,11 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import tinyreg as tr
-from tinyreg.testing import PROFILES, PROPERTIES, use_backend, use_profile
+from tinyreg.testing import PROFILES, PROPERTIES, search, use_backend, use_profile
 
 RIGHT = """
 import numpy as np
@@ -146,6 +147,27 @@ def test_an_op_too_ill_conditioned_to_be_verified_is_no_pass():
     case = tr.testing.Case(lambda x: tr.sin(1e9 * x), tr.testing.strategies.elementwise(), name="fast_sine")
     with pytest.raises(AssertionError, match="fast_sine: P3 numeric first order UNRESOLVED   .* expected 90%"):
         tr.testing.run_property(case, PROPERTIES["P3"])
+
+
+def test_a_case_of_nothing_is_no_pass():
+    """A test that compares nothing cannot fail."""
+    empty = tr.testing.strategies.calls(tr.testing.strategies.arrays((0,)))
+    with pytest.raises(AssertionError, match="exp: P3 numeric first order UNRESOLVED   nothing was compared: draw arrays"):
+        tr.testing.run_property(tr.testing.Case(tr.exp, empty), PROPERTIES["P3"])
+
+
+def test_a_failure_that_another_search_does_not_find_again_is_kept():
+    """Only one call in hundreds fails: the search for the simplest one may meet none."""
+
+    def vjp(g, x):
+        return g * np.cos(x) * (2.0 if x.size == 1 and x[0] == 0.625 else 1.0)
+
+    drawn = tr.testing.strategies.calls(tr.testing.strategies.arrays((1,)))
+    case = tr.testing.Case(np.sin, drawn, order=1, vjp=vjp)
+    broken = tr.testing.Call((np.array([0.625]),), {})
+    failure = search._simplest(case, PROPERTIES["P3"], broken, 3)
+    assert "sin: P3 numeric first order FAILED" in str(failure)
+    assert "x = float64[1] [0.625]" in str(failure) or "x0 = float64[1] [0.625]" in str(failure)
 
 
 def test_a_case_of_an_order_that_there_is_not():

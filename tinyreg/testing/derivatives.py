@@ -18,7 +18,7 @@ from .values import cancelled, pulled_uncast
 SECOND_ENTRIES = 1  # directions along single elements at second order, where a step costs a whole backward
 
 
-@declared("P3", "numeric first order")
+@declared("P3", "numeric first order", numeric=True)
 def first_order(trial: Trial) -> list[Finding]:
     """The gradient is the limit of differences, along dense directions and along up to 16 single elements."""
     if not trial.outputs:
@@ -101,7 +101,7 @@ def linearity(trial: Trial) -> None:
             raise BrokenError(f"for an incoming gradient of zeros: got {short(zero)}", argument=argument)
 
 
-@declared("P10", "numeric second order", order=2, pairs=False)
+@declared("P10", "numeric second order", order=2, pairs=False, numeric=True)
 def second_order(trial: Trial) -> list[Finding]:
     """The gradient, as a function of inputs and incoming gradients, has the gradient that its own tape gives."""
     n = trial.x.size

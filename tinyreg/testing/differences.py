@@ -123,7 +123,8 @@ class _Line:
         """The same with at least the noise that changes of the outputs show."""
         noise = max([self.noise, *(abs(float(change @ self.touched)) for change in changes)])
         roundings = [max(rounding, noise / step) for rounding, step in zip(self.roundings, self.steps, strict=True)]
-        return dataclasses.replace(self, noise=noise, roundings=roundings)
+        steps, slopes, inputs = list(self.steps), list(self.slopes), list(self.inputs)
+        return dataclasses.replace(self, noise=noise, roundings=roundings, steps=steps, slopes=slopes, inputs=inputs)
 
 
 class Probe:
@@ -180,9 +181,15 @@ class Probe:
 
     @functools.cached_property
     def closer(self) -> list[_Line]:
-        """The same with the rounding that many more inputs show."""
-        changes = self._roughness(self.close[ROUGHNESS:])
-        return [line.rougher(changes) for line in self.lines]
+        """The same with the rounding that many more inputs show, and with smaller steps where that leaves room for them."""
+        with np.errstate(all="ignore"):
+            changes = self._roughness(self.close[ROUGHNESS:])
+            found = [line.rougher(changes) for line in self.lines]
+            for line in found:
+                if len(line.steps) >= 3:
+                    self._halve(line, line.steps[-1] / 2, line.steps[0] / 2 ** (HALVINGS - 1), 0.0)
+                    self._guard(line)
+        return found
 
     def _touched(self, u: Floats) -> Floats:
         """1 for the outputs that a direction touches: rounding in the others is none of its concern."""
@@ -203,16 +210,20 @@ class Probe:
         line = _Line(u, touched, noise, 0.0, [], [], [], [], rough=noise > 1e-6 * size)
         largest = float(np.max(np.abs(u), initial=0.0))
         step = _power_of_two(min(FIRST_STEP, 0.9 * self.reach / largest if largest else FIRST_STEP))
-        for _ in range(HALVINGS):
-            if self._add(line, step) and len(line.steps) >= 3:
-                slope, error = extrapolated(line.steps, line.slopes, line.roundings)
-                if error <= max(ENOUGH * abs(slope), 4 * noise / step):
-                    break
-            step /= 2
+        self._halve(line, step, step / 2 ** (HALVINGS - 1), ENOUGH)
         if len(line.steps) >= 3:
             line.size = max(size, line.variation * line.steps[0])
             self._guard(line)
         return line
+
+    def _halve(self, line: _Line, step: float, last: float, enough: float) -> None:
+        """Add the differences at a step, half of it, and so on, until an estimate is good enough or rounding prevails."""
+        while step >= last:
+            if self._add(line, step) and len(line.steps) >= 3:
+                slope, error = extrapolated(line.steps, line.slopes, line.roundings)
+                if error <= max(enough * abs(slope), 4 * line.noise / step):
+                    break
+            step /= 2
 
     def _add(self, line: _Line, step: float) -> bool:
         """Add the difference at one step, if the function is there on both sides."""
@@ -258,7 +269,7 @@ class Probe:
     def compare(self, gradient: Function, confidence: float = 4.0) -> list[Finding]:
         """What the differences say of a gradient, along each direction.
 
-        The gradient is worked out once at x. Where it seems wrong, rounding is looked at more closely, and the gradient
+        The gradient is worked out once at x. Where it seems wrong, the function is looked at more closely, and the gradient
         worked out at inputs jittered by a few roundings: its own conditioning may account for it.
         """
         g = gradient(self.x)
@@ -296,7 +307,9 @@ def extrapolated(steps: Sequence[float], slopes: Sequence[float], roundings: Seq
         rounding = 2 * max(roundings[max(i - 1, 0) : i + 1])
         for j, above in enumerate(before):
             row.append(row[j] + (row[j] - above) / ((steps[i - j - 1] / step) ** 2 - 1))
-            error = max(abs(row[j + 1] - row[j]), abs(row[j + 1] - above)) + rounding
+        for j, above in enumerate(before):
+            right = row[min(j + 2, i)]  # two entries may agree by chance, so the one of the next order has a say too
+            error = max(abs(row[j + 1] - other) for other in (row[j], above, right)) + rounding
             if error < least:
                 best, least = row[j + 1], error
         before = row

@@ -27,7 +27,8 @@ class Property:
     """Something that holds of every op.
 
     key, name: "P3" and "numeric first order". order: the least order of derivative that a case must have for it. pairs:
-    whether it can be asked of a pair (f, vjp) too. at: of which calls it is asked, drawn ones or the case's points.
+    whether it can be asked of a pair (f, vjp) too. numeric: whether it compares with differences. at: of which calls it is
+    asked, drawn ones or the case's points.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Property:
     holds: Holds
     order: int = 1
     pairs: bool = True
+    numeric: bool = False
     at: str = "calls"
 
     def __str__(self) -> str:

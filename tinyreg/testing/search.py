@@ -111,6 +111,8 @@ def run_property(case: Case, which: Property) -> None:
     if which.key in found.broken:
         raise _simplest(case, which, *found.broken[which.key])
     verdicts = found.findings.get(which.key, [])
+    if which.numeric and not verdicts:
+        raise AssertionError(f"{case.name}: {which} UNRESOLVED   nothing was compared: draw arrays that have elements")
     resolved = verdicts.count(Verdict.PASS)
     if resolved < RESOLVED * len(verdicts):
         raise AssertionError(
@@ -125,11 +127,14 @@ def _simplest(case: Case, which: Property, call: Call, seed: int) -> AssertionEr
 
     def look(call: Call, seed: int) -> None:
         nonlocal last
-        last = call, seed
-        which.check(Trial(case, call, seed, explaining=False))
+        try:
+            which.check(Trial(case, call, seed, explaining=False))
+        except Failure:
+            last = call, seed
+            raise
 
     with contextlib.suppress(Failure, hypothesis.errors.Flaky):
-        each_call(case, which.key, look)  # runs the simplest call last
+        each_call(case, which.key, look)  # the simplest call that fails is the last
     try:
         which.check(Trial(case, *last))
     except Failure as failure:
