@@ -166,6 +166,7 @@ def test_what_is_flat_along_every_single_element_is_measured_by_how_it_changes_a
         return np.array([x.prod()])
 
     assert verdicts(product, lambda x: np.zeros(3), x, along=along) == {Verdict.PASS}
+    assert verdicts(product, lambda x: np.array([0.0, 1e-17, 0.0]), x, along=along) == {Verdict.PASS}  # as an SVD leaves it
     assert Verdict.FAIL in verdicts(product, lambda x: np.array([1e-6, 0.0, 0.0]), x, along=along)
 
 

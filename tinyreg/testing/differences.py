@@ -321,7 +321,8 @@ def _judged(line: _Line, g: Floats, jitter: float, confidence: float) -> Finding
     u = line.u
     analytic, size = float(g @ u), float(np.abs(g) @ np.abs(u))
     unit = max(size, float(np.max(np.abs(g), initial=0.0) * np.max(np.abs(u), initial=0.0)), line.variation)
-    unit = unit or line.elsewhere  # a gradient of 0, of a function that does not change along u alone
+    flat = 0.0 if line.variation else line.elsewhere  # how a function changes that does not along u alone
+    unit = max(unit, flat)
     if not math.isfinite(size):
         return Finding(u, analytic, math.nan, math.inf, math.inf, 0.0, Verdict.FAIL, "the gradient is not finite")
     if len(line.steps) < 3:
@@ -331,7 +332,8 @@ def _judged(line: _Line, g: Floats, jitter: float, confidence: float) -> Finding
     residual, error = extrapolated(line.steps, residuals, line.roundings)
     error = max(error, line.guard)
     tolerance = confidence * error + min(8 * jitter, 1e-6 * size) + 16 * EPSILON * size
-    tolerance += EPSILON**2 * line.elsewhere  # rounding of rounding, which is left of a gradient where all of it cancels
+    # Where all of a gradient cancels there is rounding left, or what is left of it.
+    tolerance += 16 * EPSILON * flat + EPSILON**2 * line.elsewhere
     verdict, note = Verdict.PASS, ""
     if line.sides:
         low, high = min(line.sides), max(line.sides)
