@@ -67,7 +67,8 @@ def check_gradients(
     """Check the gradients of f at `inputs`: against differences, and what else every gradient owes to its callers.
 
     f: a function of Tensors that returns one, or several. With `vjp`, a function of NumPy arrays, of any framework or
-    none: `vjp(g, *inputs)` gives the gradient of the one float input, or a tuple with one (or None) for each input.
+    none: `vjp(g, *inputs)` gives the gradient of the one float input, or a tuple with one (or None) for each input. Arrays
+    come in any memory layout, some of them read-only: hand copies to a framework that takes no such ones.
     inputs: Tensors, arrays or lists of floats, which are taken as float64, and whatever else f takes, such as integer
     arrays. order: 1 or 2; with `vjp` only 1 can be checked. seed: of the incoming gradients, which are drawn: signed, and
     of other sizes than 1.
