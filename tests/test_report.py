@@ -31,7 +31,7 @@ def test_a_right_gradient():
     head, *lines = str(report).splitlines()
     assert head == "cube(float64[2] [0.5, -1.5]): pass"
     assert [line.split()[0] for line in lines] == ["P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10"]
-    assert lines[1] == "  P3   numeric first order      pass   11 digits"
+    assert lines[1] == "  P3   numeric first order      pass   12 digits"
 
 
 def test_a_wrong_gradient():

@@ -29,7 +29,6 @@ ROUGH = 2.0**-27  # of the scale: a step whose square is lost in rounding
 JITTERS, ROUGHNESS = 4, 6  # how many inputs nearby, and how many pairs of them, show the rounding of a function
 CLOSER = 32  # how many more pairs, before a gradient is said to be wrong: few may show less rounding than there is
 ROUGHLY = "inputs a rounding apart give results far apart: a jump, or cancellation"
-BELIEVED = 1e-12  # relative: libm errs in ways that change slowly, which nothing close by shows (erf, for one)
 WILD = 1e-2  # relative: a change over a distance of `ROUGH` that makes larger steps meaningless
 RESOLUTION = 2.5e-7  # relative: a tolerance above it cannot tell an error of 1e-6
 
@@ -332,7 +331,7 @@ def _judged(line: _Line, g: Floats, jitter: float, confidence: float) -> Finding
     residuals = [slope - float(w @ g) for slope, w in zip(line.slopes, line.inputs, strict=True)]
     residual, error = extrapolated(line.steps, residuals, line.roundings)
     error = max(error, line.guard)
-    tolerance = confidence * error + min(8 * jitter, 1e-6 * size) + BELIEVED * size
+    tolerance = confidence * error + min(8 * jitter, 1e-6 * size) + 16 * EPSILON * size
     # Where all of a gradient cancels there is rounding left, or what is left of it.
     tolerance += 16 * EPSILON * flat + EPSILON**2 * line.elsewhere
     verdict, note = Verdict.PASS, ""
