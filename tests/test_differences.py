@@ -329,3 +329,10 @@ def test_an_extrapolation_that_stopped_early_is_looked_at_again():
 def test_two_entries_that_agree_by_chance():
     x1 = np.array([[[0.25, -0.5, 0.5]], [[0.125, -0.625, -1.75]]])
     CASES["atan2"].check("P9", Call((x1, np.array([[0.125], [-0.5]])), {}), seed=3370647)
+
+
+def test_roundings_that_cancel_around_a_value_that_is_a_float():
+    """1 + erf(x / sqrt 2) lies within a few percent of a rounding of a float here: at x + d and x - d it errs alike."""
+    x = np.ones((2, 3, 2))
+    x[1, 1, 0] = -2.875
+    CASES["gelu"].check("P3", Call((x,), {"approximate": "none"}), seed=3051046502)

@@ -163,10 +163,11 @@ class Probe:
     def _roughness(self, close: Sequence[Floats]) -> list[Floats]:
         """Second differences over steps too narrow for any curvature, times the incoming gradients.
 
-        Where an intermediate is flat a jitter leaves its rounding as it is; these show it.
+        Where an intermediate is flat a jitter leaves its rounding as it is; these show it. The steps to both sides differ:
+        where the value at x happens to be a float, roundings at equal distances from it cancel.
         """
-        sides = [(_evaluated(self.f, self.x + d), _evaluated(self.f, self.x - d)) for d in close]
-        return [self.v * (a - 2 * self._at_x + b) / 2 for a, b in sides if a is not None and b is not None]
+        sides = [(_evaluated(self.f, self.x + d), _evaluated(self.f, self.x - d / 2)) for d in close]
+        return [self.v * (a - 3 * self._at_x + 2 * b) / 3 for a, b in sides if a is not None and b is not None]
 
     @functools.cached_property
     def lines(self) -> list[_Line]:
