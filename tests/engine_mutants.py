@@ -60,7 +60,7 @@ MUTANTS = {
     "a retired leaf not noticed": Mutant(tape, "reach", "if node.retired:", "if False:"),
     "a leaf not retired": Mutant(tape.Leaf, "replaced", "self.retired = True", "self.retired = False"),
     "a new value forgets the gradient": Mutant(tape.Leaf, "replaced", "self.grad, self.name", "None, self.name"),
-    "assign without a new leaf": Mutant(TENSOR, "assign", "self._node.replaced()", "self._node"),
+    "assign without a new leaf": Mutant(tensor, "replace", "leaf._node.replaced()", "leaf._node"),
     "assign shares its value": Mutant(TENSOR, "assign", "xp.array(", "xp.asarray("),
     # ---- shape and dtype
     "un-broadcast keeps the first copy": Mutant(tape, "_fit", FIT, FIRST_COPY),
@@ -124,7 +124,7 @@ MUTANTS = {
         "touched[id(thing)] = thing, _state(thing)",
     ),
     "a checkpoint that tells no outer one": Mutant(recompute, "_noting", "if outer:", "if False:"),
-    "a buffer that changes unnoticed": Mutant(TENSOR, "assign", "(listener := watch.get())", "(listener := None)"),
+    "a buffer that changes unnoticed": Mutant(tensor, "replace", "watch.get() or ", ""),
     "a checkpoint that loses what it closes over": Mutant(
         recompute, "checkpoint", ABOVE, "[a._node for a in args if isinstance(a, Tensor)]"
     ),

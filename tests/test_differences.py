@@ -17,8 +17,8 @@ from tinyreg.testing.differences import (
     directions,
     extrapolated,
     jittered,
-    one_sided,
 )
+from tinyreg.testing.sides import one_sided
 from tinyreg.testing.trial import draw_incoming
 
 

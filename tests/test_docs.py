@@ -93,7 +93,7 @@ def test_the_core_can_be_read_in_one_sitting():
 def test_importing_tinyreg_imports_little():
     code = "import sys, numpy; before = set(sys.modules); import tinyreg; print(*sorted(set(sys.modules) - before))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    heavy = {"hypothesis", "scipy", "matplotlib", "sklearn", "tqdm", "cupy", "pytest"}
+    heavy = {"hypothesis", "scipy", "matplotlib", "sklearn", "tqdm", "cupy", "pytest", "safetensors"}
     assert not heavy & {name.partition(".")[0] for name in out.split()}
 
 

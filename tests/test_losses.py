@@ -288,3 +288,103 @@ def test_settings_out_of_range():
         cross_entropy(logits, target, weight=tensor([1.0, 1.0, 1.0]))
     with pytest.raises(ValueError, match="got ignore_index=0 with soft targets"):
         cross_entropy(logits, tensor(LOGITS), ignore_index=0)
+
+
+# ---- mae, huber, binary cross-entropy, divergence, hinge
+
+PAIRED = ["mse", "mae", "huber", "binary_cross_entropy", "kl_divergence", "hinge"]
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_no_loss_broadcasts(name):  # pytorch#16045
+    loss = getattr(tr.losses, name)
+    with pytest.raises(ValueError, match=rf"{name}: got \w+ float64\[3, 1\] and target float64\[3\], expected one shape"):
+        loss(tensor(np.ones((3, 1))), tensor(np.ones(3)))
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_reductions(name):
+    loss = getattr(tr.losses, name)
+    x, t = tensor(rng.normal(size=(4, 3))), tensor(np.ones((4, 3)))
+    each = loss(x, t, reduction="none").numpy()
+    assert each.shape == ((4,) if name == "kl_divergence" else (4, 3))
+    assert loss(x, t, reduction="sum").item() == pytest.approx(each.sum(), rel=1e-14)
+    assert loss(x, t).item() == pytest.approx(each.mean(), rel=1e-14)
+    assert loss(tensor(np.ones((0, 3))), tensor(np.ones((0, 3)))).item() == 0.0
+    with pytest.raises(ValueError, match=f"{name}: got reduction='all', expected 'mean', 'sum' or 'none'"):
+        loss(x, t, reduction="all")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", PAIRED)
+def test_every_loss_keeps_the_dtype(name, dtype):
+    x, t = tensor(rng.normal(size=(4, 3)), dtype, requires_grad=True), tensor(np.ones((4, 3)), dtype)
+    loss = getattr(tr.losses, name)(x, t)
+    loss.backward()
+    assert loss.dtype == x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_binary_cross_entropy_is_stable_at_logits_of_1e4(dtype):
+    z = tensor([1e4, 1e4, -1e4, -1e4, 0.0], dtype, requires_grad=True)
+    losses = tr.losses.binary_cross_entropy(z, tensor([1.0, 0.0, 0.0, 1.0, 0.5], dtype), reduction="none")
+    np.testing.assert_allclose(losses.numpy(), [0.0, 1e4, 0.0, 1e4, np.log(2)], rtol=1e-6)
+    losses.sum().backward()
+    assert z.grad.tolist() == [0.0, 1.0, 0.0, -1.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "hinge"])
+def test_large_predictions_give_finite_gradients(name):
+    x = tensor([1e4, -1e4], requires_grad=True)
+    getattr(tr.losses, name)(x, tensor([1.0, -1.0])).backward()
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_divergence_of_large_logits_and_of_certain_targets():
+    z = tensor([[1e4, 0.0, -1e4]], requires_grad=True)
+    divergence = tr.losses.kl_divergence(tr.log_softmax(z), tensor([[0.0, 1.0, 0.0]]))
+    assert divergence.item() == 1e4
+    divergence.backward()
+    assert z.grad.tolist() == [[1.0, -1.0, 0.0]]
+    p = tensor([[0.5, 0.5], [0.25, 0.75]])
+    assert tr.losses.kl_divergence(tr.log(p), p).item() == 0.0
+    assert tr.losses.kl_divergence(tr.log(p), tr.log(p), log_target=True).item() == 0.0
+
+
+def test_binary_weights_may_be_numbers_or_broadcast_but_not_grow_the_loss():
+    z, t = tensor(rng.normal(size=(4, 3))), tensor(np.ones((4, 3)))
+    bce = tr.losses.binary_cross_entropy
+    assert bce(z, t, pos_weight=2.0).item() == pytest.approx(2 * bce(z, t).item())
+    assert bce(z, t, weight=tensor([2.0, 2.0, 2.0])).item() == pytest.approx(2 * bce(z, t).item())
+    for name in ("weight", "pos_weight"):
+        with pytest.raises(
+            ValueError, match=rf"binary_cross_entropy: got {name} float64\[4\] for float64\[4, 3\], expected a"
+        ):
+            bce(z, t, **{name: tensor(np.ones(4))})
+        with pytest.raises(ValueError, match=rf"got {name} float64\[2, 4, 3\]"):
+            bce(z, t, **{name: tensor(np.ones((2, 4, 3)))})
+    with pytest.raises(TypeError, match=r"binary_cross_entropy: got target int64\[4, 3\], expected floats; use astype"):
+        bce(z, indices(np.ones((4, 3))))
+
+
+def test_hinge_takes_integers_and_refuses_labels_of_0():
+    scores = tensor([2.0, 0.5, 0.5], "float32")
+    assert tr.losses.hinge(scores, indices([1, 1, -1]), reduction="none").tolist() == [0.0, 0.5, 1.5]
+    assert tr.losses.hinge(scores, indices([1, 1, -1])).dtype == "float32"
+    with pytest.raises(ValueError, match="hinge: got a target other than 1 and -1, .*; for labels 0 and 1 use 2"):
+        tr.losses.hinge(scores, indices([1, 0, 1]))
+
+
+def test_huber_goes_over_from_a_parabola_into_a_line():
+    d = np.array([-3.0, -0.5, 0.0, 0.5, 3.0])
+    x = tensor(d, requires_grad=True)
+    losses = tr.losses.huber(x, tensor(np.zeros(5)), delta=2.0, reduction="none")
+    np.testing.assert_allclose(losses.numpy(), [4.0, 0.125, 0.0, 0.125, 4.0])
+    losses.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [-2.0, -0.5, 0.0, 0.5, 2.0])
+
+
+@pytest.mark.parametrize(("name", "setting"), [("huber", "delta"), ("hinge", "margin")])
+def test_a_bend_that_is_not_above_0_is_refused(name, setting):
+    with pytest.raises(ValueError, match=f"{name}: got {setting}=0.0, expected more than 0"):
+        getattr(tr.losses, name)(tensor([1.0]), tensor([1.0]), **{setting: 0.0})

@@ -1,30 +1,12 @@
-"""SGD against its docstring, written out in NumPy over several steps."""
+"""SGD against its docstring, written out in NumPy over several steps; settings, groups and what cannot be stepped."""
 
 import numpy as np
 import pytest
+from leaves import GRADIENTS, W, leaf, run, set_gradient
 
 import tinyreg as tr
 
 pytestmark = pytest.mark.usefixtures("backend")
-
-W = np.array([[1.0, -2.0], [0.5, 3.0]])
-GRADIENTS = [np.array([[0.3, -1.0], [2.0, 0.1]]), np.array([[-0.7, 0.4], [1.0, -0.2]]), np.array([[0.1, 0.2], [0.3, 4.0]])]
-
-
-def leaf(values, dtype="float64"):
-    return tr.tensor(np.asarray(values), dtype=dtype, backend=tr.zeros(0).backend, requires_grad=True)
-
-
-def set_gradient(w, g):
-    w.grad = tr.tensor(np.asarray(g), dtype=w.dtype, backend=w.backend)
-
-
-def run(w, optimizer, gradients=GRADIENTS):
-    for g in gradients:
-        optimizer.zero_grad()
-        set_gradient(w, g)
-        optimizer.step()
-    return w.numpy()
 
 
 def reference(lr, momentum=0.0, nesterov=False, l2=0.0, weight_decay=0.0):
@@ -42,6 +24,14 @@ def test_three_steps(momentum, shrink):
     w = leaf(W)
     stepped = run(w, tr.optim.SGD([w], lr=0.2, **momentum, **shrink))
     np.testing.assert_allclose(stepped, reference(0.2, **momentum, **shrink), rtol=1e-14)
+
+
+def test_l2_is_with_the_half():  # keras#4712
+    w, lr, strength = leaf(W), 0.2, 0.1
+    run(w, tr.optim.SGD([w], lr, l2=strength), [np.zeros((2, 2))])
+    u = leaf(W)
+    tr.regularizers.l2(u, strength).backward()  # strength / 2 * sum of squares
+    np.testing.assert_allclose(w.numpy(), W - lr * u.grad.numpy(), rtol=1e-14)
 
 
 @pytest.mark.parametrize("argument", ["l2", "weight_decay"])
@@ -96,6 +86,35 @@ def test_a_parameter_without_a_gradient_is_left_alone(argument):
     np.testing.assert_array_equal(frozen.numpy(), W)
 
 
+def test_groups_have_settings_of_their_own_that_may_change_between_steps():
+    w, b = leaf(W), leaf(W)
+    optimizer = tr.optim.SGD([{"params": [w], "momentum": 0.5}, {"params": iter([b]), "lr": 0.1, "l2": 0.3}], lr=0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.1]
+    assert optimizer.parameters == [w, b]
+    optimizer.param_groups[0]["momentum"], optimizer.param_groups[1]["l2"] = 0.9, 0.1
+    for g in GRADIENTS:
+        set_gradient(w, g)
+        set_gradient(b, g)
+        optimizer.step()
+    np.testing.assert_allclose(w.numpy(), reference(0.2, momentum=0.9), rtol=1e-14)
+    np.testing.assert_allclose(b.numpy(), reference(0.1, l2=0.1), rtol=1e-14)
+    with pytest.raises(ValueError, match=r"lr: got groups with 0\.2, 0\.1, expected one for all; see param_groups"):
+        _ = optimizer.lr
+    optimizer.lr = 0.3
+    assert optimizer.lr == optimizer.param_groups[0]["lr"] == optimizer.param_groups[1]["lr"] == 0.3
+
+
+def test_a_setting_that_became_wrong_moves_nothing():
+    w, b = leaf(W), leaf(W)
+    optimizer = tr.optim.SGD([{"params": [w]}, {"params": [b]}], lr=0.2)
+    set_gradient(w, GRADIENTS[0])
+    set_gradient(b, GRADIENTS[0])
+    optimizer.param_groups[1]["lr"] = -1.0
+    with pytest.raises(ValueError, match=r"SGD: got lr=-1\.0, expected at least 0, and finite"):
+        optimizer.step()
+    np.testing.assert_array_equal(w.numpy(), W)
+
+
 def test_the_learning_rate_may_change_between_steps():
     w = leaf(W)
     optimizer = tr.optim.SGD([w], lr=0.2)
@@ -142,6 +161,40 @@ def test_a_step_is_not_recorded():
     w.zero_grad()
 
 
+def test_settings_that_are_numpy_scalars_do_not_widen():
+    w = leaf(W, "float32")
+    rate = np.float64(0.2)
+    for optimizer in (
+        tr.optim.SGD([w], rate, momentum=rate, l2=rate, weight_decay=rate),
+        tr.optim.Adam([w], rate, betas=(rate, rate), eps=rate),
+    ):
+        run(w, optimizer)
+        state = optimizer.state_dict()
+        assert {value.dtype.name for name, value in state["state"][0].items() if name != "step"} == {"float32"}
+        assert type(state["param_groups"][0]["lr"]) is float
+    assert w.dtype == "float32"
+
+
+def test_a_step_without_a_gradient_leaves_the_velocity_as_it_was():
+    w, other = leaf(W), leaf(W)
+    optimizer = tr.optim.SGD([w, other], lr=0.2, momentum=0.9)
+    for g in (GRADIENTS[0], None, None, GRADIENTS[1], GRADIENTS[2]):
+        set_gradient(w, g)
+        set_gradient(other, W)
+        optimizer.step()
+    np.testing.assert_allclose(w.numpy(), reference(0.2, momentum=0.9), rtol=1e-14)
+
+
+def test_momentum_may_begin_later():
+    w = leaf(W)
+    optimizer = tr.optim.SGD([w], lr=0.2)
+    run(w, optimizer, GRADIENTS[:1])
+    optimizer.param_groups[0]["momentum"] = 0.9
+    run(w, optimizer, GRADIENTS[1:])
+    v = 0.9 * GRADIENTS[1] + GRADIENTS[2]
+    np.testing.assert_allclose(w.numpy(), W - 0.2 * (GRADIENTS[0] + GRADIENTS[1] + v), rtol=1e-14)
+
+
 def test_zero_grad_forgets():
     w = leaf(W)
     optimizer = tr.optim.SGD([w], lr=0.2)
@@ -151,19 +204,33 @@ def test_zero_grad_forgets():
 
 
 @pytest.mark.parametrize(
-    ("settings", "text"),
+    ("optimizer", "settings", "text"),
     [
-        ({"lr": -0.1}, "SGD: got lr=-0.1, expected at least 0"),
-        ({"lr": float("nan")}, "got lr=nan"),
-        ({"lr": 0.1, "momentum": -0.5}, "got momentum=-0.5"),
-        ({"lr": 0.1, "l2": -1.0}, "got l2=-1.0"),
-        ({"lr": 0.1, "weight_decay": -1.0}, "got weight_decay=-1.0"),
-        ({"lr": 0.1, "nesterov": True}, "got nesterov=True without momentum, expected momentum above 0"),
+        ("SGD", {"lr": -0.1}, "SGD: got lr=-0.1, expected at least 0"),
+        ("SGD", {"lr": float("nan")}, "got lr=nan"),
+        ("SGD", {"lr": float("inf")}, "got lr=inf, expected at least 0, and finite"),
+        ("SGD", {"lr": 0.1, "momentum": -0.5}, "got momentum=-0.5"),
+        ("SGD", {"lr": 0.1, "l2": -1.0}, "got l2=-1.0"),
+        ("SGD", {"lr": 0.1, "weight_decay": -1.0}, "got weight_decay=-1.0"),
+        ("SGD", {"lr": 0.1, "nesterov": True}, "got nesterov=True without momentum, expected momentum above 0"),
+        ("Adam", {"betas": (1.0, 0.9)}, r"Adam: got betas\[0\]=1.0, expected at least 0, and below 1"),
+        ("Adam", {"betas": (0.9, -0.1)}, r"got betas\[1\]=-0.1"),
+        ("Adam", {"betas": 0.9}, "got betas=0.9, expected two numbers"),
+        ("Adam", {"eps": -1e-8}, "got eps=-1e-08"),
+        ("AdamW", {"weight_decay": float("nan")}, "AdamW: got weight_decay=nan"),
     ],
 )
-def test_settings_out_of_range(settings, text):
+def test_settings_out_of_range(optimizer, settings, text):
+    make = getattr(tr.optim, optimizer)
     with pytest.raises(ValueError, match=text):
-        tr.optim.SGD([leaf(W)], **settings)
+        make([leaf(W)], **{"lr": 0.1, **settings})
+    with pytest.raises(ValueError, match=text):
+        make([{"params": [leaf(W)], **settings}], 0.1)
+
+
+def test_a_setting_that_is_no_number():
+    with pytest.raises(TypeError, match="SGD: got lr=None, expected a number"):
+        tr.optim.SGD([leaf(W)], lr=None)
 
 
 def test_parameters_that_cannot_be_stepped():
@@ -174,5 +241,29 @@ def test_parameters_that_cannot_be_stepped():
         tr.optim.SGD([], lr=0.1)
     with pytest.raises(ValueError, match=r"SGD: got float64\[2, 2\], which is no leaf; expected tensors made with"):
         tr.optim.SGD([w * 2], lr=0.1)
+    with pytest.raises(ValueError, match=r"Adam: got 3\.0, which is no leaf"):
+        tr.optim.Adam([w, 3.0])
     with pytest.raises(ValueError, match="SGD: got a parameter twice"):
         tr.optim.SGD([w, w], lr=0.1)
+    with pytest.raises(ValueError, match="AdamW: got a parameter twice"):
+        tr.optim.AdamW([{"params": [w]}, {"params": [w]}])
+
+
+def test_groups_that_are_none():
+    expected = "expected a dict with params and any of lr, momentum, nesterov, l2, weight_decay"
+    with pytest.raises(ValueError, match=f"SGD: got a group with learning_rate, params, {expected}"):
+        tr.optim.SGD([{"learning_rate": 0.1, "params": [leaf(W)]}], lr=0.1)
+    with pytest.raises(ValueError, match=f"got a group with lr, {expected}"):
+        tr.optim.SGD([{"lr": 0.1}], lr=0.1)
+    with pytest.raises(ValueError, match=r"got a group tensor\("):
+        tr.optim.SGD([{"params": [leaf(W)]}, leaf(W)], lr=0.1)
+    with pytest.raises(ValueError, match="got no parameters"):
+        tr.optim.SGD([{"params": []}], lr=0.1)
+
+
+def test_an_optimizer_without_a_direction_says_so():
+    w = leaf(W)
+    mine = type("Mine", (tr.optim.Optimizer,), {})([w], lr=0.1)
+    set_gradient(w, W)
+    with pytest.raises(NotImplementedError, match="Mine has no direction; write one"):
+        mine.step()

@@ -42,7 +42,8 @@ def test_the_stand_in_adds_no_names_to_cupys():
         _held: int
         __getattr__ = None
 
-    assert {*vars(ndarray)} - {*vars(Plain), *vars(object)} <= {*NAMES["methods"], *NAMES["attributes"]}
+    copied = {"__slotnames__"}  # Python's own note on a class whose instances were copied or pickled
+    assert {*vars(ndarray)} - {*vars(Plain), *vars(object)} - copied <= {*NAMES["methods"], *NAMES["attributes"]}
     assert {*SPECIAL, *OWN} <= {*NAMES["functions"], *NAMES["ufuncs"], *NAMES["values"]}
 
 

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, losses, nn, ops, optim, random, regularizers
+from . import activations, dropout, losses, nn, normalization, ops, optim, random, regularizers
 from .activations import *
 from .core.backend import backends, use
 from .core.primitive import primitive
@@ -27,7 +27,7 @@ from .recompute import checkpoint, fused
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import testing
+    from . import testing, training
 
 __version__ = "0.1.0"
 
@@ -38,6 +38,7 @@ __all__ = [
     "arange",
     "backends",
     "checkpoint",
+    "dropout",
     "full",
     "fused",
     "get_default_dtype",
@@ -49,6 +50,7 @@ __all__ = [
     "losses",
     "nn",
     "no_grad",
+    "normalization",
     "ones",
     "ones_like",
     "ops",
@@ -61,6 +63,7 @@ __all__ = [
     "tape",
     "tensor",
     "testing",
+    "training",
     "use",
     "value_and_grad",
     "vjp",
@@ -72,11 +75,11 @@ __all__ += ops.__all__
 
 
 def __getattr__(name: str) -> Any:
-    if name == "testing":  # needs Hypothesis, so it is imported when it is asked for
+    if name in ("testing", "training"):  # which not everybody needs, and testing needs Hypothesis
         try:
-            return importlib.import_module(".testing", __name__)
+            return importlib.import_module(f".{name}", __name__)
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                f"tr.testing needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
+                f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
             ) from error
     raise AttributeError(f"module 'tinyreg' has no attribute {name!r}")

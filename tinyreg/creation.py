@@ -52,6 +52,14 @@ def as_array(data: Any, dtype: Any = None, backend: str | None = None) -> Array:
     return to.array(transfer(array, to), dtype=dtype)
 
 
+def backend_of(x: Any) -> str:
+    """The name of the backend on which a Tensor or an array lives."""
+    place = home(x._array if isinstance(x, Tensor) else x)
+    if place is None:
+        raise TypeError(f"got {x!r}, expected a Tensor or an array; make it one with tr.tensor(...)")
+    return place.name
+
+
 def _first(data: Any) -> Any:
     """The first number of a nested sequence, in which NumPy's own numbers keep their dtype."""
     while isinstance(data, Sequence) and data:

@@ -24,13 +24,45 @@ def mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> tr.losses.mse(tr.tensor([1.0, 2.0]), tr.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    _check_reduction("mse", reduction)
-    if getattr(prediction, "shape", ()) != getattr(target, "shape", ()):
-        raise ValueError(
-            f"mse: got prediction {described(prediction)} and target {described(target)}, expected one shape; "
-            "reshape one of them"
-        )
+    _check_pair("mse", prediction, target, reduction)
     return _reduced(ops.square(prediction - target), reduction)
+
+
+def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """|prediction - target|, and its mean over all elements; the gradient is 0 where they are equal.
+
+    prediction, target: floats of one shape. reduction: "mean", "sum", or "none" for the loss of each element.
+
+    Raises `ValueError` where the shapes differ.
+
+    >>> import tinyreg as tr
+    >>> tr.losses.mae(tr.tensor([1.0, 2.0]), tr.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    _check_pair("mae", prediction, target, reduction)
+    return _reduced(ops.abs(prediction - target), reduction)
+
+
+def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
+    """d^2 / 2 where d = |prediction - target| is at most delta, otherwise delta (d - delta / 2), and its mean.
+
+    prediction, target: floats of one shape. delta: above 0, where the parabola goes over into a line. reduction: "mean",
+    "sum", or "none" for the loss of each element.
+
+    Raises `ValueError` where the shapes differ, and for a delta that is not above 0.
+
+    Source: Huber, "Robust Estimation of a Location Parameter", 1964.
+
+    >>> import tinyreg as tr
+    >>> tr.losses.huber(tr.tensor([1.0, 9.0]), tr.tensor([2.0, 4.0]), reduction="none")
+    tensor([0.5, 4.5])
+    """
+    if not delta > 0:
+        raise ValueError(f"huber: got delta={delta}, expected more than 0")
+    _check_pair("huber", prediction, target, reduction)
+    d = ops.abs(prediction - target)
+    near = ops.minimum(d, delta)  # d^2 itself may overflow where it is not taken
+    return _reduced(near * (d - near / 2), reduction)
 
 
 def cross_entropy(
@@ -94,8 +126,106 @@ def cross_entropy(
     return _reduced(losses, reduction, share)
 
 
+def binary_cross_entropy(
+    logits: Any, target: Any, *, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """-weight (pos_weight t log sigmoid(z) + (1 - t) log(1 - sigmoid(z))) for logits z and targets t, and its mean.
+
+    logits: floats, not probabilities; any finite size is safe. target: floats of the same shape, in [0, 1]. weight: for
+    each element, pos_weight: for positive targets; numbers or floats that broadcast to that shape. reduction: "mean" over
+    all elements, "sum", or "none" for the loss of each. PyTorch calls it binary_cross_entropy_with_logits.
+
+    Raises `ValueError` where the shapes of logits and target differ, or a weight does not broadcast to them, and
+    `TypeError` for a target that is not of floats.
+
+    >>> import tinyreg as tr
+    >>> logits, target = tr.tensor([0.0, 1e4, -1e4]), tr.tensor([1.0, 1.0, 1.0])
+    >>> tr.losses.binary_cross_entropy(logits, target, reduction="none")
+    tensor([6.931472e-01, 0.000000e+00, 1.000000e+04])
+    """
+    _check_pair("binary_cross_entropy", logits, target, reduction)
+    if getattr(target, "dtype", None) is not None and target.dtype.kind != "f":
+        raise TypeError(f"binary_cross_entropy: got target {described(target)}, expected floats; use astype")
+    for name, value in (("weight", weight), ("pos_weight", pos_weight)):
+        _check_broadcast("binary_cross_entropy", name, value, logits)
+    losses = _times(target * ops.softplus(-logits), pos_weight) + (1 - target) * ops.softplus(logits)
+    return _reduced(_times(losses, weight), reduction)
+
+
+def kl_divergence(log_q: Any, target: Any, *, axis: int = -1, log_target: bool = False, reduction: str = "mean") -> Any:
+    """KL(p || q) = sum_k p_k (log p_k - log q_k) along `axis`, for a target p, and its mean over all rows.
+
+    log_q: floats, the logarithms of the model's probabilities, as from `log_softmax`. target: p, of the same shape, whose
+    zeros count for nothing; or log p where `log_target`. reduction: "mean" over rows, which PyTorch calls "batchmean" (its
+    "mean" also divides by K), "sum", or "none" for the divergence of each row.
+
+    Raises `ValueError` where the shapes differ.
+
+    Source: Kullback and Leibler, "On Information and Sufficiency", 1951.
+
+    >>> import tinyreg as tr
+    >>> p, q = tr.tensor([[0.5, 0.5, 0.0]]), tr.tensor([[0.25, 0.25, 0.5]])
+    >>> round(tr.losses.kl_divergence(tr.log(q), p).item(), 4)  # log 2
+    0.6931
+    """
+    _check_pair("kl_divergence", log_q, target, reduction)
+    if log_target:
+        terms = ops.exp(target) * (target - log_q)
+    else:
+        log_p = ops.log(ops.where(target == 0, 1.0, target))
+        terms = target * (log_p - ops.where(target == 0, 0.0, log_q))  # 0 (-inf) would be NaN
+    return _reduced(ops.sum(terms, axis=axis), reduction)
+
+
+def hinge(scores: Any, target: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """max(0, margin - target * score), and its mean; the gradient is 0 where the two are equal.
+
+    scores: floats, positive for the class 1. target: of the same shape, 1 or -1. margin: above 0. reduction: "mean", "sum",
+    or "none" for the loss of each element.
+
+    Raises `ValueError` where the shapes differ, for a target other than 1 and -1, and for a margin that is not above 0.
+
+    Source: Cortes and Vapnik, "Support-Vector Networks", 1995.
+
+    >>> import tinyreg as tr
+    >>> tr.losses.hinge(tr.tensor([2.0, 0.5, 0.5]), tr.tensor([1.0, 1.0, -1.0]), reduction="none")
+    tensor([0. , 0.5, 1.5])
+    """
+    if not margin > 0:
+        raise ValueError(f"hinge: got margin={margin}, expected more than 0")
+    _check_pair("hinge", scores, target, reduction)
+    if not ops.all(ops.abs(target) == 1):
+        raise ValueError(
+            "hinge: got a target other than 1 and -1, expected only these; for labels 0 and 1 use 2 * target - 1"
+        )
+    return _reduced(ops.relu(margin - ops.astype(target, scores.dtype) * scores), reduction)
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
 def _times(x: Any, weight: Any) -> Any:
     return x if weight is None else x * weight
+
+
+def _check_pair(loss: str, prediction: Any, target: Any, reduction: str) -> None:
+    """Whether a prediction and its target have one shape."""
+    _check_reduction(loss, reduction)
+    if getattr(prediction, "shape", ()) != getattr(target, "shape", ()):
+        raise ValueError(
+            f"{loss}: got prediction {described(prediction)} and target {described(target)}, expected one shape; "
+            "reshape one of them"
+        )
+
+
+def _check_broadcast(loss: str, name: str, value: Any, like: Any) -> None:
+    """Whether a weight can be repeated to the shape of the losses, which must not grow by it."""
+    shape = getattr(value, "shape", ())
+    pairs = zip(shape[::-1], like.shape[::-1], strict=False)
+    if len(shape) > like.ndim or not all(n in (1, m) for n, m in pairs):
+        raise ValueError(
+            f"{loss}: got {name} {described(value)} for {described(like)}, expected a shape that broadcasts to it"
+        )
 
 
 def _check_reduction(loss: str, reduction: str) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .core.backend import Array, Shape, current, watch
+from .core.backend import Array, Shape, current, get, watch
 from .creation import get_default_dtype
 
 
 class Generator:
     """Random numbers from a seed, the same on every backend: they are drawn on the host and then moved.
 
-    Without a seed it starts from the system's entropy. Methods return arrays on the current backend; floats have the
-    default dtype unless another is given.
+    Without a seed it starts from the system's entropy. Methods return arrays on the current backend, or on the one that is
+    given; floats have the default dtype unless another is given.
 
     >>> import tinyreg as tr
     >>> rng = tr.Generator(0)
@@ -50,9 +50,15 @@ class Generator:
         """Floats from [low, high)."""
         return self._draw(lambda host: host.uniform(low, high, shape), dtype or get_default_dtype())
 
-    def normal(self, mean: float = 0.0, std: float = 1.0, shape: int | Shape = (), dtype: Any = None) -> Array:
+    def normal(
+        self, mean: float = 0.0, std: float = 1.0, shape: int | Shape = (), dtype: Any = None, backend: str | None = None
+    ) -> Array:
         """Floats from the normal distribution."""
-        return self._draw(lambda host: host.normal(mean, std, shape), dtype or get_default_dtype())
+        return self._draw(lambda host: host.normal(mean, std, shape), dtype or get_default_dtype(), backend)
+
+    def bernoulli(self, p: float, shape: int | Shape = (), backend: str | None = None) -> Array:
+        """Booleans, each True with probability p, to a 2^24th."""
+        return self._draw(lambda host: host.random(shape, dtype=np.float32) < p, np.bool_, backend)
 
     def integers(self, low: int, high: int, shape: int | Shape = ()) -> Array:
         """Integers from [low, high)."""
@@ -62,10 +68,11 @@ class Generator:
         """The integers 0 to n - 1 in random order."""
         return self._draw(lambda host: host.permutation(n), np.int64)
 
-    def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any) -> Array:
+    def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any, backend: str | None = None) -> Array:
         if (listener := watch.get()) is not None:
             listener(self)
-        return current().asarray(np.asarray(draw(self._host), dtype=dtype))
+        xp = get(backend) if backend else current()
+        return xp.asarray(np.asarray(draw(self._host), dtype=dtype))
 
 
 def _checked(seed: Any) -> int | None:

@@ -153,8 +153,7 @@ class Tensor(Protocols):
                 f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
                 f"{list(self.shape)} on {self.backend}, like the tensor that backward was called on"
             )
-        fitted: Tensor = grad if grad.dtype == self.dtype else grad.astype(self.dtype)
-        return fitted
+        return grad if grad.dtype == self.dtype else grad.astype(self.dtype)  # type: ignore[no-any-return]
 
     # ---- values, in and out
 
@@ -175,11 +174,7 @@ class Tensor(Protocols):
         array = xp.array(transfer(array, xp) if hasattr(array, "dtype") else array, dtype=self.dtype)
         if array.shape != self.shape:
             raise ValueError(f"assign: got shape {list(array.shape)}, expected {list(self.shape)}, the tensor's own")
-        if (listener := watch.get()) is not None:
-            listener(self)
-        self._array = array
-        if isinstance(self._node, Leaf):
-            self._node = self._node.replaced()
+        replace([self], [array])
         return self
 
     def detach(self) -> Tensor:
@@ -222,6 +217,14 @@ def wrap(array: Array, node: Node | None = None, new: Any = object.__new__) -> T
     made._array = array
     made._node = node
     return made
+
+
+def replace(leaves: Any, arrays: Any) -> None:
+    """Make each array, as it is and past all checks, the value of its leaf: how `assign` and the optimizers change one."""
+    listener = watch.get() or (lambda leaf: None)
+    for leaf, array in zip(leaves, arrays, strict=True):
+        listener(leaf)
+        leaf._array, leaf._node = array, leaf._node and leaf._node.replaced()
 
 
 def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ..creation import zeros
 from ..random import Generator
 from ..signature import described
-from .init import he_normal
+from . import init
 from .module import Module, Parameter
 
 
@@ -15,9 +15,9 @@ class Linear(Module):
     """y = x W^T + b.
 
     x: (..., in_features); weight: (out_features, in_features), as in PyTorch; bias: (out_features,), or None; y: (...,
-    out_features). The weight starts from `init.he_normal`, the rule for a layer whose result goes into relu, and the
-    bias from 0 (PyTorch starts both from uniform numbers within 1 / sqrt(in_features)). Optimizers that shrink weights
-    leave the bias alone. rng: the default generator (`tr.seed`) if None.
+    out_features). nonlinearity: what the result goes into, by which `init.weight` picks where the weight starts, "linear"
+    for a last layer; the bias starts from 0 (PyTorch starts both from uniform numbers within 1 / sqrt(in_features)).
+    Optimizers that shrink weights leave the bias alone. rng: the default generator (`tr.seed`) if None.
 
     >>> import tinyreg as tr
     >>> layer = tr.nn.Linear(3, 2, rng=tr.Generator(0))
@@ -25,9 +25,17 @@ class Linear(Module):
     (5, 2)
     """
 
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, rng: Generator | None = None) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        nonlinearity: str = "relu",
+        rng: Generator | None = None,
+    ) -> None:
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(he_normal((out_features, in_features), fan_in=in_features, rng=rng))
+        self.weight = Parameter(init.weight((out_features, in_features), nonlinearity, rng=rng))
         self.bias = Parameter(zeros(out_features), decay=False) if bias else None
 
     def forward(self, x: Any) -> Any:

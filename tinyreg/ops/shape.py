@@ -172,10 +172,19 @@ def _(g: Any, axis: int, position: int) -> Any:
     return getitem(g, (slice(None),) * (axis % g.ndim) + (position,))
 
 
-def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+@primitive(expects="bounds along an axis that x has")
+def cut(xp: Backend, x: Array, *, bounds: tuple[int, ...], axis: int) -> tuple[Array, ...]:
+    """x cut before each of the bounds along `axis`: several results, whose way back is one `concat`. See `split`."""
+    return tuple(xp.split(x, bounds, axis=axis))
+
+
+cut.vjp("x")(lambda g, axis: concat(*g, axis=axis))
+
+
+def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ...]:
     """x cut along `axis`: into `sections` equal parts, or before each of the indices in a list (as in NumPy).
 
-    Raises `ValueError` where x does not divide into equal parts.
+    Raises `ValueError` where x does not divide into equal parts, and for indices that are not in order.
 
     >>> import tinyreg as tr
     >>> [part.tolist() for part in tr.split(tr.arange(5), [2, 3])]
@@ -185,21 +194,26 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     if isinstance(sections, int):
         if sections < 1 or n % sections:
             raise ValueError(f"split: got length {n} and {sections} sections, expected a length that divides equally")
-        sections = range(n // sections, n, n // sections)
-    bounds = [0, *sections, n]
-    before = (slice(None),) * (axis % x.ndim)
-    return [getitem(x, (*before, slice(a, b))) for a, b in itertools.pairwise(bounds)]
+        sections = [n // sections * i for i in range(1, sections)]
+    places = [i + n if i < 0 else i for i in sections]
+    if any(b < a for a, b in itertools.pairwise([0, *places])):
+        raise ValueError(f"split: got the indices {list(sections)} for length {n}, expected them in order")
+    parts: tuple[Any, ...] = cut(x, bounds=tuple(places), axis=axis)
+    return parts
 
 
-def unstack(x: Any, axis: int = 0) -> list[Any]:
-    """The parts of x along `axis`, without that axis.
+@primitive(expects="an axis that x has")
+def unstack(xp: Backend, x: Array, *, axis: int = 0) -> tuple[Array, ...]:
+    """The parts of x along `axis`, without that axis. Derivative: the incoming gradients, side by side.
 
     >>> import tinyreg as tr
     >>> [row.tolist() for row in tr.unstack(tr.tensor([[1, 2], [3, 4]]))]
     [[1, 2], [3, 4]]
     """
-    before = (slice(None),) * (axis % x.ndim)
-    return [getitem(x, (*before, i)) for i in range(x.shape[axis])]
+    return tuple(xp.moveaxis(x, axis, 0))
+
+
+unstack.vjp("x")(lambda g, axis: stack(*g, axis=axis))
 
 
 @primitive(expects="axes that x has")

@@ -7,10 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.backend import Array, Backend, accumulator, home
+from ..core.backend import Array, Backend, accumulator
 from ..core.primitive import primitive
-from ..core.tensor import Tensor
-from ..creation import as_array
+from ..creation import as_array, backend_of
 from .reduction import max, mean, sum
 from .shape import pad, permute_dims, reshape
 
@@ -218,8 +217,7 @@ def avg_pool2d(
         [min(start + k, before + n) - builtins.max(start, before) for start in range(0, count * step, step)]
         for n, k, step, (before, _), count in zip(x.shape[-2:], size, steps, around, view.shape[-4:-2], strict=True)
     )
-    place = home(x._array if isinstance(x, Tensor) else x)
-    counts = as_array([[a * b for b in across] for a in down], x.dtype, place.name if place else None)
+    counts = as_array([[a * b for b in across] for a in down], x.dtype, backend_of(x))
     return sum(_side_by_side(view), axis=0) / counts
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from .case import Array, Call, Point
 from .diagnosis import Evidence, looks_like
-from .differences import Finding, Ladder, Verdict, directions, one_sided
+from .differences import Finding, Ladder, Verdict, directions
 from .failure import short
 from .property import BrokenError, declared
 from .run import Floats, flat, parted
+from .sides import one_sided
 from .trial import Trial
 from .values import cancelled, pulled_uncast
 

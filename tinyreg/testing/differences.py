@@ -12,7 +12,7 @@ import dataclasses
 import enum
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +157,7 @@ class Probe:
     @functools.cached_property
     def _changes(self) -> list[Floats]:
         """How each output changes, times its incoming gradient, when the inputs jitter, and how rough it is close by."""
-        found = [_evaluated(self.f, x) for x in self.nearby]
+        found = [evaluated(self.f, x) for x in self.nearby]
         return [*(self.v * (y - self._at_x) for y in found if y is not None), *self._roughness(self.close[:ROUGHNESS])]
 
     def _roughness(self, close: Sequence[Floats]) -> list[Floats]:
@@ -166,7 +166,7 @@ class Probe:
         Where an intermediate is flat a jitter leaves its rounding as it is; these show it. The steps to both sides differ:
         where the value at x happens to be a float, roundings at equal distances from it cancel.
         """
-        sides = [(_evaluated(self.f, self.x + d), _evaluated(self.f, self.x - d / 2)) for d in close]
+        sides = [(evaluated(self.f, self.x + d), evaluated(self.f, self.x - d / 2)) for d in close]
         return [self.v * (a - 3 * self._at_x + 2 * b) / 3 for a, b in sides if a is not None and b is not None]
 
     @functools.cached_property
@@ -229,7 +229,7 @@ class Probe:
     def _add(self, line: _Line, step: float) -> bool:
         """Add the difference at one step, if the function is there on both sides."""
         up, down = self.x + step * line.u, self.x - step * line.u
-        high, low = _evaluated(self.f, up), _evaluated(self.f, down)
+        high, low = evaluated(self.f, up), evaluated(self.f, down)
         if high is None or low is None:
             return False
         line.variation = max(line.variation, float(np.abs(self.v) @ np.abs(high - self._at_x)) / step)
@@ -243,7 +243,7 @@ class Probe:
 
     def _guard(self, line: _Line) -> None:
         """A step too small to cross a kink that the others may have crossed; and whether a kink is at x itself."""
-        high, low = _evaluated(self.f, self.x + TINY * line.u), _evaluated(self.f, self.x - TINY * line.u)
+        high, low = evaluated(self.f, self.x + TINY * line.u), evaluated(self.f, self.x - TINY * line.u)
         if high is None or low is None:
             line.guard = math.inf
             return
@@ -264,7 +264,7 @@ class Probe:
 
     def _gap(self, u: Floats, step: float) -> float:
         """By how much the one-sided slopes differ at a step: where f is smooth they come together as it shrinks."""
-        high, low = _evaluated(self.f, self.x + step * u), _evaluated(self.f, self.x - step * u)
+        high, low = evaluated(self.f, self.x + step * u), evaluated(self.f, self.x - step * u)
         return math.inf if high is None or low is None else abs(float(self.v @ (high - 2 * self._at_x + low))) / step
 
     def compare(self, gradient: Function, confidence: float = 4.0) -> list[Finding]:
@@ -287,7 +287,7 @@ def _power_of_two(step: float) -> float:
     return math.ldexp(1.0, math.floor(math.log2(step)))
 
 
-def _evaluated(f: Function, x: Floats) -> Floats | None:
+def evaluated(f: Function, x: Floats) -> Floats | None:
     """f at x, or None out of its domain."""
     try:
         y = f(x)
@@ -380,33 +380,3 @@ class Ladder:
                     better = (Verdict.PASS, Verdict.FAIL) if found[k].verdict is Verdict.UNRESOLVED else (Verdict.PASS,)
                     found[k] = one if one.verdict in better else found[k]
         return found
-
-
-def one_sided(f: Function, x: Floats, u: Floats) -> tuple[Floats, Floats, Floats]:
-    """The derivatives of every output along u from the left and from the right, and the larger estimated error."""
-    left, one = _side(f, x, -u)
-    right, other = _side(f, x, u)
-    return -left, right, np.maximum(one, other)
-
-
-def _side(f: Function, x: Floats, u: Floats) -> tuple[Floats, Floats]:
-    """The limit of forward differences, by Neville's table, with the error of the entry that has settled best."""
-    y = f(x)
-    best, least = np.full(y.shape, np.nan), np.full(y.shape, np.inf)
-    before: list[Floats] = []
-    for step, slopes in _forward(f, x, u, y):
-        row = [slopes]
-        rounding = 4 * EPSILON * np.abs(y) / step
-        for j, above in enumerate(before):
-            row.append(row[j] + (row[j] - above) / (2.0 ** (j + 1) - 1))
-            error = np.maximum(np.abs(row[j + 1] - row[j]), np.abs(row[j + 1] - above)) + rounding
-            best, least = np.where(error < least, row[j + 1], best), np.minimum(error, least)
-        before = row
-    return best, least
-
-
-def _forward(f: Function, x: Floats, u: Floats, y: Floats) -> Iterator[tuple[float, Floats]]:
-    for k in range(6, 16):
-        ahead = _evaluated(f, x + 2.0**-k * u)
-        if ahead is not None:
-            yield 2.0**-k, (ahead - y) * 2.0**k

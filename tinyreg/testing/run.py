@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class OpRun:
-    """One call of an op with some of its float arrays as leaves."""
+    """One call of an op with some of its float arrays as leaves; `live` are the places of the results that rest on them."""
 
     def __init__(
         self, case: Case, call: Call, wanted: Sequence[int], dtype: Any = np.float64, backend: str = "numpy"
@@ -28,7 +28,8 @@ class OpRun:
         self.inputs = [_placed(a, i in wanted, backend) for i, a in enumerate(call.arrays)]
         self.leaves = [self.inputs[i] for i in wanted]
         self.tensors = as_list(case.op(*self.inputs, **call.settings))
-        self.ends = [t for t in self.tensors if isinstance(t, Tensor) and t.requires_grad]
+        self.live = [i for i, t in enumerate(self.tensors) if isinstance(t, Tensor) and t.requires_grad]
+        self.ends: list[Tensor] = [self.tensors[i] for i in self.live]
 
     @property
     def results(self) -> list[Any]:
@@ -55,7 +56,8 @@ class PairRun:
         outcome = case.op(*self.call.arrays, **self.call.settings)
         self.several = isinstance(outcome, tuple | list)
         self.results: list[Any] = [np.asarray(r) for r in as_list(outcome)]
-        self.outputs: list[Array] = [r for r in self.results if r.dtype.kind == "f"] if self.wanted else []
+        self.live = [i for i, r in enumerate(self.results) if r.dtype.kind == "f"] if self.wanted else []
+        self.outputs: list[Array] = [self.results[i] for i in self.live]
 
     def pull(self, g: Sequence[Any]) -> list[Any]:
         """What vjp gives for the wanted arguments."""

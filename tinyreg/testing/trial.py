@@ -40,6 +40,11 @@ class Trial:
         """Incoming gradients for the outputs: signed, and of sizes between 1/2 and 3."""
         return parted(draw_incoming(self.rng(purpose), sum(np.size(y) for y in self.outputs)), self.outputs)
 
+    def reaching(self, found: Run, g: Sequence[Array]) -> list[Array]:
+        """Of incoming gradients for all outputs, those for the outputs of a run with fewer leaves, maybe fewer."""
+        parts = dict(zip(self._which, g, strict=True))
+        return [parts[i] for i in found.live]
+
     @cached_property
     def outputs(self) -> list[Array]:
         """The results that have a gradient."""
@@ -78,8 +83,7 @@ class Trial:
     @cached_property
     def _which(self) -> list[int]:
         """Which of the results have a gradient."""
-        found = self.run()
-        return [i for i, r in enumerate(found.results) if any(r is y for y in found.outputs)]
+        return self.run().live
 
     def f(self, x: Floats) -> Floats:
         """The elements of all results that have a gradient."""

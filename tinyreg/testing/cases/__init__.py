@@ -5,11 +5,44 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..case import Case
-from . import composition, elementwise, indexing, layers, linalg, reduction, shape, window
+from . import (
+    activations,
+    attention,
+    dropout,
+    elementwise,
+    indexing,
+    layers,
+    linalg,
+    losses,
+    normalization,
+    norms,
+    recurrent,
+    reduction,
+    regularizers,
+    shape,
+    window,
+)
 from .equivalent import EQUIVALENT
 
+MODULES = (
+    elementwise,
+    reduction,
+    shape,
+    indexing,
+    linalg,
+    window,
+    activations,
+    losses,
+    regularizers,
+    normalization,
+    norms,
+    dropout,
+    layers,
+    recurrent,
+    attention,
+)
 FAMILIES: dict[str, list[Case]] = {
     module.__name__.rpartition(".")[2]: [replace(case, equivalent=EQUIVALENT.get(case.name, {})) for case in module.CASES]
-    for module in (elementwise, reduction, shape, indexing, linalg, window, composition, layers)
+    for module in MODULES
 }
 CASES: dict[str, Case] = {case.name: case for family in FAMILIES.values() for case in family}

@@ -61,6 +61,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x1: detached arguments": COMPARED,
         "x1: `x1` -> `g`": "copysign takes the size of a sign, which is 1, and where either is 0 so is the product",
     },
+    "cut": _OF_SEVERAL,
     "eigh": _OF_SEVERAL,
     "logaddexp": {
         f"{a}: {change}": INFINITE
@@ -90,6 +91,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x: `u.shape[-2] > s.shape[-1]` -> `u.shape[-2] >= s.shape[-1]`": ROOM,
         "x: `vh.shape[-1] > s.shape[-1]` -> `vh.shape[-1] >= s.shape[-1]`": ROOM,
     },
+    "unstack": _OF_SEVERAL,
 }
 """By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
 

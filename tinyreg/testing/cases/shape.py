@@ -11,6 +11,7 @@ import numpy as np
 
 import tinyreg as tr
 
+from ...ops.shape import cut
 from ..case import Call, Case
 from ..strategies import arrays, axes, calls, shapes
 
@@ -117,6 +118,10 @@ def _cut(pick: Pick) -> Call:
     return Call((pick(arrays((4, wide) if axis == 0 else (wide, 4))),), {"sections": sections, "axis": axis})
 
 
+def _bounds(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"bounds": pick(st.sampled_from([(1,), (), (0, 1), (1, 1)])), "axis": pick(st.sampled_from([0, -1]))}
+
+
 def _apart(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"axis": pick(st.sampled_from([i - past for i, n in enumerate(shape) for past in (0, len(shape)) if n]))}
 
@@ -132,6 +137,7 @@ CASES = [
     Case(tr.concat, _joined(), lambda *xs, axis: np.concatenate(xs, axis), reach=math.inf),
     Case(tr.stack, _stacked(), lambda *xs, axis: np.stack(xs, axis), reach=math.inf),
     Case(tr.split, _cut(), lambda x, sections, axis: np.split(x, sections, axis), reach=math.inf),
+    Case(cut, _calls(_bounds, min_dims=1), lambda x, bounds, axis: np.split(x, bounds, axis), reach=math.inf),
     Case(
         tr.unstack,
         _calls(_apart, among=lambda shape: any(shape)),

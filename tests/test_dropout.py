@@ -1,0 +1,249 @@
+"""Dropout: its share and scale, when it acts, what it draws from, and Monte Carlo dropout."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+from tinyreg import dropout as drop
+from tinyreg import nn
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+EVERY = [drop.dropout, drop.spatial_dropout, drop.alpha_dropout, drop.drop_path, drop.drop_connect, drop.gaussian_dropout]
+LAYERS = [nn.Dropout, nn.SpatialDropout, nn.AlphaDropout, nn.DropPath, nn.GaussianDropout]
+
+
+def tensor(values, dtype="float32", requires_grad=False):
+    here = tr.zeros(0).backend
+    return tr.tensor(np.asarray(values), dtype=dtype, backend=here, requires_grad=requires_grad)
+
+
+def ones(*shape, requires_grad=False):
+    return tensor(np.ones(shape), requires_grad=requires_grad)
+
+
+# ---- what is dropped
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_the_share_that_is_zeroed_is_p_and_the_mean_stays(p):
+    n = 100_000
+    y = drop.dropout(ones(n), p, training=True, rng=tr.Generator(1)).numpy()
+    error = math.sqrt(p * (1 - p) / n)
+    assert abs((y == 0).mean() - p) < 4 * error
+    np.testing.assert_allclose(y[y != 0], 1 / (1 - p), rtol=1e-6)
+    assert abs(y.mean() - 1) < 4 * error / (1 - p)
+
+
+def test_the_mask_is_one_for_each_element_channel_or_sample():
+    x = ones(40, 30, 2, 3)
+    rng = tr.Generator(2)
+    per_element = drop.dropout(x, 0.5, training=True, rng=rng).numpy()
+    per_channel = drop.spatial_dropout(x, 0.5, training=True, rng=rng).numpy()
+    per_sample = drop.drop_path(x, 0.5, training=True, rng=rng).numpy()
+    assert 0 < per_channel.mean() < 2
+    assert (per_channel.max(axis=(2, 3)) == per_channel.min(axis=(2, 3))).all()
+    assert (per_sample.max(axis=(1, 2, 3)) == per_sample.min(axis=(1, 2, 3))).all()
+    assert not (per_element.max(axis=(2, 3)) == per_element.min(axis=(2, 3))).all()
+    assert not (per_channel.max(axis=1) == per_channel.min(axis=1)).all()
+    assert len(set(per_sample[:, 0, 0, 0])) == 2
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5])
+def test_alpha_dropout_keeps_mean_0_and_variance_1(p):
+    n = 200_000
+    x = tensor(np.random.default_rng(0).normal(size=n))
+    y = drop.alpha_dropout(x, p, training=True, rng=tr.Generator(3)).numpy()
+    assert abs(y.mean()) < 5 / math.sqrt(n)
+    assert abs(y.var() - 1) < 5 * math.sqrt(3 / n)
+
+
+def test_gaussian_noise_has_mean_1_and_the_variance_of_dropout():
+    y = drop.gaussian_dropout(ones(200_000), 0.2, training=True, rng=tr.Generator(4)).numpy()
+    assert abs(y.mean() - 1) < 5 * math.sqrt(0.25 / y.size)
+    assert y.var() == pytest.approx(0.25, rel=5 * math.sqrt(2 / y.size))
+
+
+def test_p_of_1_is_0_and_not_nan():  # flax#2055
+    x = tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    for f in EVERY[:-1]:
+        y = f(x, 1.0, training=True)
+        assert y.tolist() == [[0.0] * 3] * 2
+        y.sum().backward()
+        assert x.grad.tolist() == [[0.0] * 3] * 2
+    with pytest.raises(ValueError, match="gaussian_dropout: got p=1, .*: the noise would be infinite"):
+        drop.gaussian_dropout(x, 1.0, training=True)
+
+
+def test_an_infinite_activation_that_is_dropped_is_0():
+    y = drop.dropout(tensor([math.inf] * 50), 0.5, training=True, rng=tr.Generator(0)).numpy()
+    assert set(y) == {0.0, math.inf}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_dtypes_are_kept(dtype):
+    x = tensor(np.ones((3, 4)), dtype, requires_grad=True)
+    for f in EVERY:
+        y = f(x, 0.5, training=True)
+        y.sum().backward()
+        assert y.dtype == x.grad.dtype == dtype
+
+
+# ---- when it acts
+
+
+@pytest.mark.parametrize("f", EVERY)
+def test_training_must_be_said(f):  # nanoGPT#240: active in evaluation, because the functional form had a default
+    with pytest.raises(TypeError, match="training"):
+        f(ones(2, 2), 0.5)
+
+
+@pytest.mark.parametrize("f", EVERY)
+def test_where_nothing_is_dropped_nothing_is_done(f):
+    rng = tr.Generator(0)
+    before = rng.state
+    x = ones(2, 2)
+    assert f(x, 0.5, training=False, rng=rng) is x
+    assert f(x, 0.0, training=True, rng=rng) is x
+    assert rng.state == before
+
+
+@pytest.mark.parametrize("cls", LAYERS)
+def test_layers_act_in_training_only(cls):
+    layer, x = cls(0.5, rng=tr.Generator(0)), ones(40, 2, 2)
+    assert not np.array_equal(layer(x).numpy(), x.numpy())
+    assert layer.eval()(x) is x
+
+
+# ---- what it draws from
+
+
+@pytest.mark.parametrize("f", EVERY)
+def test_without_a_generator_the_seed_of_the_library_decides(f):  # cs249r_book#1869
+    def drawn():
+        return f(ones(20, 20), 0.5, training=True).numpy()
+
+    tr.seed(5)
+    first, second = drawn(), drawn()
+    tr.seed(5)
+    np.testing.assert_array_equal(drawn(), first)
+    assert not np.array_equal(first, second)  # a new mask at every call: exercise 6.2
+
+
+def test_a_generator_of_its_own_leaves_the_others_alone():
+    tr.seed(6)
+    expected = drop.dropout(ones(50), 0.5, training=True).numpy()
+    tr.seed(6)
+    drop.dropout(ones(50), 0.5, training=True, rng=tr.Generator(0))
+    np.testing.assert_array_equal(drop.dropout(ones(50), 0.5, training=True).numpy(), expected)
+
+
+def test_a_checkpoint_draws_the_same_mask_on_the_way_back():
+    layer, x = nn.Dropout(0.5, rng=tr.Generator(1)), ones(100, requires_grad=True)
+    y = tr.checkpoint(layer)(x)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
+
+
+def test_the_gradient_is_that_of_the_mask_that_was_drawn():  # pytorch#114333: checked with another one
+    x = ones(100, requires_grad=True)
+    y = drop.dropout(x, 0.5, training=True)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
+
+
+# ---- Monte Carlo dropout
+
+
+def model(p=0.5):
+    return nn.Sequential(nn.Linear(3, 16, rng=tr.Generator(0)), nn.BatchNorm(16), nn.Dropout(p), nn.Linear(16, 2))
+
+
+def test_dropout_samples_at_inference_where_it_is_asked_to():
+    net = model().eval()
+    x = ones(4, 3)
+    assert np.array_equal(net(x).numpy(), net(x).numpy())
+    with nn.monte_carlo(net):
+        assert not np.array_equal(net(x).numpy(), net(x).numpy())
+        assert not net[1].training  # batch norm keeps to its running averages
+    assert np.array_equal(net(x).numpy(), net(x).numpy())
+
+
+def test_the_flag_of_a_layer_does_the_same():
+    layer = nn.Dropout(0.5).eval()
+    layer.sampling = True
+    assert (layer(ones(50)).numpy() == 0).any()
+
+
+def test_monte_carlo_puts_flags_back_after_an_error():
+    net = model().eval()
+    net[2].sampling = True
+    other = nn.DropConnect(nn.Linear(2, 2)).eval()
+    both = nn.Sequential(net, other)
+
+    def fail():
+        assert other.sampling
+        raise KeyError
+
+    with pytest.raises(KeyError), nn.monte_carlo(both):
+        fail()
+    assert (net[2].sampling, other.sampling) == (True, False)
+
+
+def test_monte_carlo_predict_gives_mean_and_spread_of_the_passes():
+    net, x = model(), ones(4, 3)
+    tr.seed(0)
+    mean, std = nn.monte_carlo_predict(net, x, passes=20)
+    assert net.training  # as it was
+    assert not mean.requires_grad
+    tr.seed(0)
+    net.eval()
+    with nn.monte_carlo(net):
+        outputs = np.stack([net(x).numpy() for _ in range(20)])
+    np.testing.assert_allclose(mean.numpy(), outputs.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(std.numpy(), outputs.std(axis=0, ddof=1), rtol=1e-4)
+
+
+def test_monte_carlo_predict_refuses_what_has_no_spread():
+    with pytest.raises(ValueError, match="monte_carlo_predict: got passes=1, expected at least 2"):
+        nn.monte_carlo_predict(model(), ones(4, 3), passes=1)
+    for net in (nn.Linear(3, 2), model(p=0.0)):
+        with pytest.raises(ValueError, match=r"got \w+ without dropout, expected some layer with p > 0"):
+            nn.monte_carlo_predict(net, ones(4, 3))
+
+
+# ---- drop connect
+
+
+def test_drop_connect_drops_weights_for_the_whole_batch():
+    layer = nn.DropConnect(nn.Linear(50, 4, rng=tr.Generator(0)), 0.5, rng=tr.Generator(1))
+    y = layer(ones(3, 50)).numpy()
+    np.testing.assert_array_equal(y[0], y[1])
+    assert not np.array_equal(y, layer(ones(3, 50)).numpy())
+    np.testing.assert_array_equal(layer.eval()(ones(3, 50)).numpy(), layer.layer(ones(3, 50)).numpy())
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
+def test_a_share_out_of_range_is_refused_in_any_mode(p):
+    for f in EVERY:
+        with pytest.raises(ValueError, match=rf"{f.__name__}: got p={p}, expected a share from 0 to"):
+            f(ones(2, 2), p, training=False)
+    for cls in LAYERS:
+        with pytest.raises(ValueError, match=f"{cls.__name__}: got p={p}, expected a share from 0 to 1"):
+            cls(p)
+    with pytest.raises(ValueError, match="DropConnect: got p="):
+        nn.DropConnect(nn.Linear(2, 2), p)
+
+
+def test_what_is_no_float_or_lacks_axes_is_refused():
+    with pytest.raises(TypeError, match=r"dropout: got int64\[2\], expected floats"):
+        drop.dropout(tensor([1, 2], "int64"), 0.5, training=True)
+    with pytest.raises(ValueError, match=r"spatial_dropout: got x float32\[2\], expected \(N, C, ...\)"):
+        drop.spatial_dropout(ones(2), 0.5, training=True)
+    with pytest.raises(ValueError, match=r"drop_path: got x float32\[\], expected \(N, ...\)"):
+        drop.drop_path(ones(), 0.5, training=True)

@@ -1,0 +1,198 @@
+"""Clipping: the formula over all gradients together, ranges in which squares overflow, gradients that are not finite."""
+
+import math
+
+import numpy as np
+import pytest
+from leaves import leaf, set_gradient
+
+import tinyreg as tr
+from tinyreg.optim import clip_grad_norm, clip_grad_value
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+GRADIENTS = [np.array([[0.3, -1.0], [2.0, 0.1]]), np.array(-3.0), np.zeros((0, 2)), np.array([4.0, 0.5, -0.25])]
+NORM = math.sqrt(sum(float((g**2).sum()) for g in GRADIENTS))
+
+
+def leaves(gradients=GRADIENTS, dtype="float64"):
+    ws = [leaf(np.ones_like(g), dtype) for g in gradients]
+    for w, g in zip(ws, gradients, strict=True):
+        set_gradient(w, g)
+    return ws
+
+
+def test_gradients_are_scaled_together_to_the_norm():
+    ws = leaves()
+    before = [w.grad for w in ws]
+    norm = clip_grad_norm(ws, 2.0)
+    assert type(norm) is float
+    assert norm == pytest.approx(NORM, rel=1e-14)
+    for w, old, g in zip(ws, before, GRADIENTS, strict=True):
+        np.testing.assert_allclose(w.grad.numpy(), g * 2.0 / NORM, rtol=1e-14)
+        np.testing.assert_array_equal(old.numpy(), g)  # nothing is written in place
+        assert (w.grad.shape, w.grad.dtype, w.grad.backend) == (g.shape, "float64", w.backend)
+
+
+@pytest.mark.parametrize("max_norm", [NORM * 1.01, math.inf])
+def test_gradients_below_the_norm_stay(max_norm):
+    ws = leaves()
+    assert clip_grad_norm(ws, max_norm) == pytest.approx(NORM, rel=1e-14)
+    for w, g in zip(ws, GRADIENTS, strict=True):
+        np.testing.assert_array_equal(w.grad.numpy(), g)
+
+
+def test_a_norm_of_zero():
+    ws = leaves()
+    assert clip_grad_norm(ws, 0.0) == pytest.approx(NORM)
+    assert not any(w.grad.numpy().any() for w in ws)
+    assert clip_grad_norm(ws, 0.0) == 0.0
+    assert not any(w.grad.numpy().any() for w in ws)
+
+
+def test_parameters_without_a_gradient_do_not_count():
+    w, unused = leaves([np.array([3.0, 4.0])])[0], leaf([1.0])
+    assert clip_grad_norm([unused, w], 1.0) == 5.0
+    assert unused.grad is None
+    clip_grad_value([unused, w], 0.5)
+    assert unused.grad is None
+    assert clip_grad_norm([unused], 1.0) == 0.0
+    assert clip_grad_norm(unused, 1.0) == 0.0
+
+
+def test_gradients_of_several_dtypes_have_one_norm():
+    ws = leaves([np.array([3.0])], "float16") + leaves([np.array([4.0])], "float32") + leaves([np.array([12.0])])
+    assert clip_grad_norm(ws, 1.0) == 13.0
+    assert [w.grad.dtype for w in ws] == ["float16", "float32", "float64"]
+    np.testing.assert_allclose([w.grad.item() for w in ws], np.array([3, 4, 12]) / 13, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "rtol"),
+    [
+        ("float16", 6e4, 1e-3),
+        ("float16", 1e-7, 0.2),  # a subnormal number, of which only the first digit is there
+        ("float32", 3e38, 1e-6),
+        ("float32", 1e-30, 1e-6),
+        ("float64", 1e300, 1e-13),
+        ("float64", 1e-300, 1e-13),
+    ],
+)
+def test_squares_neither_overflow_nor_vanish(dtype, size, rtol):
+    for sign in (1, -1):
+        w, _ = ws = leaves([np.full((2, 200), sign * size), np.zeros(3)], dtype)
+        assert clip_grad_norm(ws, size) == pytest.approx(20 * size, rel=rtol)
+        assert w.grad.dtype == dtype
+        np.testing.assert_allclose(
+            w.grad.numpy().astype("float64"), sign * size / 20, rtol=rtol, atol=3e-8 if size == 1e-7 else 0
+        )
+
+
+def test_the_norm_of_a_long_gradient_has_its_digits():
+    w = leaf(np.full(2_000_000, 0.1), "float32")  # a dot product of BLAS is off by 2e-4
+    w.grad = w.detach()
+    assert clip_grad_norm(w, 1000.0) == pytest.approx(0.1 * math.sqrt(2_000_000), rel=1e-6)
+
+
+def test_a_small_factor_is_not_rounded_to_float16():
+    w = leaves([np.full(4, 6e4)], "float16")[0]
+    clip_grad_norm(w, 0.13)  # by a factor of 1.08e-6, of which float16 knows one digit
+    np.testing.assert_allclose(w.grad.numpy(), np.full(4, 0.065), rtol=1e-3)
+
+
+# ---- gradients that are not finite
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_gradient_that_is_not_finite_is_an_error_that_names_it(bad):  # pytorch#46849, #53843
+    model = tr.nn.Sequential(tr.nn.Linear(2, 2), tr.nn.ReLU(), tr.nn.Linear(2, 1))
+    for w in model.parameters():
+        set_gradient(w, np.full(w.shape, 9.0))
+    set_gradient(model[2].weight, [[1.0, bad]])
+    text = (
+        r"clip_grad_norm: got NaN or infinity in 1 of 4 gradients, the first that of parameter 2\.weight, float32\[1, 2\]; "
+        r"expected finite ones\. Look at the loss and the learning rate, or pass on_nonfinite='zero' or 'skip'"
+    )
+    with pytest.raises(RuntimeError, match=text):
+        clip_grad_norm(model.parameters(), 1.0)
+    assert model[0].bias.grad.tolist() == [9.0, 9.0]
+    plain = leaves([np.ones(1), np.array([bad, bad])])
+    with pytest.raises(RuntimeError, match=r"parameter number 1 of those with a gradient, float64\[2\]"):
+        clip_grad_norm([leaf(1.0), *plain], 1.0)
+
+
+def test_zero_keeps_plain_sgd_where_it_is():
+    ws = leaves([np.ones(2), np.array([math.inf, 1.0])])
+    assert clip_grad_norm(ws, 1.0, on_nonfinite="zero") == math.inf
+    assert [w.grad.tolist() for w in ws] == [[0.0, 0.0], [0.0, 0.0]]
+    tr.optim.SGD(ws, lr=0.1).step()
+    assert [w.tolist() for w in ws] == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_skip_leaves_momentum_and_decay_out_too():
+    ws = leaves([np.ones(2), np.ones(2)])
+    optimizer = tr.optim.SGD(ws, lr=0.1, momentum=0.9, weight_decay=0.1)
+    optimizer.step()
+    before = [w.numpy() for w in ws]
+    set_gradient(ws[1], [math.nan, math.inf])
+    assert math.isnan(clip_grad_norm(ws, 1.0, on_nonfinite="skip"))
+    optimizer.step()
+    for w, value in zip(ws, before, strict=True):
+        assert w.grad is None
+        np.testing.assert_array_equal(w.numpy(), value)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, math.nan])  # pytorch#31367
+def test_a_maximum_out_of_range(wrong):
+    ws = leaves()
+    with pytest.raises(ValueError, match=rf"clip_grad_norm: got max_norm={wrong}, expected at least 0$"):
+        clip_grad_norm(ws, wrong)
+    with pytest.raises(ValueError, match=rf"clip_grad_value: got max_value={wrong}, expected at least 0$"):
+        clip_grad_value(ws, wrong)
+    np.testing.assert_array_equal(ws[0].grad.numpy(), GRADIENTS[0])
+
+
+def test_arguments_that_cannot_be():
+    with pytest.raises(ValueError, match="got on_nonfinite='ignore', expected one of raise, zero, skip"):
+        clip_grad_norm(leaves(), 1.0, on_nonfinite="ignore")
+    with pytest.raises(
+        ValueError, match="clip_grad_norm: got no parameters, expected at least one; an iterator serves only"
+    ):
+        clip_grad_norm([], 1.0)
+    with pytest.raises(ValueError, match=r"clip_grad_value: got float64\[1\], which is no leaf"):
+        clip_grad_value([leaf([1.0]) * 2], 1.0)
+    w = leaf([1.0])
+    with pytest.raises(ValueError, match="clip_grad_norm: got a parameter twice"):
+        clip_grad_norm([w, w], 1.0)
+
+
+# ---- by value
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_values_are_clipped_one_by_one(dtype):
+    ws = leaves(dtype=dtype)
+    before = [w.grad for w in ws]
+    clip_grad_value(iter(ws), 0.5)
+    for w, old, g in zip(ws, before, GRADIENTS, strict=True):
+        np.testing.assert_array_equal(w.grad.numpy(), np.clip(g.astype(dtype), -0.5, 0.5))
+        np.testing.assert_array_equal(old.numpy(), g.astype(dtype))
+        assert (w.grad.dtype, w.grad.shape) == (dtype, g.shape)
+
+
+def test_clipped_values_that_are_not_finite():
+    w = leaves([np.array([math.inf, -math.inf, math.nan])])[0]
+    clip_grad_value(w, 2.0)
+    np.testing.assert_array_equal(w.grad.numpy(), [2.0, -2.0, math.nan])
+
+
+def test_clipping_is_not_recorded():
+    w = leaf([3.0])
+    (w * w).sum().backward(create_graph=True)
+    clip_grad_value(w, 0.5)
+    assert not w.grad.requires_grad
+    w.zero_grad()
+    (w * w).sum().backward(create_graph=True)
+    clip_grad_norm(w, 0.5)
+    assert not w.grad.requires_grad
+    w.zero_grad()

@@ -1,0 +1,442 @@
+"""Recurrent layers: against PyTorch's, lengths against sequences by themselves, and dropout that stays over time."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+from reference.recurrent_and_attention import CALLS, STORED, drawn
+
+import tinyreg as tr
+from tinyreg import nn
+from tinyreg.nn.recurrent import GRU, LSTM
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+BOTH = pytest.mark.parametrize("layer", [LSTM, GRU])
+EXPECTED = json.loads(STORED.read_text(encoding="utf-8"))
+rng = np.random.default_rng(3)
+
+
+def tensor(values, requires_grad=False, dtype="float32"):
+    return tr.tensor(np.asarray(values), dtype=dtype, backend=tr.zeros(0).backend, requires_grad=requires_grad)
+
+
+def states(end):
+    """The final states as a list, of an LSTM or a GRU."""
+    return list(end) if isinstance(end, tuple) else [end]
+
+
+def made(layer, *sizes, **settings):
+    """A layer whose biases are not 0."""
+    built = layer(*sizes, rng=tr.Generator(0), **settings)
+    for name, parameter in built.named_parameters():
+        if "bias" in name:
+            parameter.assign(rng.normal(size=parameter.shape) / 2)
+    return built
+
+
+@pytest.fixture
+def float64():
+    tr.set_default_dtype("float64")
+    yield
+    tr.set_default_dtype("float32")
+
+
+# ---- as PyTorch's
+
+OWN = {"LSTM": LSTM, "GRU": GRU}
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", [name for name, call in CALLS.items() if call["layer"] in OWN])
+def test_values_and_gradients_are_those_of_pytorch(name):
+    call, expected = CALLS[name], EXPECTED[name]
+    layer = OWN[call["layer"]](**call["sizes"])
+    layer.load_state_dict(drawn(name, {n: p.shape for n, p in layer.named_parameters()}))
+    leaves = {n: tensor(v, requires_grad=True, dtype="float64") for n, v in drawn(name, call["inputs"]).items()}
+    x, *state = leaves.values()
+    hx = (tuple(state) if len(state) > 1 else state[0]) if state else None
+    output, end = layer(x, hx, lengths=call.get("lengths"))
+    outputs = [output, *states(end)]
+    for found, values in zip(outputs, expected["outputs"], strict=True):
+        np.testing.assert_allclose(found.numpy(), values, rtol=1e-13, atol=1e-15)
+    incoming = drawn(name, {f"g{i}": y.shape for i, y in enumerate(outputs)}).values()
+    sum((y * tensor(g, dtype="float64")).sum() for y, g in zip(outputs, incoming, strict=True)).backward()
+    leaves |= dict(layer.named_parameters())
+    assert leaves.keys() == expected["gradients"].keys()
+    for n, leaf in leaves.items():
+        np.testing.assert_allclose(leaf.grad.numpy(), expected["gradients"][n], rtol=1e-12, atol=1e-14, err_msg=n)
+
+
+@BOTH
+def test_the_state_fits_pytorchs_layer_and_comes_back(layer):
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    sizes = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+    own, theirs = layer(3, 4, **sizes), getattr(torch.nn, layer.__name__)(3, 4, **sizes)
+    theirs.load_state_dict({n: torch.tensor(v.numpy()) for n, v in own.state_dict().items()}, strict=True)
+    other = layer(3, 4, **sizes)
+    other.load_state_dict({n: v.numpy() for n, v in theirs.state_dict().items()})
+    x = rng.normal(size=(2, 5, 3)).astype("float32")
+    expected = theirs(torch.tensor(x))[0].detach().numpy()
+    for each in (own, other):
+        np.testing.assert_allclose(each(tensor(x))[0].numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+# ---- shapes and states
+
+
+@BOTH
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_batch_first_is_the_same_with_two_axes_exchanged(layer, bidirectional):
+    settings = {"num_layers": 2, "bidirectional": bidirectional}
+    one, other = layer(3, 4, **settings), layer(3, 4, batch_first=True, **settings)
+    other.load_state_dict(one.state_dict())
+    x, ways = rng.normal(size=(5, 2, 3)), 1 + bidirectional
+    (y, end), (z, other_end) = one(tensor(x)), other(tensor(x.swapaxes(0, 1)))
+    assert y.shape == (5, 2, 4 * ways)
+    np.testing.assert_array_equal(y.numpy(), z.numpy().swapaxes(0, 1))
+    for part, other_part in zip(states(end), states(other_end), strict=True):
+        assert part.shape == (2 * ways, 2, 4)
+        np.testing.assert_array_equal(part.numpy(), other_part.numpy())
+
+
+@BOTH
+def test_a_sequence_may_be_gone_through_in_pieces(layer):
+    model, x = made(layer, 3, 4, num_layers=2), tensor(rng.normal(size=(7, 2, 3)))
+    whole, end = model(x)
+    first, between = model(x[:3])
+    rest, other_end = model(x[3:], between)
+    np.testing.assert_allclose(np.concatenate([first.numpy(), rest.numpy()]), whole.numpy(), rtol=1e-5, atol=1e-6)
+    for part, other in zip(states(end), states(other_end), strict=True):
+        np.testing.assert_allclose(part.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@BOTH
+def test_the_last_output_is_the_last_h_and_the_state_gets_a_gradient(layer):
+    model = made(layer, 3, 4)
+    start = [tensor(rng.normal(size=(1, 2, 4)), requires_grad=True) for _ in model.states]
+    y, end = model(tensor(rng.normal(size=(5, 2, 3))), tuple(start) if len(start) > 1 else start[0])
+    np.testing.assert_array_equal(states(end)[0][0].numpy(), y[-1].numpy())
+    y.sum().backward()
+    assert all(part.grad.numpy().all() for part in start)
+
+
+@BOTH
+def test_the_second_direction_sees_what_comes_later(layer):
+    x = tensor(rng.normal(size=(4, 1, 2)), requires_grad=True)
+    made(layer, 2, 3, bidirectional=True)(x)[0][1, 0, 3:].sum().backward()
+    assert x.grad.numpy().any(axis=2).ravel().tolist() == [False, True, True, True]
+    x.zero_grad()
+    made(layer, 2, 3, bidirectional=True)(x)[0][1, 0, :3].sum().backward()
+    assert x.grad.numpy().any(axis=2).ravel().tolist() == [True, True, False, False]
+
+
+@BOTH
+def test_an_empty_batch(layer):
+    y, end = layer(2, 3)(tensor(np.ones((4, 0, 2))))
+    assert y.shape == (4, 0, 3)
+    assert {part.shape for part in states(end)} == {(1, 0, 3)}
+
+
+def test_more_steps_than_python_may_recurse():  # micrograd#90
+    x = tensor(np.ones((1100, 1, 1)), requires_grad=True)
+    GRU(1, 1)(x)[0].sum().backward()
+    assert x.grad.numpy().all()
+
+
+@BOTH
+def test_arrays_are_taken_as_they_are(layer):
+    model, x = layer(2, 3), tensor(rng.normal(size=(4, 2, 2)))
+    np.testing.assert_array_equal(model(x.data)[0].numpy(), model(x)[0].numpy())
+
+
+@BOTH
+def test_float32_stays_float32(layer):
+    model = layer(2, 3, num_layers=2, dropout=0.5, recurrent_dropout=0.5, variational=True)
+    x = tensor(np.ones((4, 2, 2)), requires_grad=True)
+    y, end = model(x, lengths=[4, 2])
+    y.sum().backward()
+    found = [y, *states(end), x.grad, *(p.grad for p in model.parameters())]
+    assert {str(part.dtype) for part in found} == {"float32"}
+
+
+# ---- lengths
+
+LENGTHS = [3, 5, 1, 0]
+
+
+@BOTH
+def test_with_lengths_every_sequence_is_as_if_it_were_alone(layer):
+    model, x = made(layer, 3, 4, num_layers=2, bidirectional=True), rng.normal(size=(5, 4, 3))
+    y, end = model(tensor(x), lengths=LENGTHS)
+    for n, length in enumerate(LENGTHS[:3]):
+        alone, alone_end = model(tensor(x[:length, n : n + 1]))
+        np.testing.assert_allclose(y.numpy()[:length, n], alone.numpy()[:, 0], rtol=1e-5, atol=1e-6)
+        for part, other in zip(states(end), states(alone_end), strict=True):
+            np.testing.assert_allclose(part.numpy()[:, n], other.numpy()[:, 0], rtol=1e-5, atol=1e-6)
+    for n, length in enumerate(LENGTHS):
+        assert not y.numpy()[length:, n].any()
+    assert not any(part.numpy()[:, 3].any() for part in states(end))
+
+
+@BOTH
+def test_no_gradient_reaches_the_steps_beyond_a_length(layer):
+    x = tensor(rng.normal(size=(5, 4, 3)), requires_grad=True)
+    y, end = made(layer, 3, 4, bidirectional=True)(x, lengths=LENGTHS)
+    (y.sum() + sum(part.sum() for part in states(end))).backward()
+    active = np.arange(5)[:, None] < LENGTHS
+    assert (x.grad.numpy().any(axis=2) == active).all()
+
+
+@BOTH
+def test_lengths_may_be_a_list_an_array_or_a_tensor(layer):
+    model, x = layer(2, 3), tensor(rng.normal(size=(3, 2, 2)))
+    expected = model(x, lengths=[2, 3])[0].numpy()
+    for lengths in (np.array([2, 3], dtype="uint8"), tensor([2, 3], dtype="int64"), tensor([2, 3], dtype="int32").data):
+        np.testing.assert_array_equal(model(x, lengths=lengths)[0].numpy(), expected)
+
+
+# ---- dropout
+
+
+def transparent(**settings):
+    """An LSTM of two layers of which the second shows what reaches it: 0 where the dropout between them dropped."""
+    model = LSTM(2, 8, num_layers=2, rng=tr.Generator(1), **settings)
+    state = {n: np.zeros(p.shape) for n, p in model.named_parameters() if n.endswith("l1")}
+    state["weight_ih_l1"][16:24] = np.eye(8)
+    state["bias_ih_l1"][:] = np.repeat([1e4, -1e4, 0.0, 1e4], 8)  # the gates i and o open, f closed
+    model.load_state_dict(model.state_dict() | state)
+    return model
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_the_mask_between_layers_is_the_same_at_every_step_if_variational(variational):
+    model, x = transparent(dropout=0.5, variational=variational), tensor(rng.normal(size=(6, 16, 2)))
+    dropped = model(x)[0].numpy() == 0
+    assert 0.4 < dropped.mean() < 0.6
+    assert (dropped == dropped[:1]).all() == variational
+    assert not (dropped == dropped[:, :1]).all()  # each sequence has its own
+    again = model(x)[0].numpy() == 0
+    assert (again != dropped).any()
+
+
+def test_dropout_keeps_the_mean_of_what_goes_from_layer_to_layer():
+    model, x = transparent(dropout=0.5), tensor(np.ones((1, 4000, 2)))
+    kept = np.arctanh(np.arctanh(model(x)[0].numpy()[0]))
+    expected = np.arctanh(np.arctanh(model.eval()(x)[0].numpy()[0, 0]))
+    np.testing.assert_allclose(kept.mean(axis=0), expected, atol=5 * np.abs(expected).max() / np.sqrt(4000))
+
+
+@BOTH
+def test_there_is_no_dropout_after_the_last_layer(layer):
+    model, x = made(layer, 2, 3, num_layers=2, dropout=1.0), tensor(rng.normal(size=(4, 2, 2)))
+    y = model(x)[0].numpy()
+    assert y.all()
+    np.testing.assert_array_equal(y, model(tensor(np.ones((4, 2, 2))))[0].numpy())  # nothing passes between the layers
+
+
+def repeating(layer, **settings):
+    """A layer without weights from the input, each of whose features depends on itself one step before."""
+    model = layer(1, 16, rng=tr.Generator(0), **settings)
+    gates = np.arange(16 * model.gates) // 16
+    state = {n: np.zeros(p.shape) for n, p in model.named_parameters()}
+    state["weight_hh_l0"] = np.tile(np.eye(16), (model.gates, 1))
+    state["bias_ih_l0"] = np.where(gates == 1, 0.0, 1.0)
+    model.load_state_dict(state)
+    return model
+
+
+def test_the_mask_on_what_is_fed_back_is_the_same_at_every_step():
+    model, x = repeating(LSTM, recurrent_dropout=0.5), tensor(np.zeros((4, 32, 1)))
+    alone = repeating(LSTM, recurrent_dropout=1.0)(x)[0].numpy()
+    dropped = np.isclose(model(x)[0].numpy(), alone, rtol=1e-6)
+    assert dropped[0].all()  # at first there is nothing to feed back
+    assert 0.4 < dropped[1].mean() < 0.6
+    assert (dropped[1:] == dropped[1]).all()
+    assert not (dropped[1] == dropped[1, :1]).all()
+    again = np.isclose(model(x)[0].numpy(), alone, rtol=1e-6)
+    assert (again[1] != dropped[1]).any()
+
+
+@BOTH
+def test_what_is_fed_back_is_made_larger_by_what_is_dropped(layer):
+    model, twice = repeating(layer, recurrent_dropout=0.5), repeating(layer)
+    twice.weight_hh_l0.assign(2 * twice.weight_hh_l0.numpy())
+    x = tensor(np.zeros((3, 32, 1)))
+    y = model(x)[0].numpy()[1]
+    kept, dropped = twice(x)[0].numpy()[1], repeating(layer, recurrent_dropout=1.0)(x)[0].numpy()[1]
+    assert (np.isclose(y, kept, rtol=1e-6) ^ np.isclose(y, dropped, rtol=1e-6)).all()
+
+
+def dropping(layer):
+    return made(layer, 2, 4, num_layers=2, dropout=0.5, recurrent_dropout=0.5, variational=True)
+
+
+@BOTH
+def test_dropout_is_off_in_eval(layer):
+    model, x, plain = dropping(layer), tensor(rng.normal(size=(4, 3, 2))), layer(2, 4, num_layers=2)
+    plain.load_state_dict(model.state_dict())
+    assert (model(x)[0].numpy() != plain(x)[0].numpy()).any()
+    model.eval()
+    np.testing.assert_array_equal(model(x)[0].numpy(), plain(x)[0].numpy())
+
+
+@BOTH
+def test_monte_carlo_has_it_drop_in_eval_too(layer):
+    model, x = dropping(layer).eval(), tensor(rng.normal(size=(4, 3, 2)))
+    expected = model(x)[0].numpy()
+    with nn.monte_carlo(model):
+        found = [model(x)[0].numpy() for _ in range(2)]
+    assert (found[0] != expected).any()
+    assert (found[0] != found[1]).any()
+    np.testing.assert_array_equal(model(x)[0].numpy(), expected)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", [{"recurrent_dropout": 0.5}, {"dropout": 0.5, "num_layers": 2}])
+def test_monte_carlo_predicts_with_either_dropout_alone(layer, kind):
+    class Last(nn.Module):
+        def __init__(self):
+            self.inner = made(layer, 2, 4, **kind)
+
+        def forward(self, x):
+            return self.inner(x)[0][-1]
+
+    _, std = nn.monte_carlo_predict(Last(), tensor(rng.normal(size=(4, 3, 2))), passes=4)
+    assert std.numpy().all()
+
+
+def test_the_seed_decides_what_is_dropped():
+    def output():
+        return LSTM(2, 4, num_layers=2, dropout=0.5, recurrent_dropout=0.5)(tensor(np.ones((4, 3, 2))))[0].numpy()
+
+    tr.seed(5)
+    first = output()
+    tr.seed(5)
+    np.testing.assert_array_equal(output(), first)
+    assert (output() != first).any()
+
+
+@BOTH
+def test_a_checkpoint_gives_the_same_gradient_under_dropout(layer):
+    def gradients(wrap):
+        model, x = dropping(layer), tensor(np.ones((4, 3, 2)), requires_grad=True)
+        model.load_state_dict({n: np.full(p.shape, 0.3) for n, p in model.named_parameters()})
+        tr.seed(1)
+        wrap(lambda x: model(x, lengths=[4, 2, 3])[0])(x).sum().backward()
+        return [leaf.grad.numpy() for leaf in (x, *model.parameters())]
+
+    for plain, again in zip(gradients(lambda f: f), gradients(tr.checkpoint), strict=True):
+        np.testing.assert_allclose(again, plain, rtol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_stands_for_itself(layer, copied):
+    model, x = dropping(layer), tensor(rng.normal(size=(4, 3, 2)))
+    twin = copied(model)
+    np.testing.assert_array_equal(twin(x)[0].numpy(), model(x)[0].numpy())  # the same masks, from a generator each
+    twin.weight_hh_l0.assign(np.zeros(twin.weight_hh_l0.shape))
+    assert model.weight_hh_l0.numpy().any()
+
+
+# ---- initial values, text
+
+
+@BOTH
+def test_initial_values(layer):
+    model = layer(20, 30, num_layers=2, bidirectional=True, rng=tr.Generator(2))
+    state = {n: v.numpy() for n, v in model.state_dict().items()}
+    for name, value in state.items():
+        if name.startswith("weight_hh"):
+            for square in np.split(value, model.gates):
+                np.testing.assert_allclose(square @ square.T, np.eye(30), atol=1e-5)
+        elif name.startswith("weight_ih"):
+            bound = np.sqrt(6 / (value.shape[1] + 30))
+            assert 0.95 * bound < np.abs(value).max() <= bound
+        else:
+            forget = layer is LSTM and name.startswith("bias_ih")
+            np.testing.assert_array_equal(value, np.repeat([0.0, 1.0, 0.0, 0.0] if forget else [0.0] * model.gates, 30))
+    assert {n: p.decay for n, p in model.named_parameters()} == {n: "weight" in n for n in state}
+
+
+def test_without_a_bias_there_is_none():
+    assert list(LSTM(2, 3, bias=False).state_dict()) == ["weight_ih_l0", "weight_hh_l0"]
+
+
+def test_as_text():
+    model = nn.Sequential(GRU(2, 3, num_layers=2, bias=False, bidirectional=True, dropout=0.25, variational=True))
+    assert repr(model) == (
+        "Sequential(\n"
+        "  (0): GRU(2, 3, num_layers=2, bias=False, bidirectional=True\n"
+        "    (dropout): SpatialDropout(p=0.25)\n"
+        "    (recurrent_dropout): Dropout(p=0)\n"
+        "  )\n"
+        ")"
+    )
+
+
+# ---- refusals
+
+X = np.ones((4, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("x", "settings", "text"),
+    [
+        (np.ones((4, 3)), {}, r"LSTM: got x float32\[4, 3\], expected floats of shape \(T, N, 3\)"),
+        (np.ones((4, 2, 2)), {"batch_first": True}, r"got x float32\[4, 2, 2\], expected floats of shape \(N, T, 3\)"),
+        (np.ones((0, 2, 3)), {}, r"LSTM: got x float32\[0, 2, 3\] of no steps, expected at least one"),
+    ],
+)
+def test_inputs_that_do_not_fit(x, settings, text):
+    with pytest.raises(ValueError, match=text):
+        LSTM(3, 4, **settings)(tensor(x))
+
+
+def test_integers_are_no_input():
+    with pytest.raises(ValueError, match=r"GRU: got x int64\[4, 2, 3\], expected floats"):
+        GRU(3, 4)(tensor(X, dtype="int64"))
+
+
+def test_states_that_do_not_fit():
+    h, wrong = tensor(np.zeros((1, 2, 4))), tensor(np.zeros((2, 2, 4)))
+    text = r"LSTM: got the state float32\[1, 2, 4\], float32\[2, 2, 4\], expected h and c of shape \[1, 2, 4\]"
+    with pytest.raises(ValueError, match=text):
+        LSTM(3, 4)(tensor(X), (h, wrong))
+    with pytest.raises(ValueError, match=r"LSTM: got the state float32\[1, 2, 4\], expected h and c of shape"):
+        LSTM(3, 4)(tensor(X), (h,))
+    with pytest.raises(ValueError, match=r"GRU: got the state float32\[2, 2, 4\], expected h of shape \[1, 2, 4\]"):
+        GRU(3, 4)(tensor(X), wrong)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "text"),
+    [
+        ([2], r"LSTM: got lengths int64\[1\], expected 2 integers, one a sequence"),
+        ([2.0, 3.0], r"LSTM: got lengths float32\[2\], expected 2 integers"),
+        ([5, 2], r"LSTM: got lengths \[5, 2\], expected each from 0 to 4, the number of steps"),
+        ([-1, 2], r"LSTM: got lengths \[-1, 2\], expected each from 0 to 4"),
+    ],
+)
+def test_lengths_that_do_not_fit(lengths, text):
+    with pytest.raises(ValueError, match=text):
+        LSTM(3, 4)(tensor(X), lengths=lengths)
+
+
+def test_settings_out_of_range():
+    with pytest.raises(
+        ValueError, match="GRU: got input_size=3, hidden_size=0 and num_layers=1, expected at least 1 of each"
+    ):
+        GRU(3, 0)
+    with pytest.raises(ValueError, match=r"Dropout: got p=1.5, expected a share from 0 to 1"):
+        LSTM(3, 4, 2, dropout=1.5)
+    with pytest.raises(ValueError, match=r"Dropout: got p=-0.5, expected a share from 0 to 1"):
+        LSTM(3, 4, recurrent_dropout=-0.5)
+
+
+def test_dropout_between_layers_of_which_there_is_one_is_warned_of():
+    with pytest.warns(UserWarning, match=r"LSTM: got dropout=0.5 with one layer, where it does nothing"):
+        LSTM(3, 4, dropout=0.5)

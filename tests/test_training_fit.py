@@ -1,0 +1,475 @@
+"""fit against a loop that is written out here, and everything that it promises around that loop."""
+
+import contextlib
+import math
+import re
+import sys
+import weakref
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+from tinyreg.core.tape import is_recording
+from tinyreg.training import Callback, EarlyStopping, fit
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(10, 3)), RNG.normal(size=(10, 2))
+mse = tr.losses.mse
+
+
+def tensor(values, dtype="float64"):
+    return tr.tensor(np.asarray(values), dtype=dtype, backend=tr.zeros(0).backend)
+
+
+def data():
+    return tensor(X), tensor(Y)
+
+
+class Line(tr.nn.Module):
+    """x W, which notes the rows, the modes and the recording that it sees."""
+
+    def __init__(self, *inside):
+        self.weight, self.inside = tr.nn.Parameter(tensor(np.ones((3, 2)) / 4)), inside
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append((x.numpy().copy(), self.training, is_recording()))
+        for module in self.inside:
+            x = module(x)
+        return x @ self.weight
+
+
+def quick(model=None, training=None, epochs=2, lr=0.1, **settings):
+    """fit with what a test does not care about filled in; gives the model and the history."""
+    model = model or Line()
+    settings = {"loss": mse, "progress": False, "batch_size": 4, **settings}
+    optimizer = settings.pop("optimizer", None) or tr.optim.SGD(model.parameters(), lr=lr)
+    return model, fit(model, data() if training is None else training, optimizer=optimizer, epochs=epochs, **settings)
+
+
+# ---- the loop
+
+
+def test_it_is_the_loop_that_one_would_write():
+    def penalty(model):
+        return tr.regularizers.l2(model.parameters(), 0.1)
+
+    model, history = quick(lr=0.2, epochs=3, rng=tr.Generator(5), penalty=penalty, clip_norm=0.5)
+
+    other, rng, (x, y) = Line(), tr.Generator(5), data()
+    optimizer = tr.optim.SGD(other.parameters(), lr=0.2)
+    losses, penalties = [], []
+    for _ in range(3):
+        order, total, shrink = rng.permutation(10), 0.0, 0.0
+        for start in (0, 4, 8):
+            rows = order[start : start + 4]
+            loss, extra = mse(other(x[rows]), y[rows]), penalty(other)
+            optimizer.zero_grad()
+            (loss + extra).backward()
+            tr.optim.clip_grad_norm(other.parameters(), 0.5)
+            optimizer.step()
+            total, shrink = total + len(rows) * loss.item(), shrink + len(rows) * extra.item()
+        losses.append(total / 10)
+        penalties.append(shrink / 10)
+    np.testing.assert_array_equal(model.weight.numpy(), other.weight.numpy())
+    assert history["loss"] == losses
+    assert history["penalty"] == penalties
+
+
+def test_means_count_every_sample_once_also_in_a_smaller_last_batch():
+    model, history = quick(
+        lr=0.0, validation=(tensor(X[:7]), tensor(Y[:7])), metrics={"mae": lambda a, b: abs(a - b).mean()}
+    )
+    error = X @ model.weight.numpy() - Y
+    for row in history:
+        assert row["loss"] == pytest.approx((error**2).mean(), rel=1e-12)
+        assert row["mae"] == pytest.approx(abs(error).mean(), rel=1e-12)
+        assert row["validation_loss"] == pytest.approx((error[:7] ** 2).mean(), rel=1e-12)
+        assert row["validation_mae"] == pytest.approx(abs(error[:7]).mean(), rel=1e-12)
+    assert [len(rows) for rows, *_ in model.seen] == [4, 4, 2, 4, 3] * 2
+
+
+def test_validation_has_no_penalty_and_training_says_what_it_is():
+    _, history = quick(lr=0.0, validation=data(), penalty=lambda model: tr.full((), 100.0))
+    assert history[0]["loss"] == pytest.approx(history[0]["validation_loss"], rel=1e-12)
+    assert history["penalty"] == [100.0, 100.0]
+    assert list(history[0]) == ["loss", "penalty", "validation_loss"]
+
+
+def test_training_is_recorded_and_in_training_mode_and_validation_neither():
+    model, _ = quick(validation=(tensor(X[:4]), tensor(Y[:4])))
+    assert [(training, recording) for _, training, recording in model.seen] == [*[(True, True)] * 3, (False, False)] * 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_every_module_is_left_in_the_mode_in_which_it_was(fails):
+    model = Line(tr.nn.ReLU(), tr.nn.ReLU(), tr.nn.ReLU())
+    model.eval()
+    model.inside[1].train()
+
+    def loss(output, target):
+        if fails:
+            raise RuntimeError("no loss")
+        return mse(output, target)
+
+    with pytest.raises(RuntimeError, match="no loss") if fails else contextlib.nullcontext():
+        quick(model, loss=loss, validation=data())
+    assert [module.training for module in model.modules()] == [False, False, True, False]
+    assert model.seen[0][1]
+
+
+def test_measuring_is_not_recorded():
+    recorded = []
+    quick(metrics={"m": lambda output, target: recorded.append(is_recording()) or 1.0}, validation=data())
+    assert recorded
+    assert not any(recorded)
+
+
+def test_the_device_is_waited_for_once_an_epoch(monkeypatch):
+    read, item = [], tr.Tensor.item
+    monkeypatch.setattr(tr.Tensor, "item", lambda self: (read.append(self), item(self))[1])
+    counts = []
+
+    class Count(Callback):
+        def on_batch_end(self, run):
+            counts.append(len(read))
+
+    quick(epochs=2, callbacks=[Count()])
+    assert counts == [0, 0, 0, 3, 3, 3]
+
+
+def test_no_tape_outlives_its_batch():
+    losses = []
+
+    def loss(output, target):
+        losses.append(weakref.ref(value := mse(output, target)))
+        return value
+
+    class Dead(Callback):
+        def on_batch_end(self, run):
+            assert losses[-1]() is None
+
+    quick(loss=loss, callbacks=[Dead()])
+    assert len(losses) == 6
+
+
+# ---- data
+
+
+@pytest.mark.parametrize("form", ["tensors", "arrays", "lists", "batches"])
+def test_data_may_be(form):
+    x, y = data()
+    forms = {
+        "tensors": (x, y),
+        "arrays": (x.data, y.data),
+        "lists": (X.tolist(), Y.tolist()),
+        "batches": [(x[start : start + 4], y[start : start + 4]) for start in (0, 4, 8)],
+    }
+    model, history = quick(training=forms[form], validation=forms[form], shuffle=False)
+    other, expected = quick(training=(x, y), validation=(x, y), shuffle=False)
+    np.testing.assert_allclose(model.weight.numpy(), other.weight.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(history["validation_loss"], expected["validation_loss"], rtol=1e-5)
+
+
+def test_data_of_another_backend_than_the_one_in_use(other_backend):
+    def trained(there, here):
+        with tr.use(there):
+            model, training = Line(), data()
+        with tr.use(here):
+            return quick(model, training, rng=tr.Generator(3))[0].weight.numpy()
+
+    expected = trained("numpy", "numpy")
+    np.testing.assert_allclose(trained("numpy", other_backend), expected, rtol=1e-12)
+    np.testing.assert_allclose(trained(other_backend, "numpy"), expected, rtol=1e-12)
+
+
+def rows_seen(model):
+    """For each epoch, which rows of X came in which order."""
+    rows = [int(abs(X - row).sum(axis=1).argmin()) for seen, *_ in model.seen for row in seen]
+    return [rows[start : start + 10] for start in range(0, len(rows), 10)]
+
+
+def test_each_epoch_has_an_order_of_its_own_and_every_sample_once():
+    model, _ = quick(epochs=3, rng=tr.Generator(4))
+    epochs = rows_seen(model)
+    rng = tr.Generator(4)
+    assert epochs == [rng.permutation(10).tolist() for _ in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+
+
+def test_the_order_is_from_the_seed_and_can_be_left_alone():
+    def order(**settings):
+        tr.seed(9)
+        return rows_seen(quick(**settings)[0])
+
+    assert order() == order()
+    assert order(shuffle=False) == [list(range(10))] * 2
+    assert order() != order(shuffle=False)
+
+
+def test_batches_are_taken_as_they_are():
+    class Loader:
+        epochs = 0
+
+        def __iter__(self):
+            self.epochs += 1
+            x, y = data()
+            yield x[self.epochs : self.epochs + 2], y[self.epochs : self.epochs + 2]
+
+    loader = Loader()
+    model, _ = quick(training=loader, epochs=3)
+    assert loader.epochs == 3
+    assert [rows.tolist() for rows, *_ in model.seen] == [X[i : i + 2].tolist() for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "text"),
+    [
+        (
+            lambda x, y: iter([(x, y)]),
+            TypeError,
+            r"fit: got data <list_iterator.*, expected a tuple \(inputs, targets\), or batc",
+        ),
+        (lambda x, y: x, TypeError, r"fit: got data float64\[10, 3\], expected a tuple"),
+        (lambda x, y: 3, TypeError, "fit: got data 3, expected a tuple"),
+        (
+            lambda x, y: (x, y[:9]),
+            ValueError,
+            r"fit: got inputs float64\[10, 3\] and targets float64\[9, 2\], expected as many of one as of the other along",
+        ),
+        (lambda x, y: (x[:0], y[:0]), ValueError, "and at least one"),
+        (lambda x, y: (x, tr.full((), 1.0)), ValueError, r"and targets float32\[\], expected as many"),
+    ],
+)
+@pytest.mark.parametrize("place", ["training", "validation"])
+def test_data_that_cannot_be_used_is_refused_before_anything_happens(wrong, error, text, place):
+    model = Line()
+    with pytest.raises(error, match=text):
+        quick(model, **{place: wrong(*data())})
+    assert model.seen == []
+
+
+def test_data_without_batches():
+    with pytest.raises(
+        ValueError, match="fit: the data gave no batches in an epoch, expected at least one; an iterator serves"
+    ):
+        quick(training=[])
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"epochs": 0}, "fit: got epochs=0, expected an integer of at least 1"),
+        ({"epochs": 2.5}, "fit: got epochs=2.5, expected an integer"),
+        ({"batch_size": 0}, "fit: got batch_size=0, expected an integer of at least 1"),
+        ({"metrics": {"loss": mse}}, "fit: got a metric called 'loss', which is a column of its own; give it another name"),
+    ],
+)
+def test_settings_out_of_range(settings, text):
+    with pytest.raises(ValueError, match=text):
+        quick(**settings)
+
+
+# ---- what a batch goes through
+
+
+def test_a_transform_has_the_generator_and_is_for_training_only():
+    rngs = []
+
+    def shifted(x, y, rng):
+        rngs.append(rng)
+        return x + 100.0, y[:, :1]
+
+    rng = tr.Generator(1)
+    model = Line()
+    quick(
+        model,
+        transform=shifted,
+        rng=rng,
+        lr=0.0,
+        loss=lambda a, b: (a[:, :1] - b[:, :1]).mean(),
+        validation=data(),
+        epochs=1,
+    )
+    assert rngs == [rng] * 3
+    assert [rows.min() > 50 for rows, *_ in model.seen] == [True] * 3 + [False] * 3
+
+
+def test_mixup_is_a_transform():
+    x, labels = tensor(X), tr.tensor(np.arange(10) % 2, backend=tr.zeros(0).backend)
+
+    def mixed(x, labels, rng):
+        share, other = 0.25, tr.Tensor(rng.permutation(len(x)))
+        soft = tr.stack([labels == k for k in range(2)], axis=1).astype("float64")
+        return share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]
+
+    _, history = quick(
+        training=(x, labels), loss=tr.losses.cross_entropy, transform=mixed, validation=(x, labels), epochs=30
+    )
+    assert history["validation_loss"][-1] < history["validation_loss"][0]
+
+
+def test_clipping_bounds_the_first_step_and_names_a_parameter_without_a_finite_gradient():
+    model, _ = quick(training=(tensor(1e4 * X), tensor(Y)), lr=1.0, clip_norm=0.5, epochs=1, batch_size=10)
+    assert np.linalg.norm(model.weight.numpy() - 0.25) == pytest.approx(0.5, rel=1e-6)
+    with pytest.raises(RuntimeError, match="parameter weight"):
+        quick(training=(tensor(np.full((4, 3), np.nan)), tensor(Y[:4])), clip_norm=0.5)
+
+
+def test_a_schedule_steps_after_each_epoch_and_the_history_has_the_rate_of_the_epoch():
+    model = Line()
+    optimizer = tr.optim.SGD(model.parameters(), lr=0.5)
+    schedule = tr.optim.StepLR(optimizer, step_size=2, gamma=0.5)
+    _, history = quick(model, optimizer=optimizer, schedule=schedule, epochs=5)
+    assert history["lr"] == [0.5, 0.5, 0.25, 0.25, 0.125]
+    assert optimizer.lr == 0.125
+
+
+# ---- callbacks, and how it ends
+
+
+class Notes(Callback):
+    def __init__(self, notes, name=""):
+        self.notes, self.name = notes, name
+
+    def on_start(self, run):
+        self.notes.append(f"{self.name}start {run.epoch}")
+
+    def on_batch_end(self, run):
+        self.notes.append(f"{self.name}batch")
+
+    def on_epoch_end(self, run):
+        self.notes.append(f"{self.name}epoch {run.epoch}/{run.epochs} of {len(run.history[-1])}")
+
+    def on_end(self, run):
+        self.notes.append(f"{self.name}end {run.epoch}")
+
+
+def test_callbacks_are_called_in_order():
+    notes = []
+    quick(callbacks=[Notes(notes)], validation=data())
+    epochs = [["batch"] * 3 + [f"epoch {i}/2 of 2"] for i in (1, 2)]
+    assert notes == ["start 0", *epochs[0], *epochs[1], "end 2"]
+
+
+def test_callbacks_end_like_contexts():
+    notes = []
+    quick(callbacks=[Notes(notes, "a "), Notes(notes, "b ")], epochs=1)
+    assert [note for note in notes if "start" in note or "end" in note] == ["a start 0", "b start 0", "b end 1", "a end 1"]
+
+
+class StopAfter(Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_end(self, run):
+        run.stop = run.epoch == self.epoch
+
+
+def test_a_callback_can_stop_the_run():
+    _, history = quick(epochs=9, callbacks=[StopAfter(3)])
+    assert len(history) == 3
+    assert not history.interrupted
+
+
+def test_a_weight_average_is_a_callback():
+    model = Line()
+    average = tr.optim.WeightAverage(model, decay=0.5)
+
+    class Update(Callback):
+        def on_batch_end(self, run):
+            average.update()
+
+    before = model.weight.numpy()
+    quick(model, callbacks=[Update()], epochs=1, batch_size=10)
+    np.testing.assert_allclose(average.averages[0].numpy(), (before + model.weight.numpy()) / 2, rtol=1e-12)
+
+
+class Raise(Callback):
+    def __init__(self, error, moment="on_batch_end", epoch=2):
+        self.error, self.epoch = error, epoch
+        setattr(self, moment, self.act)
+
+    def act(self, run):
+        if run.epoch == self.epoch:
+            raise self.error
+
+
+@pytest.mark.parametrize("moment", ["on_batch_end", "on_epoch_end"])
+def test_ctrl_c_ends_training_cleanly(moment):
+    notes = []
+    model, history = quick(epochs=9, callbacks=[Notes(notes), Raise(KeyboardInterrupt(), moment)])
+    assert len(history) == 2
+    assert history.interrupted
+    assert notes[-1] == "end 2"
+    assert model.training
+
+
+def test_an_error_is_passed_on_after_the_callbacks_have_ended():
+    notes = []
+    with pytest.raises(RuntimeError, match="a fault"):
+        quick(epochs=9, callbacks=[Notes(notes), Raise(RuntimeError("a fault"))])
+    assert notes[-1] == "end 2"
+
+
+def test_a_callback_that_did_not_start_does_not_end():
+    notes = []
+    with pytest.raises(RuntimeError, match="at the start"):
+        quick(callbacks=[Notes(notes, "a "), Raise(RuntimeError("at the start"), "on_start", 0), Notes(notes, "b ")])
+    assert notes == ["a start 0", "a end 0"]
+
+
+# ---- the bar
+
+
+def test_the_bar_shows_loss_validation_and_speed(capsys):
+    pytest.importorskip("tqdm")
+    _, history = quick(epochs=3, validation=data(), progress=True)
+    printed = capsys.readouterr()
+    last = re.split("[\r\n]", printed.err.strip())[-1]
+    loss, validation = history[-1]["loss"], history[-1]["validation_loss"]
+    assert "epoch 3/3" in last
+    assert "9/9" in last
+    assert re.search(rf"loss {loss:.4g}, validation {re.escape(f'{validation:.4g}')}, [\d,]+ samples/s", last)
+    assert printed.out == ""
+
+
+def test_the_bar_without_validation_and_without_a_known_number_of_batches(capsys):
+    pytest.importorskip("tqdm")
+
+    class Endless:
+        def __iter__(self):
+            return iter([data()])
+
+    quick(training=Endless(), progress=True)
+    err = capsys.readouterr().err
+    assert re.search(r"epoch 2/2: : 2batch .* loss [\d.]+, [\d,]+ samples/s", err), err
+
+
+def test_the_bar_changes_nothing(monkeypatch):
+    tqdm = pytest.importorskip("tqdm").tqdm
+    monkeypatch.setattr(tqdm, "update", lambda bar, n=1: True)  # so that the means are read at every batch
+    settings = {"validation": data(), "metrics": {"mae": lambda a, b: abs(a - b).mean()}, "shuffle": False}
+    assert quick(progress=True, **settings)[1].epochs == quick(progress=False, **settings)[1].epochs
+
+
+def test_without_a_bar_nothing_is_printed(capsys):
+    quick(validation=data(), callbacks=[EarlyStopping()])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_tqdm_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ModuleNotFoundError, match=r"tr\.training needs tqdm: pip install 'tinyreg\[training\]'"):
+        quick(progress=True)
+    quick(progress=False)
+
+
+def test_a_run_that_diverges_says_so_in_its_history():
+    with np.errstate(all="ignore"):
+        _, history = quick(lr=1e200, epochs=3)
+    assert not math.isfinite(history[-1]["loss"])

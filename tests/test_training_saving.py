@@ -1,0 +1,511 @@
+"""save and load: every tree comes back, a file is whole or refused, and what does not fit changes nothing."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import re
+import stat
+import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+import tinyreg as tr
+from tinyreg.training import History, load, save
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.safetensors"
+
+
+def same(one, other):
+    """Whether two trees are the same: kinds, keys in order, numbers, dtypes, shapes and bits."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, tr.Tensor):
+        return one.backend == other.backend and same(one.numpy(), other.numpy())
+    if isinstance(one, np.ndarray):
+        return (one.dtype, one.shape, one.strides, one.tobytes()) == (
+            other.dtype,
+            other.shape,
+            other.strides,
+            other.tobytes(),
+        )
+    return repr(one) == repr(other)
+
+
+DTYPES = ["float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+# ---- trees
+
+
+arrays = npst.arrays(st.sampled_from(DTYPES), npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec="utf-8"))
+    | arrays
+    | arrays.map(tr.Tensor)
+)
+keys = st.text(st.characters(codec="utf-8"), max_size=3) | st.sampled_from(["a/b", "a", "b", "~1", "dict", "tensor", "$"])
+trees = st.recursive(
+    leaves,
+    lambda inside: (
+        st.lists(inside, max_size=3) | st.lists(inside, max_size=3).map(tuple) | st.dictionaries(keys, inside, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(trees)
+def test_every_tree_comes_back(tmp_path_factory, tree):
+    path = tmp_path_factory.getbasetemp() / "tree.safetensors"
+    save(path, tree=tree)
+    assert same(load(path), {"tree": tree})
+
+
+def test_paths_that_look_alike_are_told_apart(path):
+    tree = {"a/b": np.zeros(1), "a": {"b": np.ones(1)}, "a~1b": np.full(1, 2.0), "a~b": {"": np.full(1, 3.0)}}
+    save(path, tree=tree)
+    assert same(load(path), {"tree": tree})
+    assert len(safetensors.numpy.load_file(path)) == 4
+
+
+def test_awkward_numbers_come_back_exactly(path):
+    numbers = {"big": 2**127 + 1, "inf": [np.inf, -np.inf, np.nan], "tiny": 5e-324, "zero": -0.0, "third": 1 / 3}
+    save(path, numbers=numbers, array=np.array([np.nan, -np.inf, -0.0]))
+    assert same(load(path), {"numbers": numbers, "array": np.array([np.nan, -np.inf, -0.0])})
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_an_array_keeps_its_values_and_its_order_in_memory(path, axes):  # sums go along memory: other last bits
+    array = np.ascontiguousarray(np.arange(24.0).reshape(2, 3, 4).transpose(axes)).transpose(np.argsort(axes))
+    save(path, array=array, view=array[:, ::2, 1:])
+    found = load(path)
+    assert same(found["array"], array)
+    np.testing.assert_array_equal(found["view"], array[:, ::2, 1:])
+    np.testing.assert_array_equal(safetensors.numpy.load_file(path)["array"], array)
+
+
+def test_arrays_of_the_other_byte_order_keep_their_values(path):
+    save(path, array=np.arange(3.0).astype(">f4"))
+    assert same(load(path)["array"], np.arange(3.0, dtype="float32"))
+
+
+def test_tensors_are_born_on_the_backend_in_use(backend, path):
+    save(path, t=tr.tensor([1.0, 2.0]), a=tr.ones(2).data)
+    found = load(path)
+    assert found["t"].backend == backend
+    assert type(found["a"]) is type(tr.ones(2).data)
+    with tr.use("numpy"):
+        assert load(path)["t"].backend == "numpy"
+    assert found["t"].tolist() == [1.0, 2.0]
+    assert not found["t"].requires_grad
+
+
+def test_what_is_loaded_can_be_written_to(path):
+    save(path, a=np.zeros(2))
+    load(path)["a"][0] = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        ({"x": {1: 2.0}}, TypeError, "save: got the key 1 in 'x', expected a string: write '1'"),
+        (
+            {"x": [{1, 2}]},
+            TypeError,
+            r"save: got 'x/0' = \{1, 2\}, expected numbers, strings, booleans, None, lists, tuples, ",
+        ),
+        ({"x": 1j}, TypeError, "save: got 'x' = 1j, expected numbers"),
+        ({"x": np.array([1j])}, TypeError, r"save: got 'x' complex128\[1\], expected booleans, integers or floats"),
+        ({"x": np.array(["a", None])}, TypeError, r"save: got 'x' object\[2\], expected booleans"),
+        ({"x": lambda: 0}, TypeError, r"or an object with state_dict\(\)"),
+        ({}, ValueError, "save: got nothing to save, expected objects by name, such as model=model"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused_and_the_old_file_stays(path, value, error, text):
+    save(path, old=1)
+    with pytest.raises(error, match=text):
+        save(path, **value)
+    assert load(path) == {"old": 1}
+    assert os.listdir(path.parent) == [path.name]
+
+
+# ---- objects
+
+
+def network():
+    return tr.nn.Sequential(tr.nn.Linear(3, 4), tr.nn.ReLU(), tr.nn.Linear(4, 2))
+
+
+class Counter:
+    """The least that has a state."""
+
+    def __init__(self, count=0):
+        self.count = count
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+
+
+class Refusing(Counter):
+    """Changes, and then refuses."""
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        if state["count"] == 7:
+            raise ValueError("no sevens")
+
+
+def test_model_optimizer_generators_and_history_come_back(backend, path):
+    x, y = tr.ones((5, 3)), tr.zeros((5, 2))
+
+    def trained(seed, steps):
+        tr.seed(seed)
+        model, rng, history = network(), tr.Generator(seed), History()
+        optimizer = tr.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            tr.losses.mse(model(x), y).backward()
+            optimizer.step()
+            history.append({"loss": rng.uniform().item()})
+        return {
+            "model": model,
+            "optimizer": optimizer,
+            "rng": rng,
+            "default": tr.random.default_generator,
+            "history": history,
+        }
+
+    def after(objects):
+        optimizer = objects["optimizer"]
+        optimizer.zero_grad()
+        tr.losses.mse(objects["model"](x), y).backward()
+        optimizer.step()
+        draws = objects["rng"].normal(shape=3), objects["default"].normal(shape=3)
+        return objects["model"].state_dict(), [tr.Tensor(d) for d in draws], objects["history"].epochs
+
+    first = trained(0, 3)
+    save(path, **first)
+    expected = after(first)
+    other = trained(1, 2)
+    load(path, **other)
+    assert same(after(other), expected)
+
+
+def test_arrays_have_the_path_to_them_as_their_name(path):
+    model = network()
+    save(path, model=model, state={"velocity": [np.ones(2)]})
+    plain = safetensors.numpy.load_file(path)
+    assert sorted(plain) == sorted([*(f"model/{name}" for name in model.state_dict()), "state/velocity/0"])
+    np.testing.assert_array_equal(plain["model/0.weight"], model[0].weight.numpy())
+
+
+def test_a_part_of_a_file_can_be_loaded_and_the_rest_is_returned(path):
+    one, other = network(), network()
+    save(path, model=one, counter=Counter(3), epoch=4)
+    state = load(path, model=other)
+    assert same(other.state_dict(), one.state_dict())
+    assert state["counter"] == {"count": 3}
+    assert state["epoch"] == 4
+
+
+def test_a_file_from_one_backend_fits_a_model_on_another(path, other_backend):
+    with tr.use(other_backend):
+        there = network()
+        save(path, model=there)
+    here = network()
+    load(path, model=here)
+    assert {p.backend for p in here.parameters()} == {"numpy"}
+    np.testing.assert_array_equal(here[0].weight.numpy(), there[0].weight.numpy())
+
+
+def test_objects_under_names_that_the_file_lacks(path):
+    counter = Counter(1)
+    save(path, model=network(), epoch=4)
+    with pytest.raises(ValueError, match=r"load: .*run\.safetensors lacks optimizer; it has model, epoch"):
+        load(path, optimizer=counter)
+    with pytest.raises(
+        TypeError, match=r"load: got epoch=4, expected a Generator, or an object with state_dict and load_sta"
+    ):
+        load(path, epoch=4)
+
+
+@pytest.mark.parametrize("order", [("model", "rng", "counter", "bad"), ("bad", "counter", "rng", "model")])
+def test_a_refusal_puts_everything_back(path, order):
+    save(path, model=network(), rng=tr.Generator(1), counter=Counter(5), bad=Counter(7))
+    objects = {"model": network(), "rng": tr.Generator(2), "counter": Counter(1), "bad": Refusing(2)}
+    model, state = objects["model"].state_dict(), objects["rng"].state
+    with pytest.raises(ValueError, match="no sevens") as caught:
+        load(path, **{name: objects[name] for name in order})
+    assert caught.value.__notes__ == [f"load: this is about bad in {path}; nothing was changed"]
+    assert same(objects["model"].state_dict(), model)
+    assert objects["rng"].state == state
+    assert (objects["counter"].count, objects["bad"].count) == (1, 2)
+
+
+def test_the_file_of_another_model_changes_nothing(path):
+    save(path, counter=Counter(5), model=tr.nn.Sequential(tr.nn.Linear(3, 4)))
+    model, counter = network(), Counter(1)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"load_state_dict: the state lacks 2\.bias, 2\.weight"):
+        load(path, counter=counter, model=model)
+    assert counter.count == 1
+    assert same(model.state_dict(), before)
+
+
+def test_a_state_that_is_none_of_a_generator(path):
+    save(path, rng={"bit_generator": "MT19937", "state": {}}, model=network())
+    rng, model = tr.Generator(0), network()
+    before, weights = rng.state, model.state_dict()
+    with pytest.raises(ValueError, match="PCG64"):
+        load(path, model=model, rng=rng)
+    assert rng.state == before
+    assert same(model.state_dict(), weights)
+
+
+# ---- files that are damaged, cut short or foreign
+
+
+class Evil:
+    """What a pickle can do."""
+
+    def __reduce__(self):
+        return os.abort, ()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bytes of a file, and the counter and model that are in it."""
+    path = tmp_path_factory.mktemp("whole") / "file"
+    save(path, counter=Counter(5), model=tr.nn.Linear(3, 2), rng=tr.Generator(0))
+    return path.read_bytes()
+
+
+def refused(path, content, match):
+    """That a file with this content is refused, and leaves alone what it was to be loaded into."""
+    path.write_bytes(content)
+    counter, model, rng = Counter(1), tr.nn.Linear(3, 2), tr.Generator(1)
+    before = model.state_dict(), rng.state
+    with pytest.raises(ValueError, match=f"load: {re.escape(str(path))} {match}"):
+        load(path, counter=counter, model=model, rng=rng)
+    assert counter.count == 1
+    assert same((model.state_dict(), rng.state), before)
+
+
+def test_a_file_cut_short_anywhere_is_refused(path, whole):
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"is damaged, cut short, or no safetensors file at all \("):
+            load(path)
+    refused(path, whole[: len(whole) // 2], "is damaged, cut short")
+    path.write_bytes(whole)
+    assert load(path)["counter"] == {"count": 5}
+
+
+def test_any_flipped_bit_is_found(path, whole):  # safetensors has no checksum
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"load: .* (is damaged|is a safetensors file, but not one|has version)"):
+            load(path)
+
+
+@given(st.data())
+def test_any_damaged_bytes_are_found(tmp_path_factory, whole, data):
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    places = data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=4, unique=True))
+    damaged = bytearray(whole)
+    for place in places:
+        damaged[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"load: .* (is damaged|is a safetensors file, but not one|has version)"):
+        load(path)
+
+
+def test_a_flipped_bit_in_a_weight_changes_nothing(path, whole):
+    damaged = bytearray(whole)
+    damaged[-1] ^= 1
+    refused(path, damaged, "is damaged: its contents are not what was written; take another copy")
+
+
+def header(metadata, **entries):
+    """A safetensors file without arrays."""
+    text = json.dumps({"__metadata__": metadata, **entries}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+FOREIGN = {
+    "empty": (b"", "is damaged, cut short, or no safetensors file at all"),
+    "text": (b"hello, this is a text file of some length", "is damaged, cut short, or no safetensors file"),
+    "pickle": (pickle.dumps(Evil()), "is damaged, cut short, or no safetensors file at all"),
+    "longer": (None, "is damaged, cut short, or no safetensors file at all"),
+    "safetensors of others": (
+        safetensors.numpy.save({"weight": np.ones((2, 3))}, {"format": "pt"}),
+        r"is a safetensors file, but not one that tr\.training\.save wrote",
+    ),
+    "safetensors without metadata": (safetensors.numpy.save({"weight": np.ones(2)}), "is a safetensors file, but not one"),
+    "a later version": (
+        header({"format": "tinyreg.training", "version": "2"}),
+        "has version '2', expected '1'; update tinyreg",
+    ),
+    "no digest": (
+        header({"format": "tinyreg.training", "version": "1", "tree": '{"dict": {}}'}),
+        "is damaged: its contents",
+    ),
+}
+
+
+FORGED = {
+    "no JSON": "{",
+    "no dict": "[1, 2]",
+    "an unknown kind": '{"dict": {"a": {"python": "os.abort()"}}}',
+    "an array that is not there": '{"dict": {"a": {"tensor": ["b", null]}}}',
+    "no layout": '{"dict": {"a": {"tensor": 5}}}',
+    "two kinds": '{"dict": {}, "tuple": []}',
+    "too deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_file_whose_digest_is_right_and_whose_tree_is_none(path, kind):
+    digest = hashlib.sha256(json.dumps([FORGED[kind], []]).encode()).hexdigest()
+    metadata = {"format": "tinyreg.training", "version": "1", "tree": FORGED[kind], "digest": digest}
+    refused(path, header(metadata), r"is not in the form that tr\.training\.save writes \(")
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_that_is_none_of_ours_is_refused(path, whole, kind):
+    content, match = FOREIGN[kind]
+    refused(path, whole + b"\0" if content is None else content, match)
+
+
+def test_a_folder_and_a_missing_file_are_the_systems_own_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere"):
+        load(tmp_path / "nowhere", counter=Counter())
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))) as caught:
+        load(tmp_path, counter=Counter())
+    assert isinstance(caught.value, IsADirectoryError | PermissionError)  # the latter on Windows
+
+
+def test_no_pickle_is_read_or_written(path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("pickle")
+
+    for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    model = network()
+    save(path, model=model, rng=tr.Generator(0))
+    load(path, model=model)
+
+
+# ---- writing
+
+
+def test_a_link_is_written_through(tmp_path, path):
+    link = tmp_path / "latest"
+    save(path, n=1)
+    link.symlink_to(path)
+    save(link, n=2)
+    assert link.is_symlink()
+    assert load(path) == {"n": 2}
+
+
+def test_the_file_has_the_rights_of_any_other(path):
+    save(path, n=1)
+    plain = path.with_name("plain")
+    plain.touch()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_what_killed_saves_left_is_removed_and_nothing_else(path):
+    left = [path.with_name(f".{path.name}.{token}.part") for token in ("00000000", "89abcdef")]
+    others = [
+        ".other.00000000.part",
+        f".{path.name}.00000000.part.bak",
+        f"{path.name}.00000000.part",
+        f".{path.name}.x.00000000.part",
+    ]
+    for name in (*(file.name for file in left), *others):
+        path.with_name(name).write_bytes(b"half")
+    save(path, n=1)
+    assert set(os.listdir(path.parent)) == {path.name, *others}
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, fails):
+    save(path, n=1)
+
+    def full(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, fails, full)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, n=2)
+    assert load(path) == {"n": 1}
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_file_is_forced_to_the_disk_before_it_takes_its_place(path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: (done.append(f"fsync {'folder' if stat.S_ISDIR(os.fstat(fd).st_mode) else 'file'}"), fsync(fd)),
+    )
+    monkeypatch.setattr(os, "replace", lambda *args: (done.append("replace"), replace(*args)))
+    save(path, n=1)
+    assert done == ["fsync file", "replace", *["fsync folder"] * (os.name == "posix")]
+
+
+def test_a_place_where_no_file_can_be(tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"save: got .*, which is a folder; expected the path of a file"):
+        save(tmp_path, n=1)
+    with pytest.raises(FileNotFoundError, match=r"save: got .*run, but there is no folder .*missing; make it first"):
+        save(tmp_path / "missing" / "run", n=1)
+    assert os.listdir(tmp_path) == []
+
+
+def test_several_savers_at_once_leave_a_whole_file(path):
+    save(path, n=0, weights=np.zeros(1000))
+
+    def saver(n):
+        for _ in range(20):
+            with contextlib.suppress(FileNotFoundError):  # another one was here in between
+                save(path, n=n, weights=np.full(1000, n))
+            found = load(path)
+            assert (found["weights"] == found["n"]).all()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(saver, (1, 2, 3))) == [None] * 3
+
+
+def test_without_safetensors_the_error_says_what_to_install(path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "safetensors.numpy")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ModuleNotFoundError, match=r"tr\.training needs safetensors: pip install 'tinyreg\[training\]'"):
+        save(path, n=1)
+    with pytest.raises(ModuleNotFoundError, match=r"tr\.training needs safetensors"):
+        load(path)

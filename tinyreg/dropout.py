@@ -1,0 +1,165 @@
+"""Dropout and its kin: noise in training that keeps the mean, as compositions of a mask that is drawn and handed in.
+
+`p` is the share that is dropped. `training` has no default, so that nothing is dropped unasked, and `rng` is the default
+generator (`tr.seed`) if None. Where nothing is to be dropped, out of training or for p = 0, the argument itself comes
+back and nothing is drawn. Masks are applied with `where`: an infinite activation that is dropped is 0, not NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import ops
+from .creation import backend_of
+from .random import Generator, default_generator
+from .signature import described
+
+ALPHA = -1.7580993408473766  # what selu tends to for large negative x
+"""The value that `alpha_dropout` gives to what it drops."""
+
+
+def dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+    """mask * x / (1 - p), where each element of the mask is 0 with probability p, otherwise 1: inverted dropout.
+
+    x: floats of any shape, each element dropped by itself. p: in [0, 1]; for p = 1 everything is 0. The mean stays what it
+    was, so out of training x is left as it is.
+
+    Raises `ValueError` for p out of range, and `TypeError` for an x that is not of floats.
+
+    Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
+
+    >>> import tinyreg as tr
+    >>> tr.dropout.dropout(tr.ones(5), 0.5, training=True, rng=tr.Generator(0))
+    tensor([2., 2., 2., 0., 0.])
+    >>> tr.dropout.dropout(tr.ones(5), 0.5, training=False)
+    tensor([1., 1., 1., 1., 1.])
+    """
+    return _dropped("dropout", x, p, x.shape, training, rng)
+
+
+def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+    """`dropout` of whole channels: the mask has one element for each sample and channel.
+
+    x: (N, C, ...), floats; neighbours in a feature map say much the same, so dropping them one by one would drop little.
+    p: in [0, 1]. PyTorch calls it Dropout1d, 2d and 3d.
+
+    Raises `ValueError` for p out of range and for an x of fewer than two axes.
+
+    Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
+
+    >>> import tinyreg as tr
+    >>> tr.dropout.spatial_dropout(tr.ones((1, 4, 2)), 0.5, training=True, rng=tr.Generator(0))
+    tensor([[[2., 2.],
+             [2., 2.],
+             [2., 2.],
+             [0., 0.]]])
+    """
+    if x.ndim < 2:
+        raise ValueError(f"spatial_dropout: got x {described(x)}, expected (N, C, ...)")
+    return _dropped("spatial_dropout", x, p, (*x.shape[:2], *[1] * (x.ndim - 2)), training, rng)
+
+
+def drop_path(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+    """`dropout` of whole samples: the mask has one element for each. Also called stochastic depth.
+
+    x: (N, ...), floats: what a residual branch adds, so that `h + drop_path(f(h), ...)` skips the branch for some samples.
+    p: in [0, 1].
+
+    Raises `ValueError` for p out of range and for an x of no axes.
+
+    Source: Huang et al., "Deep Networks with Stochastic Depth", 2016.
+
+    >>> import tinyreg as tr
+    >>> tr.dropout.drop_path(tr.ones((4, 2)), 0.5, training=True, rng=tr.Generator(0))
+    tensor([[2., 2.],
+            [2., 2.],
+            [2., 2.],
+            [0., 0.]])
+    """
+    if not x.ndim:
+        raise ValueError(f"drop_path: got x {described(x)}, expected (N, ...)")
+    return _dropped("drop_path", x, p, (x.shape[0], *[1] * (x.ndim - 1)), training, rng)
+
+
+def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+    """`dropout` of the connections of a layer: mask * weight / (1 - p), one mask for the whole batch.
+
+    weight: floats of any shape. p: in [0, 1]. Out of training the weight is left as it is, which is its mean over masks
+    (the source draws from a normal distribution there).
+
+    Raises `ValueError` for p out of range.
+
+    Source: Wan et al., "Regularization of Neural Networks using DropConnect", 2013.
+
+    >>> import tinyreg as tr
+    >>> tr.dropout.drop_connect(tr.ones((2, 2)), 0.5, training=True, rng=tr.Generator(0))
+    tensor([[2., 2.],
+            [2., 0.]])
+    """
+    return _dropped("drop_connect", weight, p, weight.shape, training, rng)
+
+
+def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+    """a where(mask, x, alpha) + b: dropout for networks of selu, which keeps a mean of 0 and a variance of 1.
+
+    Dropped elements become alpha = -1.7581, the value that selu tends to; with q = 1 - p,
+    a = (q + alpha^2 q p)^(-1/2) and b = -a p alpha. x: floats of any shape. p: in [0, 1]; for p = 1 everything is 0.
+
+    Raises `ValueError` for p out of range.
+
+    Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+
+    >>> import tinyreg as tr
+    >>> tr.dropout.alpha_dropout(tr.zeros(5), 0.5, training=True, rng=tr.Generator(0)).numpy().round(4)
+    array([ 0.7792,  0.7792,  0.7792, -0.7792, -0.7792], dtype=float32)
+    """
+    if not _drops("alpha_dropout", x, p, training):
+        return x
+    mask = _mask(x, p, x.shape, rng)
+    if p == 1:
+        return ops.where(mask, 0.0, x)
+    a = (1 - p + ALPHA**2 * p * (1 - p)) ** -0.5
+    return a * ops.where(mask, ALPHA, x) - a * p * ALPHA
+
+
+def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+    """x * noise, where the noise is normal, of mean 1 and variance p / (1 - p), as that of `dropout`.
+
+    x: floats of any shape. p: in [0, 1).
+
+    Raises `ValueError` for p out of range.
+
+    Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014, section 10.
+
+    >>> import tinyreg as tr
+    >>> tr.dropout.gaussian_dropout(tr.ones(2), 0.5, training=True, rng=tr.Generator(0)).numpy().round(3)
+    array([1.126, 0.868], dtype=float32)
+    """
+    if p == 1:
+        raise ValueError("gaussian_dropout: got p=1, expected a share from 0 to below 1: the noise would be infinite")
+    if not _drops("gaussian_dropout", x, p, training):
+        return x
+    return x * (rng or default_generator).normal(1.0, math.sqrt(p / (1 - p)), x.shape, x.dtype, backend_of(x))
+
+
+def _dropped(name: str, x: Any, p: float, mask: tuple[int, ...], training: bool, rng: Generator | None) -> Any:
+    """x with zeros where a mask of the given shape says so, and the rest made larger by as much."""
+    if not _drops(name, x, p, training):
+        return x
+    kept = ops.where(_mask(x, p, mask, rng), 0.0, x)
+    return kept if p == 1 else kept / (1 - p)
+
+
+def _drops(name: str, x: Any, p: float, training: bool) -> bool:
+    """Whether anything is to be dropped."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: got p={p}, expected a share from 0 to 1: how much is dropped")
+    if getattr(getattr(x, "dtype", None), "kind", None) != "f":
+        raise TypeError(f"{name}: got {described(x)}, expected floats")
+    return bool(training and p > 0)
+
+
+def _mask(x: Any, p: float, shape: tuple[int, ...], rng: Generator | None) -> Any:
+    """Where to drop: True with probability p."""
+    return (rng or default_generator).bernoulli(p, shape, backend_of(x))

@@ -1,0 +1,270 @@
+"""Attention: the function, the layer with several heads, and the block of a transformer that it makes with two others."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import activations, dropout, ops
+from ..core.backend import get
+from ..creation import backend_of, zeros
+from ..random import Generator
+from ..signature import described
+from . import init
+from .dropout import Dropout, DropPath
+from .linear import Linear
+from .module import Module, Parameter
+from .norm import LayerNorm
+
+
+def attention(
+    q: Any, k: Any, v: Any, *, mask: Any = None, p: float = 0.0, training: bool, rng: Generator | None = None
+) -> Any:
+    """softmax(q k^T / sqrt(d) + mask) v, with a share p of the softmax dropped in training.
+
+    q: (..., L, d), L queries; k: (..., S, d) and v: (..., S, e), S keys and their values; the axes in front broadcast; the
+    result: (..., L, e). mask: what broadcasts to (..., L, S): booleans, True where a query may attend to a key, as in
+    PyTorch's scaled_dot_product_attention; or floats, which are added. A query that may attend to no key gives 0, and no
+    gradient. p: in [0, 1]. rng: the default generator (`tr.seed`) if None.
+
+    Raises `ValueError` for shapes that do not fit and for p out of range, `TypeError` for a mask of integers.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017.
+
+    >>> import tinyreg as tr
+    >>> from tinyreg.nn.attention import attention
+    >>> q, k, v = tr.ones((1, 2)), tr.ones((3, 2)), tr.tensor([[1.0], [2.0], [6.0]])
+    >>> attention(q, k, v, training=False)
+    tensor([[3.]])
+    >>> attention(q, k, v, mask=tr.tensor([True, False, True]), training=False)
+    tensor([[3.5]])
+    """
+    if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ValueError(
+            f"attention: got q {described(q)}, k {described(k)} and v {described(v)}, expected (..., L, d), (..., S, d) "
+            "and (..., S, e)"
+        )
+    return ops.matmul(dropout.dropout(_weights(q, k, mask), p, training=training, rng=rng), v)
+
+
+def _weights(q: Any, k: Any, mask: Any) -> Any:
+    """softmax(q k^T / sqrt(d) + mask), in which a row that is masked as a whole is 0."""
+    scores = ops.matmul(q / math.sqrt(q.shape[-1]), ops.matrix_transpose(k))
+    if mask is None:
+        return activations.softmax(scores)
+    _check_mask("attention", "mask", mask)
+    if mask.ndim > scores.ndim or any(n not in (1, m) for n, m in zip(mask.shape[::-1], scores.shape[::-1], strict=False)):
+        raise ValueError(f"attention: got mask {described(mask)}, expected what broadcasts to {list(scores.shape)}")
+    scores = ops.where(mask, scores, -math.inf) if mask.dtype.kind == "b" else scores + mask
+    empty = ops.all(scores == -math.inf, axis=-1, keepdims=True)
+    return ops.where(empty, 0.0, activations.softmax(ops.where(empty, 0.0, scores)))
+
+
+def _check_mask(name: str, label: str, mask: Any) -> None:
+    if getattr(getattr(mask, "dtype", None), "kind", None) not in ("b", "f"):
+        raise TypeError(f"{name}: got {label} {described(mask)}, expected booleans, or floats to be added")
+
+
+class MultiHeadAttention(Module):
+    """`attention` by several heads at once: out_proj(concat of the heads' results), each head on its part of W x + b.
+
+    query: (L, N, embed_dim); key and value: (S, N, embed_dim); all of them (N, length, embed_dim) if batch_first. Returns
+    (y, weights): y has the shape of query; weights, (N, L, S), are the mean over heads of what dropout leaves of the
+    softmax, or None unless need_weights (True by default in PyTorch). `in_proj_weight` holds the weights of query, key and
+    value one above the other; names are those of PyTorch's MultiheadAttention.
+
+    Masks have PyTorch's meaning for this layer, which is the opposite of that for `attention`: in booleans True is what
+    may not be attended to; floats are added. key_padding_mask: (N, S), the keys to ignore. attn_mask: (L, S), or
+    (N * num_heads, L, S). is_causal: ignore later keys, whatever attn_mask is (PyTorch wants it given too). A query without
+    any key gives out_proj(0), where PyTorch's is NaN. dropout: the share of the softmax that is dropped, as by `Dropout`.
+
+    Weights start from `init.glorot_uniform`, query, key and value each by itself (PyTorch takes them for one matrix),
+    biases from 0. rng: of initial values and of dropout; the default generator (`tr.seed`) if None.
+
+    Raises `ValueError` where num_heads does not divide embed_dim, for p out of range and for shapes that do not fit,
+    `TypeError` for a mask of integers.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017.
+
+    >>> import tinyreg as tr
+    >>> layer = tr.nn.MultiHeadAttention(8, 2, batch_first=True, rng=tr.Generator(0))
+    >>> x = tr.ones((3, 5, 8))
+    >>> y, weights = layer(x, x, x, is_causal=True, need_weights=True)
+    >>> y.shape, weights[0, 1].tolist()
+    ((3, 5, 8), [0.5, 0.5, 0.0, 0.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        *,
+        batch_first: bool = False,
+        rng: Generator | None = None,
+    ) -> None:
+        if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
+            raise ValueError(
+                f"MultiHeadAttention: got embed_dim={embed_dim} and num_heads={num_heads}, expected heads that divide it"
+            )
+        self.embed_dim, self.num_heads, self.batch_first = embed_dim, num_heads, batch_first
+        self.in_proj_weight = Parameter(init.glorot_uniform((3 * embed_dim, embed_dim), embed_dim, embed_dim, rng=rng))
+        self.in_proj_bias = Parameter(zeros(3 * embed_dim), decay=False) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias, nonlinearity="linear", rng=rng)
+        self.dropout = Dropout(dropout, rng=rng)
+
+    def forward(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        *,
+        key_padding_mask: Any = None,
+        attn_mask: Any = None,
+        need_weights: bool = False,
+        is_causal: bool = False,
+    ) -> tuple[Any, Any]:
+        """(y, weights or None)."""
+        self._check(query, key, value)
+        parts = ops.split(self.in_proj_weight, 3, axis=0)
+        biases = [None] * 3 if self.in_proj_bias is None else ops.split(self.in_proj_bias, 3, axis=0)
+        q, k, v = (self._heads(*each) for each in zip((query, key, value), parts, biases, strict=True))
+        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
+        weights = self.dropout(_weights(q, k, mask))
+        y = ops.permute_dims(ops.matmul(weights, v), axes=(0, 2, 1, 3) if self.batch_first else (2, 0, 1, 3))
+        return self.out_proj(ops.reshape(y, query.shape)), ops.mean(weights, axis=1) if need_weights else None
+
+    def _check(self, query: Any, key: Any, value: Any) -> None:
+        batch = 0 if self.batch_first else 1
+        shapes = [x.shape for x in (query, key, value)]
+        if (
+            any(len(shape) != 3 or shape[2] != self.embed_dim for shape in shapes)
+            or key.shape != value.shape
+            or query.shape[batch] != key.shape[batch]
+        ):
+            axes = "(N, L, {0}) and (N, S, {0})" if self.batch_first else "(L, N, {0}) and (S, N, {0})"
+            raise ValueError(
+                f"MultiHeadAttention: got query {described(query)}, key {described(key)} and value {described(value)}, "
+                f"expected {axes.format(self.embed_dim)} twice"
+            )
+
+    def _heads(self, x: Any, weight: Any, bias: Any) -> Any:
+        """x W^T + b by heads: (N, num_heads, length, embed_dim / num_heads)."""
+        y = ops.matmul(x, weight.T) if bias is None else ops.matmul(x, weight.T) + bias
+        y = ops.reshape(y, (*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads))
+        return ops.permute_dims(y, axes=(0, 2, 1, 3) if self.batch_first else (1, 2, 0, 3))
+
+    def _mask(self, q: Any, k: Any, padding: Any, mask: Any, is_causal: bool) -> Any:
+        """All masks as one, in the meaning of `attention`; None without any."""
+        (batch, heads, queries, _), keys = q.shape, k.shape[2]
+        joined = None
+        if padding is not None:
+            joined = self._allowed("key_padding_mask", padding, (batch, keys), (batch, 1, 1, keys))
+        if mask is not None and mask.ndim == 3:
+            allowed = self._allowed("attn_mask", mask, (batch * heads, queries, keys), (batch, heads, queries, keys))
+            joined = _joined(joined, allowed)
+        elif mask is not None:
+            joined = _joined(joined, self._allowed("attn_mask", mask, (queries, keys), (queries, keys)))
+        if is_causal:
+            xp = get(backend_of(q))
+            joined = _joined(joined, xp.arange(keys) <= xp.arange(queries)[:, None])
+        return joined
+
+    def _allowed(self, label: str, mask: Any, shape: tuple[int, ...], placed: tuple[int, ...]) -> Any:
+        """A mask in the meaning of `attention`, checked, and in the shape that it has among heads."""
+        _check_mask("MultiHeadAttention", label, mask)
+        if mask.shape != shape:
+            raise ValueError(f"MultiHeadAttention: got {label} {described(mask)}, expected shape {list(shape)}")
+        return ops.reshape(ops.logical_not(mask) if mask.dtype.kind == "b" else mask, placed)
+
+    def extra_repr(self) -> str:
+        """Width and number of heads."""
+        return f"{self.embed_dim}, {self.num_heads}{', batch_first=True' * self.batch_first}"
+
+
+def _joined(a: Any, b: Any) -> Any:
+    """Two masks in the meaning of `attention` as one."""
+    if a is None:
+        return b
+    if a.dtype.kind == b.dtype.kind:
+        return ops.logical_and(a, b) if a.dtype.kind == "b" else a + b
+    allowed, added = (a, b) if a.dtype.kind == "b" else (b, a)
+    return ops.where(allowed, added, -math.inf)
+
+
+class TransformerBlock(Module):
+    """Self-attention and a network of two layers, each with dropout, a residual connection and a layer norm.
+
+    norm_first=False, as in the source:  x = norm1(x + attend(x)); x = norm2(x + linear2(activation(linear1(x)))).
+    norm_first=True:                     x = x + attend(norm1(x)); x = x + linear2(activation(linear1(norm2(x)))).
+
+    src: (T, N, d_model), or (N, T, d_model) if batch_first; the result has its shape. nhead, src_mask,
+    src_key_padding_mask, is_causal: as num_heads, attn_mask, key_padding_mask and is_causal of `MultiHeadAttention`.
+    activation: "relu" or "gelu". dropout: the share that is dropped of the attention weights, of the hidden units, and of
+    what each of the two adds. drop_path: the share of samples for which one of the two is skipped, see
+    `tr.dropout.drop_path`. Names are those of PyTorch's TransformerEncoderLayer, and so is what `state_dict` holds. rng: of
+    initial values and of dropout; the default generator (`tr.seed`) if None.
+
+    Raises `ValueError` for another activation, and what its layers raise.
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017; of norm_first: Xiong et al., "On Layer Normalization in the
+    Transformer Architecture", 2020.
+
+    >>> import tinyreg as tr
+    >>> block = tr.nn.TransformerBlock(8, 2, 16, norm_first=True, batch_first=True, rng=tr.Generator(0))
+    >>> block(tr.ones((3, 5, 8)), is_causal=True).shape
+    (3, 5, 8)
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        *,
+        drop_path: float = 0.0,
+        rng: Generator | None = None,
+    ) -> None:
+        if activation not in ("relu", "gelu"):
+            raise ValueError(f"TransformerBlock: got activation={activation!r}, expected 'relu' or 'gelu'")
+        self.activation, self.batch_first, self.norm_first = activation, batch_first, norm_first
+        self.self_attn = MultiHeadAttention(d_model, nhead, dropout, batch_first=batch_first, rng=rng)
+        self.linear1 = Linear(d_model, dim_feedforward, nonlinearity=activation, rng=rng)
+        self.dropout = Dropout(dropout, rng=rng)
+        self.linear2 = Linear(dim_feedforward, d_model, nonlinearity="linear", rng=rng)
+        self.norm1, self.norm2 = LayerNorm(d_model, layer_norm_eps), LayerNorm(d_model, layer_norm_eps)
+        self.dropout1, self.dropout2 = Dropout(dropout, rng=rng), Dropout(dropout, rng=rng)
+        self.drop_path = DropPath(drop_path, rng=rng)
+
+    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
+        """The block's formula."""
+        masks = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask, "is_causal": is_causal}
+        if self.norm_first:
+            x = src + self._attended(self.norm1(src), masks)
+            return x + self._fed_forward(self.norm2(x))
+        x = self.norm1(src + self._attended(src, masks))
+        return self.norm2(x + self._fed_forward(x))
+
+    def _attended(self, x: Any, masks: dict[str, Any]) -> Any:
+        return self._by_path(self.dropout1(self.self_attn(x, x, x, **masks)[0]))
+
+    def _fed_forward(self, x: Any) -> Any:
+        act = ops.relu if self.activation == "relu" else activations.gelu
+        return self._by_path(self.dropout2(self.linear2(self.dropout(act(self.linear1(x))))))
+
+    def _by_path(self, x: Any) -> Any:
+        """What is left of a branch where whole samples are skipped, which `drop_path` finds along the first axis."""
+        if self.batch_first:
+            return self.drop_path(x)
+        return ops.permute_dims(self.drop_path(ops.permute_dims(x, axes=(1, 0, 2))), axes=(1, 0, 2))
+
+    def extra_repr(self) -> str:
+        """What differs from the defaults."""
+        shown = [f"activation={self.activation!r}"] * (self.activation != "relu")
+        return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "norm_first") if getattr(self, n)])

@@ -1,0 +1,130 @@
+"""Convolution and pooling as layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..creation import zeros
+from ..ops.window import Pair
+from ..random import Generator
+from . import init
+from .module import Module, Parameter
+
+
+class Conv2d(Module):
+    """The cross-correlation of an image with each of `out_channels` kernels, plus a bias. See `tr.conv2d`.
+
+    x: (N, in_channels, height, width); weight: (out_channels, in_channels / groups, *kernel_size), as in PyTorch; bias:
+    (out_channels,), or None; y: (N, out_channels, rows, columns). stride, padding, dilation, groups: as for `tr.conv2d`.
+    nonlinearity: what the result goes into, by which `init.weight` picks where the weight starts; the bias starts from 0.
+    Optimizers that shrink weights leave the bias alone. rng: the default generator (`tr.seed`) if None.
+
+    Raises `ValueError` for groups that do not divide the channels.
+
+    >>> import tinyreg as tr
+    >>> layer = tr.nn.Conv2d(3, 8, 5, padding="same", rng=tr.Generator(0))
+    >>> layer(tr.ones((2, 3, 28, 20))).shape
+    (2, 8, 28, 20)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair | str = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        nonlinearity: str = "relu",
+        rng: Generator | None = None,
+    ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: got {in_channels} and {out_channels} channels and groups={groups}, expected a divisor of both"
+            )
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        kernel = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        self.weight = Parameter(init.weight((out_channels, in_channels // groups, *kernel), nonlinearity, rng=rng))
+        self.bias = Parameter(zeros(out_channels), decay=False) if bias else None
+
+    def forward(self, x: Any) -> Any:
+        """`tr.conv2d(x, weight, bias, ...)`."""
+        return ops.conv2d(
+            x,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+
+    def extra_repr(self) -> str:
+        """Channels, kernel, and what differs from the defaults."""
+        shown = [str(self.in_channels), str(self.out_channels), f"kernel_size={self.kernel_size}"]
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        shown += [f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value]
+        return ", ".join(shown + ["bias=False"] * (self.bias is None))
+
+
+class MaxPool2d(Module):
+    """The largest element of each window of an image. See `tr.max_pool2d`.
+
+    >>> import tinyreg as tr
+    >>> tr.nn.MaxPool2d(2)(tr.ones((5, 3, 8, 6))).shape
+    (5, 3, 4, 3)
+    """
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> None:
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+
+    def forward(self, x: Any) -> Any:
+        """`tr.max_pool2d(x, kernel_size, stride, padding, dilation)`."""
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def extra_repr(self) -> str:
+        """The kernel, and the stride where it is another."""
+        return f"{self.kernel_size}" + f", stride={self.stride}" * (self.stride is not None)
+
+
+class AvgPool2d(Module):
+    """The mean of each window of an image. See `tr.avg_pool2d`.
+
+    >>> import tinyreg as tr
+    >>> tr.nn.AvgPool2d(2)(tr.ones((5, 3, 8, 6))).shape
+    (5, 3, 4, 3)
+    """
+
+    def __init__(
+        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Any) -> Any:
+        """`tr.avg_pool2d(x, kernel_size, stride, padding, count_include_pad)`."""
+        return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+
+    def extra_repr(self) -> str:
+        """The kernel, and the stride where it is another."""
+        return f"{self.kernel_size}" + f", stride={self.stride}" * (self.stride is not None)
+
+
+class GlobalAvgPool2d(Module):
+    """The mean of each channel over all its positions: (N, C, height, width) becomes (N, C).
+
+    PyTorch writes it AdaptiveAvgPool2d(1) and Flatten().
+
+    >>> import tinyreg as tr
+    >>> tr.nn.GlobalAvgPool2d()(tr.ones((5, 3, 8, 6))).shape
+    (5, 3)
+    """
+
+    def forward(self, x: Any) -> Any:
+        """The mean over the last two axes."""
+        return ops.mean(x, axis=(-2, -1))

@@ -1,0 +1,221 @@
+"""Normalization as layers. Their weights and biases are left alone by optimizers that shrink weights."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from .. import normalization
+from ..core.backend import Shape
+from ..core.tape import no_grad
+from ..creation import ones, zeros
+from ..signature import described
+from .module import Buffer, Module, Parameter
+
+
+class BatchNorm(Module):
+    """weight (x - mean) / sqrt(var + eps) + bias: each channel by the batch in training, by running averages out of it.
+
+    x: (N, num_features) or (N, num_features, ...). weight, bias: (num_features,), 1 and 0 at first; None if affine is
+    False. In training `running_mean` and `running_var`, which start at 0 and 1, follow the batch's statistics:
+
+        running = (1 - momentum) * running + momentum * batch
+
+    so momentum is the share of the new batch, as in the chapter and in PyTorch (in Keras it is the share of the old). None
+    averages all batches alike. running: the variance that is stored, "biased" (divided by n, as in the chapter) or
+    "unbiased" (by n - 1, as in PyTorch); the batch itself is always normalized by the biased one. frozen: use the running
+    averages in training too, and leave them as they are; unlike `eval`, this survives `train`.
+
+    Raises `ValueError` for another number of channels, for settings out of range, and in training for a batch with one
+    value for each channel, which leaves the running averages alone. One layer serves where PyTorch has BatchNorm1d, 2d and
+    3d, and `state_dict` has their names.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", 2015.
+
+    >>> import tinyreg as tr
+    >>> layer = tr.nn.BatchNorm(2)
+    >>> layer(tr.tensor([[1.0, 10.0], [3.0, 30.0]])).numpy().round(3).tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    >>> layer.running_mean
+    Buffer([0.2, 2. ])
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        *,
+        running: str = "biased",
+        frozen: bool = False,
+    ) -> None:
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ValueError(f"BatchNorm: got momentum={momentum}, expected a share from 0 to 1, or None")
+        if running not in ("biased", "unbiased"):
+            raise ValueError(f"BatchNorm: got running={running!r}, expected 'biased' or 'unbiased'")
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.running, self.frozen = running, frozen
+        self.weight, self.bias = _affine(num_features, affine)
+        self.running_mean, self.running_var = Buffer(zeros(num_features)), Buffer(ones(num_features))
+        self.num_batches_tracked = Buffer(zeros((), dtype="int64"))
+
+    def forward(self, x: Any) -> Any:
+        """The layer's formula."""
+        if x.ndim < 2 or x.shape[1] != self.num_features:
+            raise ValueError(
+                f"BatchNorm: got x {described(x)}, expected (N, {self.num_features}) or (N, {self.num_features}, ...)"
+            )
+        normalize = functools.partial(normalization.batch_norm, x, self.weight, self.bias, eps=self.eps)
+        if not self.training or self.frozen:
+            return normalize(mean=self.running_mean, var=self.running_var)
+        y, mean, var = normalize(return_stats=True)
+        self._follow(mean, var, x.size // self.num_features)
+        return y
+
+    @no_grad()
+    def _follow(self, mean: Any, var: Any, n: int) -> None:
+        """Move the running averages towards the statistics of a batch of n values a channel."""
+        self.num_batches_tracked.assign(self.num_batches_tracked + 1)
+        new = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        stored = var * (n / (n - 1)) if self.running == "unbiased" else var
+        self.running_mean.assign((1 - new) * self.running_mean + new * mean)
+        self.running_var.assign((1 - new) * self.running_var + new * stored)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        shown = f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum}"
+        return shown + f", running={self.running!r}" * (self.running != "biased") + ", frozen=True" * self.frozen
+
+
+class LayerNorm(Module):
+    """weight (x - mean) / sqrt(var + eps) + bias, each sample by itself, the same in training and out of it.
+
+    normalized_shape: the shape of the last axes of x, over which mean and variance go, or the length of the last one;
+    weight, bias: of that shape, 1 and 0 at first; None if affine is False. See `tr.normalization.layer_norm`.
+
+    Raises `ValueError` where x ends in another shape.
+
+    >>> import tinyreg as tr
+    >>> tr.nn.LayerNorm(2)(tr.tensor([[1.0, 3.0]])).numpy().round(3).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    def __init__(self, normalized_shape: int | Shape, eps: float = 1e-5, affine: bool = True) -> None:
+        self.normalized_shape, self.eps = _as_shape(normalized_shape), eps
+        self.weight, self.bias = _affine(self.normalized_shape, affine)
+
+    def forward(self, x: Any) -> Any:
+        """`tr.normalization.layer_norm` over the last axes."""
+        axes = _last_axes(self, x)
+        return normalization.layer_norm(x, self.weight, self.bias, axes=axes, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{self.normalized_shape}, eps={self.eps:g}"
+
+
+class RMSNorm(Module):
+    """weight x / sqrt(mean(x^2) + eps), each sample by itself. See `tr.normalization.rms_norm`.
+
+    normalized_shape: as for `LayerNorm`; weight: of that shape, 1 at first; None if affine is False.
+
+    Raises `ValueError` where x ends in another shape.
+
+    >>> import tinyreg as tr
+    >>> tr.nn.RMSNorm(2)(tr.tensor([[3.0, -3.0]])).numpy().round(3).tolist()
+    [[1.0, -1.0]]
+    """
+
+    def __init__(self, normalized_shape: int | Shape, eps: float = 1e-6, affine: bool = True) -> None:
+        self.normalized_shape, self.eps = _as_shape(normalized_shape), eps
+        self.weight = _affine(self.normalized_shape, affine)[0]
+
+    def forward(self, x: Any) -> Any:
+        """`tr.normalization.rms_norm` over the last axes."""
+        axes = _last_axes(self, x)
+        return normalization.rms_norm(x, self.weight, axes=axes, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{self.normalized_shape}, eps={self.eps:g}"
+
+
+class GroupNorm(Module):
+    """weight (x - mean) / sqrt(var + eps) + bias over each group of channels of each sample.
+
+    x: (N, num_channels, ...); weight, bias: (num_channels,), 1 and 0 at first; None if affine is False. See
+    `tr.normalization.group_norm`.
+
+    Raises `ValueError` where num_groups does not divide num_channels, and for another number of channels.
+
+    >>> import tinyreg as tr
+    >>> tr.nn.GroupNorm(2, 4)(tr.tensor([[1.0, 3.0, 10.0, 30.0]])).numpy().round(3).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(f"GroupNorm: got num_groups={num_groups}, expected a divisor of num_channels={num_channels}")
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.weight, self.bias = _affine(num_channels, affine)
+
+    def forward(self, x: Any) -> Any:
+        """`tr.normalization.group_norm`."""
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ValueError(f"GroupNorm: got x {described(x)}, expected (N, {self.num_channels}, ...)")
+        return normalization.group_norm(x, self.num_groups, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}"
+
+
+class InstanceNorm(Module):
+    """weight (x - mean) / sqrt(var + eps) + bias, each channel of each sample by itself, in training and out of it.
+
+    x: (N, num_features, ...); weight, bias: (num_features,), 1 and 0 at first; None unless affine is True, as in PyTorch.
+    See `tr.normalization.instance_norm`.
+
+    Raises `ValueError` for another number of channels.
+
+    >>> import tinyreg as tr
+    >>> tr.nn.InstanceNorm(2)(tr.tensor([[[1.0, 3.0], [10.0, 30.0]]])).numpy().round(3).tolist()
+    [[[-1.0, 1.0], [-1.0, 1.0]]]
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
+        self.num_features, self.eps = num_features, eps
+        self.weight, self.bias = _affine(num_features, affine)
+
+    def forward(self, x: Any) -> Any:
+        """`tr.normalization.instance_norm`."""
+        if x.ndim < 2 or x.shape[1] != self.num_features:
+            raise ValueError(f"InstanceNorm: got x {described(x)}, expected (N, {self.num_features}, ...)")
+        return normalization.instance_norm(x, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{self.num_features}, eps={self.eps:g}"
+
+
+def _affine(shape: int | Shape, wanted: bool) -> tuple[Parameter | None, Parameter | None]:
+    """A weight of ones and a bias of zeros, where they are wanted."""
+    return (Parameter(ones(shape), decay=False), Parameter(zeros(shape), decay=False)) if wanted else (None, None)
+
+
+def _as_shape(shape: int | Shape) -> Shape:
+    found = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not found or math.prod(found) < 1:
+        raise ValueError(f"normalized_shape: got {shape}, expected at least one axis, none of them empty")
+    return found
+
+
+def _last_axes(layer: LayerNorm | RMSNorm, x: Any) -> tuple[int, ...]:
+    """The axes that a layer's normalized_shape stands for."""
+    n = len(layer.normalized_shape)
+    if x.shape[-n:] != layer.normalized_shape:
+        expected = ", ".join(map(str, layer.normalized_shape))
+        raise ValueError(f"{type(layer).__name__}: got x {described(x)}, expected (..., {expected})")
+    return tuple(range(-n, 0))

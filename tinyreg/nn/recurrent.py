@@ -1,0 +1,259 @@
+"""Recurrent layers: LSTM and GRU, with dropout between layers and over time, for sequences of any lengths."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+from .. import ops
+from ..core.backend import get
+from ..core.tensor import Tensor
+from ..creation import as_array, backend_of, ones, zeros
+from ..random import Generator
+from ..signature import described
+from . import init
+from .dropout import Dropout, SpatialDropout
+from .module import Module, Parameter
+
+
+class _Recurrent(Module):
+    """What LSTM and GRU share: everything but one step of one layer, which is `step`."""
+
+    gates: ClassVar[int]
+    states: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        rng: Generator | None = None,
+    ) -> None:
+        name = type(self).__name__
+        if min(input_size, hidden_size, num_layers) < 1:
+            raise ValueError(
+                f"{name}: got input_size={input_size}, hidden_size={hidden_size} and num_layers={num_layers}, expected at "
+                "least 1 of each"
+            )
+        if dropout and num_layers == 1:
+            text = f"{name}: got dropout={dropout:g} with one layer, where it does nothing: it drops between layers"
+            warnings.warn(text, stacklevel=2)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout = (SpatialDropout if variational else Dropout)(dropout, rng=rng)
+        self.recurrent_dropout = Dropout(recurrent_dropout, rng=rng)
+        for layer in range(num_layers):
+            inputs = hidden_size * len(self._suffixes(layer)) if layer else input_size
+            for suffix in self._suffixes(layer):
+                self._create(suffix, inputs, rng)
+
+    def _suffixes(self, layer: int) -> list[str]:
+        """What the names of a layer's parameters end in, for each direction."""
+        return [f"_l{layer}", f"_l{layer}_reverse"][: 1 + self.bidirectional]
+
+    def _create(self, suffix: str, inputs: int, rng: Generator | None) -> None:
+        """The parameters of one layer in one direction."""
+        size, rows = self.hidden_size, self.gates * self.hidden_size
+        square = [init.orthogonal((size, size), rng=rng) for _ in range(self.gates)]
+        made = {
+            "weight_ih": Parameter(init.glorot_uniform((rows, inputs), inputs, size, rng=rng)),
+            "weight_hh": Parameter(ops.concat(*square, axis=0)),
+            "bias_ih": Parameter(self.first_bias(), decay=False) if self.bias else None,
+            "bias_hh": Parameter(zeros(rows), decay=False) if self.bias else None,
+        }
+        for name, parameter in made.items():
+            setattr(self, name + suffix, parameter)
+
+    def first_bias(self) -> Tensor:
+        """Where `bias_ih` starts."""
+        return zeros(self.gates * self.hidden_size)
+
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The state after one step, from x = W_ih x + b_ih, h = W_hh h + b_hh, and the state before, which h leads."""
+        raise NotImplementedError
+
+    # ---- over time
+
+    def _run(self, x: Any, state: tuple[Any, ...] | None, lengths: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The outputs of the last layer, and the state in which each layer and direction ended."""
+        x, state = self._checked(x, state)
+        active = None if lengths is None else self._active(lengths, x)
+        ends: list[tuple[Any, ...]] = []
+        for layer in range(self.num_layers):
+            x = self._dropped(x) if layer else x
+            outputs = []
+            for suffix in self._suffixes(layer):
+                output, end = self._scan(x, suffix, tuple(part[len(ends)] for part in state), active)
+                outputs.append(output)
+                ends.append(end)
+            x = ops.concat(*outputs, axis=-1) if self.bidirectional else output
+        output = ops.permute_dims(x, axes=(1, 0, 2)) if self.batch_first else x
+        return output, tuple(ops.stack(*parts, axis=0) for parts in zip(*ends, strict=True))
+
+    def _scan(self, x: Any, suffix: str, state: tuple[Any, ...], active: Any) -> tuple[Any, tuple[Any, ...]]:
+        """One layer in one direction: its outputs at every step, and the state after the last."""
+        w_ih, w_hh, b_ih, b_hh = (getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        steps, batch = x.shape[:2]
+        rows = _affine(ops.reshape(x, (steps * batch, x.shape[2])), w_ih.T, b_ih)
+        inputs = ops.unstack(ops.reshape(rows, (steps, batch, w_ih.shape[0])), axis=0)
+        w, noise = w_hh.T, self._noise(x)
+        outputs: list[Any] = [None] * steps
+        for t in reversed(range(steps)) if suffix.endswith("reverse") else range(steps):
+            h = state[0] if noise is None else state[0] * noise
+            new = self.step(inputs[t], _affine(h, w, b_hh), state)
+            if active is None:
+                outputs[t], state = new[0], new
+            else:
+                outputs[t] = ops.where(active[t], new[0], 0.0)
+                state = tuple(ops.where(active[t], a, b) for a, b in zip(new, state, strict=True))
+        return ops.stack(*outputs, axis=0), state
+
+    def _dropped(self, x: Any) -> Any:
+        """What goes from one layer to the next; whole features of (N, features, steps) at a time if `variational`."""
+        if isinstance(self.dropout, SpatialDropout):
+            return ops.permute_dims(self.dropout(ops.permute_dims(x, axes=(1, 2, 0))), axes=(2, 0, 1))
+        return self.dropout(x)
+
+    def _noise(self, x: Any) -> Any:
+        """What h is multiplied by before W_hh, at every step the same; None where nothing is dropped.
+
+        (h is between -1 and 1, so this cannot come to inf * 0.)
+        """
+        drop = self.recurrent_dropout
+        if not drop.p or not (drop.training or drop.sampling):
+            return None
+        return drop(get(backend_of(x)).ones((x.shape[1], self.hidden_size), dtype=x.dtype))
+
+    # ---- what it is given
+
+    def _checked(self, x: Any, state: tuple[Any, ...] | None) -> tuple[Any, tuple[Any, ...]]:
+        """x with its steps first, and the state to start from."""
+        name, axes = type(self).__name__, "(N, T, {})" if self.batch_first else "(T, N, {})"
+        if x.ndim != 3 or x.shape[2] != self.input_size or x.dtype.kind != "f":
+            raise ValueError(f"{name}: got x {described(x)}, expected floats of shape {axes.format(self.input_size)}")
+        x = ops.permute_dims(x, axes=(1, 0, 2)) if self.batch_first else x
+        if not x.shape[0]:
+            raise ValueError(f"{name}: got x {described(x)} of no steps, expected at least one")
+        shape = (self.num_layers * (1 + self.bidirectional), x.shape[1], self.hidden_size)
+        if state is None:
+            return x, (get(backend_of(x)).zeros(shape, dtype=x.dtype),) * len(self.states)
+        if len(state) != len(self.states) or any(getattr(part, "shape", None) != shape for part in state):
+            got = ", ".join(map(described, state))
+            raise ValueError(f"{name}: got the state {got}, expected {' and '.join(self.states)} of shape {list(shape)}")
+        return x, tuple(state)
+
+    def _active(self, lengths: Any, x: Any) -> Any:
+        """Which steps of which sequences count: booleans of shape (T, N, 1)."""
+        name, (steps, batch) = type(self).__name__, x.shape[:2]
+        array = as_array(lengths.data if isinstance(lengths, Tensor) else lengths, backend=backend_of(x))
+        if array.dtype.kind not in "iu" or array.shape != (batch,):
+            raise ValueError(f"{name}: got lengths {described(array)}, expected {batch} integers, one a sequence")
+        if not bool(ops.all((array >= 0) & (array <= steps))):
+            raise ValueError(f"{name}: got lengths {array.tolist()}, expected each from 0 to {steps}, the number of steps")
+        return (get(backend_of(x)).arange(steps)[:, None] < array)[:, :, None]
+
+    def extra_repr(self) -> str:
+        """Sizes, and what differs from the defaults."""
+        shown = [str(self.input_size), str(self.hidden_size)] + [f"num_layers={self.num_layers}"] * (self.num_layers > 1)
+        shown += ["bias=False"] * (not self.bias)
+        return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "bidirectional") if getattr(self, n)])
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory: c = f c + i g and h = o tanh(c) at every step, with gates from the input and the last h.
+
+        i, f, o = sigmoid(W_ih x + b_ih + W_hh h + b_hh), g = tanh(...) likewise, in the order i, f, g, o
+
+    x: (T, N, input_size), or (N, T, input_size) if batch_first. Returns (output, (h, c)): output, (T, N, hidden_size) or
+    batch first, is h at every step of the last layer; h and c, (num_layers, N, hidden_size), are those of every layer at
+    the end, and as `hx` where to start, 0 if None. bidirectional: a second set of parameters goes from the end to the
+    start; features of output, and layers of h and c, are then twice as many. lengths: N integers from 0 to T; beyond the
+    length of a sequence its state stays as it is and output is 0, as with PyTorch's packed sequences.
+
+    dropout: the share that is dropped between layers, so with more than one. variational: drop the same features at every
+    step of a sequence. recurrent_dropout: the share of h that is dropped on its way to the next step, the same at every
+    step and for all gates. Both are layers of their own, which `eval` switches off and `monte_carlo` on.
+
+    Names, layouts and the order of gates are those of PyTorch, so `state_dict` fits its LSTM: weight_ih_l0, weight_hh_l0,
+    bias_ih_l0, bias_hh_l0, and so on, for the second direction with `_reverse` at the end. Initial values are others:
+    `weight_ih` starts from `init.glorot_uniform` and each gate's part of `weight_hh` from `init.orthogonal`; biases start
+    from 0, that of the forget gate in `bias_ih` from 1. Optimizers that shrink weights leave biases alone. rng: of initial
+    values and of dropout; the default generator (`tr.seed`) if None.
+
+    Raises `ValueError` for sizes below 1, shares, lengths and shapes out of range.
+
+    Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997; Gers, Schmidhuber and Cummins, "Learning to Forget",
+    2000. Of dropout over time: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural
+    Networks", 2016.
+
+    >>> import tinyreg as tr
+    >>> layer = tr.nn.LSTM(3, 4, num_layers=2, rng=tr.Generator(0))
+    >>> output, (h, c) = layer(tr.ones((5, 2, 3)), lengths=[5, 1])
+    >>> output.shape, h.shape, c.shape
+    ((5, 2, 4), (2, 2, 4), (2, 2, 4))
+    """
+
+    gates, states = 4, ("h", "c")
+
+    def forward(self, x: Any, hx: tuple[Any, Any] | None = None, *, lengths: Any = None) -> tuple[Any, tuple[Any, Any]]:
+        """(output, (h, c))."""
+        output, (h, c) = self._run(x, hx, lengths)
+        return output, (h, c)
+
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The formula of the class."""
+        i, f, g, o = ops.split(x + h, 4, axis=-1)
+        c = ops.sigmoid(f) * state[1] + ops.sigmoid(i) * ops.tanh(g)
+        return ops.sigmoid(o) * ops.tanh(c), c
+
+    def first_bias(self) -> Tensor:
+        """0, and 1 for the forget gate, so that it remembers at first (Jozefowicz, Zaremba and Sutskever, 2015)."""
+        size = self.hidden_size
+        made: Tensor = ops.concat(zeros(size), ones(size), zeros(2 * size), axis=0)
+        return made
+
+
+class GRU(_Recurrent):
+    """Gated recurrent unit: h = (1 - z) n + z h at every step, with gates from the input and the last h.
+
+        r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh), n = tanh(W_in x + b_in + r (W_hn h + b_hn)), in the order r, z, n
+
+    The reset gate r applies to the product W_hn h + b_hn, as in PyTorch; in the source it applies to h itself. Returns
+    (output, h). Shapes, dropout, lengths and initial values are as for `LSTM`, all biases starting from 0.
+
+    Raises `ValueError` for sizes below 1, shares, lengths and shapes out of range.
+
+    Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
+    2014.
+
+    >>> import tinyreg as tr
+    >>> output, h = tr.nn.GRU(3, 4, batch_first=True, bidirectional=True, rng=tr.Generator(0))(tr.ones((2, 5, 3)))
+    >>> output.shape, h.shape
+    ((2, 5, 8), (2, 2, 4))
+    """
+
+    gates, states = 3, ("h",)
+
+    def forward(self, x: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
+        """(output, h)."""
+        output, (h,) = self._run(x, None if hx is None else (hx,), lengths)
+        return output, h
+
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The formula of the class."""
+        size = 2 * self.hidden_size
+        r, z = ops.split(ops.sigmoid(x[:, :size] + h[:, :size]), 2, axis=-1)
+        n = ops.tanh(x[:, size:] + r * h[:, size:])
+        return (n + z * (state[0] - n),)
+
+
+def _affine(x: Any, w: Any, b: Any) -> Any:
+    """x w + b, or x w."""
+    return ops.matmul(x, w) if b is None else ops.matmul(x, w) + b

@@ -1,0 +1,298 @@
+"""Normalization of activations and of weights, as compositions.
+
+`axes` are those over which mean and variance are taken. The variance is biased (divided by n, not by n - 1) and worked
+out in two passes, the mean first; float16 is computed in float32 and rounded at the end. `weight` and `bias` (gamma
+and beta) may be left out; `eps` is added to the variance, once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import ops
+from .core.backend import accumulator
+from .core.tape import no_grad
+from .signature import described
+
+# ---- activations -----------------------------------------------------------------------------------------------------
+
+
+def batch_norm(
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    *,
+    mean: Any = None,
+    var: Any = None,
+    axes: tuple[int, ...] | None = None,
+    eps: float = 1e-5,
+    return_stats: bool = False,
+) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias, with mean and variance of each channel over the batch.
+
+    x: floats, (N, C) or (N, C, ...). axes: those to normalize over, every axis but the second if None, as in PyTorch.
+    weight, bias, mean, var: one value for each element of the other axes, in their order; so (C,). With `mean` and `var`
+    these are used, as in inference; otherwise those of x, which gradients flow through. return_stats: return (y, mean,
+    var) instead of y; the variance is biased.
+
+    Raises `ValueError` for one of mean and var without the other, for shapes that do not fit, and where the statistics
+    would be those of a single value, which normalizes to 0.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", 2015.
+
+    >>> import tinyreg as tr
+    >>> x = tr.tensor([[1.0, 10.0], [3.0, 30.0]])
+    >>> tr.normalization.batch_norm(x, eps=0.0)
+    tensor([[-1., -1.],
+            [ 1.,  1.]])
+    >>> tr.normalization.batch_norm(x, mean=tr.tensor([1.0, 0.0]), var=tr.tensor([4.0, 100.0]), eps=0.0)
+    tensor([[0., 1.],
+            [1., 3.]])
+    """
+    axes = _axes("batch_norm", x, tuple(i for i in range(x.ndim) if i != 1) if axes is None else axes)
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    if (mean is None) != (var is None):
+        raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
+    for name, value in (("mean", mean), ("var", var)):
+        _expect_shape("batch_norm", x, name, value, kept)
+    if mean is None and math.prod(x.shape[a] for a in axes) < 2:
+        raise ValueError(
+            f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
+            "larger batch, or give mean and var"
+        )
+    wide = _widened(x)
+    if mean is None:
+        mean, var = _statistics(wide, axes)
+    else:
+        mean, var = _placed(mean, x, kept), _placed(var, x, kept)
+    y = _affine("batch_norm", (wide - mean) / ops.sqrt(var + eps), weight, bias, kept, x.dtype)
+    return (y, ops.squeeze(mean, axis=axes), ops.squeeze(var, axis=axes)) if return_stats else y
+
+
+def layer_norm(
+    x: Any, weight: Any = None, bias: Any = None, *, axes: int | tuple[int, ...] = (-1,), eps: float = 1e-5
+) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias, with mean and variance of each sample over its features.
+
+    x: floats of any shape. axes: of the features, the last by default. weight, bias: of the shape that x has there. The
+    same in training and in inference.
+
+    Raises `ValueError` for axes that x lacks and for shapes that do not fit.
+
+    Source: Ba, Kiros and Hinton, "Layer Normalization", 2016.
+
+    >>> import tinyreg as tr
+    >>> tr.normalization.layer_norm(tr.tensor([[1.0, 3.0], [10.0, 30.0]]), eps=0.0)
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
+    """
+    axes = _axes("layer_norm", x, axes)
+    return _affine("layer_norm", _standardized(x, axes, eps), weight, bias, axes, x.dtype)
+
+
+def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias, with mean and variance over a group of channels of each sample.
+
+    x: floats, (N, C, ...), of whose channels `num_groups` groups are made in order. weight, bias: (C,). One group is a
+    layer norm over all axes but the first, C groups are an `instance_norm`.
+
+    Raises `ValueError` where num_groups does not divide C, and for shapes that do not fit.
+
+    Source: Wu and He, "Group Normalization", 2018.
+
+    >>> import tinyreg as tr
+    >>> tr.normalization.group_norm(tr.tensor([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
+    tensor([[-1.,  1., -1.,  1.]])
+    """
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ValueError(
+            f"group_norm: got x {described(x)} and num_groups={num_groups}, expected (N, C, ...) with a C that it divides"
+        )
+    apart = ops.reshape(x, (x.shape[0], num_groups, x.shape[1] // num_groups, *x.shape[2:]))
+    y = _standardized(apart, tuple(range(2, apart.ndim)), eps)
+    return _affine("group_norm", ops.reshape(y, x.shape), weight, bias, (1,), x.dtype)
+
+
+def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias, with mean and variance of each channel of each sample over its positions.
+
+    x: floats, (N, C, ...), with more than one position. weight, bias: (C,).
+
+    Raises `ValueError` for an x without several positions, and for shapes that do not fit.
+
+    Source: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016.
+
+    >>> import tinyreg as tr
+    >>> tr.normalization.instance_norm(tr.tensor([[[1.0, 3.0], [10.0, 30.0]]]), eps=0.0)
+    tensor([[[-1.,  1.],
+             [-1.,  1.]]])
+    """
+    if math.prod(x.shape[2:]) < 2:
+        raise ValueError(f"instance_norm: got x {described(x)}, expected (N, C, ...) with more than one position")
+    return _affine("instance_norm", _standardized(x, tuple(range(2, x.ndim)), eps), weight, bias, (1,), x.dtype)
+
+
+def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,), eps: float = 1e-6) -> Any:
+    """weight x / sqrt(mean(x^2) + eps): a `layer_norm` that does not subtract the mean.
+
+    x: floats of any shape. axes: of the features, the last by default. weight: of the shape that x has there. (PyTorch's
+    eps is that of the dtype, 1.2e-7 for float32.)
+
+    Raises `ValueError` for axes that x lacks and for a weight that does not fit.
+
+    Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019.
+
+    >>> import tinyreg as tr
+    >>> tr.normalization.rms_norm(tr.tensor([3.0, 3.0, -3.0]), eps=0.0)
+    tensor([ 1.,  1., -1.])
+    """
+    axes, wide = _axes("rms_norm", x, axes), _widened(x)
+    y = wide / ops.sqrt(ops.mean(ops.square(wide), axis=axes, keepdims=True) + eps)
+    return _affine("rms_norm", y, weight, None, axes, x.dtype)
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+def weight_norm(v: Any, g: Any, *, axis: int = 0) -> Any:
+    """g v / |v|: a weight by its length and its direction, for each index along `axis`.
+
+    v: floats of any shape with at least one axis, none of its slices along `axis` all 0, where the direction is NaN. g:
+    lengths, as long as v along `axis` and 1 elsewhere, so (out_features, 1) for a Linear.
+
+    Raises `ValueError` for a g of another shape.
+
+    Source: Salimans and Kingma, "Weight Normalization", 2016.
+
+    >>> import tinyreg as tr
+    >>> tr.normalization.weight_norm(tr.tensor([[3.0, 4.0], [0.0, 2.0]]), tr.tensor([[10.0], [1.0]]))
+    tensor([[6., 8.],
+            [0., 1.]])
+    """
+    others = tuple(i for i in range(v.ndim) if i != axis % v.ndim)
+    expected = tuple(1 if i in others else n for i, n in enumerate(v.shape))
+    if g.shape != expected:
+        raise ValueError(f"weight_norm: got g {described(g)} for v {described(v)}, expected shape {list(expected)}")
+    return g * (v / ops.norm(v, axis=others, keepdims=True))
+
+
+def spectral_norm(weight: Any, u: Any = None, v: Any = None, *, axis: int = 0) -> Any:
+    """weight / sigma(weight), where sigma is the largest singular value of the weight as a matrix.
+
+    weight: floats of two or more axes; the rows of the matrix are along `axis`, its columns along all the others together.
+    Without u and v sigma is exact, by a singular value decomposition. With them, vectors of unit length from
+    `power_iteration`, it is u^T W v, which is sigma where they have converged. u: (rows,), v: (columns,), constants:
+    gradients flow through sigma by way of the weight alone. A weight of zeros gives NaN.
+
+    Raises `ValueError` for a weight of fewer than two axes, for one of u and v alone, and for shapes that do not fit.
+
+    Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018.
+
+    >>> import tinyreg as tr
+    >>> tr.normalization.spectral_norm(tr.tensor([[0.0, 2.0], [4.0, 0.0]]))
+    tensor([[0. , 0.5],
+            [1. , 0. ]])
+    """
+    matrix = _as_matrix("spectral_norm", weight, axis)
+    if (u is None) != (v is None):
+        raise ValueError(f"spectral_norm: got {'v' if u is None else 'u'} alone, expected both, or neither")
+    if u is None:
+        return weight / ops.largest_singular_value(matrix)
+    rows, columns = matrix.shape
+    if u.shape != (rows,) or v.shape != (columns,):
+        raise ValueError(
+            f"spectral_norm: got u {described(u)} and v {described(v)}, expected shapes [{rows}] and [{columns}] for a "
+            f"weight {described(weight)} whose rows are along axis {axis}"
+        )
+    return weight / (u @ matrix @ v)
+
+
+def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, eps: float = 1e-12) -> tuple[Any, Any]:
+    """(u, v), nearer to the singular vectors of the largest singular value: v = W^T u / |W^T u|, then u = W v / |W v|.
+
+    weight: as for `spectral_norm`. u: (rows,), of any length but 0. iterations: at least 1. eps: the least length to
+    divide by. Nothing is recorded: the results are constants.
+
+    Raises `ValueError` for fewer than one iteration and for shapes that do not fit.
+
+    >>> import tinyreg as tr
+    >>> u, v = tr.normalization.power_iteration(tr.tensor([[3.0, 0.0], [0.0, 4.0]]), tr.tensor([1.0, 1.0]), iterations=20)
+    >>> u.numpy().round(4).tolist(), v.numpy().round(4).tolist()
+    ([0.0, 1.0], [0.0, 1.0])
+    """
+    matrix = _as_matrix("power_iteration", weight, axis)
+    if iterations < 1:
+        raise ValueError(f"power_iteration: got iterations={iterations}, expected at least 1")
+    if u.shape != matrix.shape[:1]:
+        raise ValueError(f"power_iteration: got u {described(u)}, expected shape {list(matrix.shape[:1])}")
+    with no_grad():
+        for _ in range(iterations):
+            v = u @ matrix
+            v = v / ops.maximum(ops.norm(v), eps)
+            u = matrix @ v
+            u = u / ops.maximum(ops.norm(u), eps)
+    return u, v
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _axes(name: str, x: Any, axes: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The axes counted from the front, in order."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: got x {described(x)}, expected floats")
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    if not given or not all(-x.ndim <= a < x.ndim for a in given) or len({a % x.ndim for a in given}) < len(given):
+        raise ValueError(f"{name}: got axes={axes} for x {described(x)}, expected axes that it has, each once")
+    return tuple(sorted(a % x.ndim for a in given))
+
+
+def _widened(x: Any) -> Any:
+    """x in the dtype in which its values are summed: squares of more than 256 have no float16."""
+    wider = accumulator(x.dtype)
+    return x if wider is None else ops.astype(x, wider)
+
+
+def _statistics(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Mean and biased variance over the axes, which stay with length 1."""
+    mean = ops.mean(x, axis=axes, keepdims=True)
+    return mean, ops.mean(ops.square(x - mean), axis=axes, keepdims=True)
+
+
+def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
+    """(x - mean) / sqrt(var + eps), over the axes, in the dtype of sums."""
+    wide = _widened(x)
+    mean, var = _statistics(wide, axes)
+    return (wide - mean) / ops.sqrt(var + eps)
+
+
+def _expect_shape(name: str, x: Any, label: str, value: Any, axes: tuple[int, ...]) -> None:
+    expected = tuple(x.shape[a] for a in axes)
+    if value is not None and getattr(value, "shape", None) != expected:
+        raise ValueError(f"{name}: got {label} {described(value)} for x {described(x)}, expected shape {list(expected)}")
+
+
+def _placed(value: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """A value that has these axes of x, with length 1 along the others."""
+    return ops.reshape(value, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+
+
+def _affine(name: str, y: Any, weight: Any, bias: Any, axes: tuple[int, ...], dtype: Any) -> Any:
+    """weight y + bias, of which weight and bias have these axes of y, in the dtype that the input had."""
+    for label, value in (("weight", weight), ("bias", bias)):
+        _expect_shape(name, y, label, value, axes)
+    if weight is not None:
+        y = y * _placed(weight, y, axes)
+    if bias is not None:
+        y = y + _placed(bias, y, axes)
+    return y if y.dtype == dtype or not accumulator(dtype) else ops.astype(y, dtype)
+
+
+def _as_matrix(name: str, weight: Any, axis: int) -> Any:
+    """The weight with its rows along `axis` and everything else in columns."""
+    if weight.ndim < 2:
+        raise ValueError(f"{name}: got weight {described(weight)}, expected at least two axes")
+    rows = axis % weight.ndim
+    front = ops.permute_dims(weight, axes=(rows, *(i for i in range(weight.ndim) if i != rows))) if rows else weight
+    return ops.reshape(front, (weight.shape[rows], -1))

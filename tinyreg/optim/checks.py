@@ -1,0 +1,90 @@
+"""What optimizers, clipping and averages are given, checked before anything changes: parameters, settings, saved states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from ..core.backend import Array, get, transfer
+from ..core.tensor import Tensor
+from ..creation import as_array
+from ..signature import described
+
+
+def leaves(where: str, parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The parameters as a list, at least one and each once; an error that begins with `where` if they are not leaves."""
+    if isinstance(parameters, Tensor):
+        raise TypeError(f"{where}: got one tensor {described(parameters)}, expected several; put it in a list")
+    found = list(parameters)
+    if not found:
+        raise ValueError(f"{where}: got no parameters, expected at least one; an iterator serves only once, so pass a list")
+    for leaf in found:
+        if not isinstance(leaf, Tensor) or not leaf.is_leaf:
+            raise ValueError(
+                f"{where}: got {described(leaf):.80}, which is no leaf; expected tensors made with requires_grad=True"
+            )
+    if len({id(leaf) for leaf in found}) < len(found):
+        raise ValueError(f"{where}: got a parameter twice, expected each once")
+    return found
+
+
+def number(where: str, name: str, value: Any, *, below: float = math.inf, infinite: bool = False) -> float:
+    """A setting as a Python number, which never widens an array; `ValueError` outside of [0, below)."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{where}: got {name}={value!r:.80}, expected a number") from None
+    if not (0 <= found < below or (infinite and found == math.inf)):
+        bound = "" if infinite else ", and finite" if below == math.inf else f", and below {below:g}"
+        raise ValueError(f"{where}: got {name}={value}, expected at least 0{bound}")
+    return found
+
+
+def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a parameter group as Python numbers, and without "params"; an error for one out of range."""
+    checked: dict[str, Any] = {}
+    for name, value in group.items():
+        if name == "betas":
+            if not isinstance(value, list | tuple) or len(value) != 2:
+                raise ValueError(f"{where}: got betas={value!r:.80}, expected two numbers")
+            checked[name] = tuple(number(where, f"betas[{i}]", beta, below=1) for i, beta in enumerate(value))
+        elif name == "nesterov":
+            checked[name] = bool(value)
+        elif name != "params":
+            checked[name] = number(where, name, value)
+    return checked
+
+
+# ---- saved states
+
+
+def same_names(where: str, got: Any, expected: Collection[str], *, optional: str = "") -> None:
+    """`ValueError` where a part of a saved state is no dict with exactly the expected names, and perhaps `optional`."""
+    if not isinstance(got, Mapping) or set(got) - {optional} != set(expected):
+        found = ", ".join(map(str, got)) or "nothing" if isinstance(got, Mapping) else repr(got)
+        raise ValueError(
+            f"{where}: got a state with {found:.200}, expected {', '.join(expected)}; load what state_dict() of the same "
+            "class gave"
+        )
+
+
+def same_count(where: str, what: str, got: int, expected: int) -> None:
+    """`ValueError` where a saved state holds another number of something than expected."""
+    if got != expected:
+        raise ValueError(f"{where}: got {got} {what}, expected {expected}; load what was saved for the same parameters")
+
+
+def count(where: str, name: str, value: Any) -> int:
+    """A number of steps from a saved state; `ValueError` where it is none."""
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{where}: got {name}={value!r:.80}, expected a number of steps")
+    return value
+
+
+def fitted(where: str, name: str, value: Any, parameter: Tensor) -> Array:
+    """A copy of an array of a saved state, on the backend of its parameter; `ValueError` where it does not fit."""
+    array = value.data if isinstance(value, Tensor) else value
+    if getattr(array, "shape", None) != parameter.shape or array.dtype.kind != "f":
+        raise ValueError(f"{where}: got {name} {described(value):.80}, expected floats of shape {list(parameter.shape)}")
+    return as_array(transfer(array, get(parameter.backend)))

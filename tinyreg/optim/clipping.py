@@ -1,0 +1,110 @@
+"""Clipping of gradients, between backward and step. Gradients get new values; nothing is written in place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from .. import ops
+from ..core.backend import Array
+from ..core.tape import no_grad
+from ..core.tensor import Tensor, wrap
+from ..creation import zeros_like
+from ..signature import described
+from . import checks
+from .flat import Flat, alike
+
+ON_NONFINITE = ("raise", "zero", "skip")
+
+
+def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float, *, on_nonfinite: str = "raise") -> float:
+    """g * min(1, max_norm / |g|), where |g| is the Euclidean norm of all gradients together; returns |g|, before clipping.
+
+    parameters: leaves, or one; those without a gradient do not count. max_norm: at least 0; infinite, it clips nothing.
+    The squares of large gradients do not overflow, nor do those of small ones vanish: where they would, gradients are
+    divided by the largest element first, and float16 is float32 here. PyTorch adds 1e-6 to |g|, and this does not.
+
+    on_nonfinite says what happens where a gradient holds NaN or infinity. "raise": an error names the parameter, and
+    nothing is changed. "zero": all gradients become 0, so that plain SGD stays where it is, while momentum and decay go
+    on. "skip": all gradients become None, so that the next step changes nothing at all. The norm that is returned is NaN
+    or infinite then.
+
+    Raises `ValueError` for max_norm negative or NaN, for an unknown on_nonfinite, and for no parameters;
+    `RuntimeError` for a gradient that is not finite.
+
+    Source: Pascanu et al., "On the Difficulty of Training Recurrent Neural Networks", 2013.
+
+    >>> import tinyreg as tr
+    >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> (tr.tensor([3.0, 4.0]) * w).sum().backward()
+    >>> tr.optim.clip_grad_norm([w], 1.0)
+    5.0
+    >>> w.grad
+    tensor([0.6, 0.8])
+    """
+    max_norm = checks.number("clip_grad_norm", "max_norm", max_norm, infinite=True)
+    if on_nonfinite not in ON_NONFINITE:
+        raise ValueError(f"clip_grad_norm: got on_nonfinite={on_nonfinite!r}, expected one of {', '.join(ON_NONFINITE)}")
+    tensors = _with_gradient("clip_grad_norm", parameters)
+    flats = [Flat(tensors, positions) for positions in alike(tensors)]
+    gradients = [flat.gradients() for flat in flats]
+    norm = _norm(gradients)
+    if not math.isfinite(norm):
+        _treat_nonfinite(tensors, on_nonfinite)
+    elif norm > max_norm:
+        for flat, g in zip(flats, gradients, strict=True):
+            clipped = flat.split(flat.narrowed(max_norm / norm * g))
+            for tensor, part in zip(flat.tensors, clipped, strict=True):
+                tensor.grad = wrap(part)
+    return norm
+
+
+def clip_grad_value(parameters: Tensor | Iterable[Tensor], max_value: float) -> None:
+    """min(max(g, -max_value), max_value), for each element of each gradient.
+
+    parameters: leaves, or one; those without a gradient are skipped. max_value: at least 0. NaN stays NaN.
+
+    Raises `ValueError` for max_value negative or NaN, and for no parameters.
+
+    >>> import tinyreg as tr
+    >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> (tr.tensor([3.0, -0.5]) * w).sum().backward()
+    >>> tr.optim.clip_grad_value([w], 1.0)
+    >>> w.grad
+    tensor([ 1. , -0.5])
+    """
+    max_value = checks.number("clip_grad_value", "max_value", max_value, infinite=True)
+    with no_grad():
+        for tensor in _with_gradient("clip_grad_value", parameters):
+            tensor.grad = ops.clip(tensor.grad, -max_value, max_value)
+
+
+def _with_gradient(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    given = checks.leaves(where, [parameters] if isinstance(parameters, Tensor) else parameters)
+    return [tensor for tensor in given if tensor.grad is not None]
+
+
+def _norm(gradients: Sequence[Array]) -> float:
+    """The norm of all gradients; NaN or infinite where one of them is."""
+    extremes = [abs(float(x)) for g in gradients if g.size for x in (g.max(), g.min())]
+    largest = max(extremes, default=0.0)
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    # Within this range squares of float32 neither overflow nor vanish. Not g @ g: it loses digits of long arrays.
+    unit = 1.0 if 1e-15 < largest < 1e15 else largest
+    scaled = gradients if unit == 1 else [g / unit for g in gradients]
+    return unit * math.sqrt(sum(float((g * g).sum()) for g in scaled))
+
+
+def _treat_nonfinite(tensors: Sequence[Tensor], on_nonfinite: str) -> None:
+    if on_nonfinite == "raise":
+        culprits = [i for i, tensor in enumerate(tensors) if not bool(ops.all(ops.isfinite(tensor.grad)))]
+        first = tensors[culprits[0]]
+        name = getattr(first, "name", "") or f"number {culprits[0]} of those with a gradient"
+        raise RuntimeError(
+            f"clip_grad_norm: got NaN or infinity in {len(culprits)} of {len(tensors)} gradients, the first that of "
+            f"parameter {name}, {described(first)}; expected finite ones. Look at the loss and the learning rate, or pass "
+            "on_nonfinite='zero' or 'skip'"
+        )
+    for tensor in tensors:
+        tensor.grad = None if on_nonfinite == "skip" else zeros_like(tensor)

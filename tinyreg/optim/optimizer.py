@@ -1,0 +1,193 @@
+"""What all optimizers share: parameter groups, decay, the step, saving and loading. Each adds the direction of its step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.backend import Array
+from ..core.tensor import Tensor
+from ..creation import as_array
+from . import checks
+from .flat import Bucket, alike
+
+Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
+State = dict[str, Any]
+
+
+class Optimizer:
+    """w = (1 - lr * weight_decay) * w - lr * d, where d is the optimizer's direction for g = grad + l2 * w.
+
+    An optimizer of your own writes `direction`, and says in `state_names` what it keeps for each parameter. Its further
+    settings are numbers of at least 0.
+
+    >>> import tinyreg as tr
+    >>> class SignSGD(tr.optim.Optimizer):
+    ...     def direction(self, xp, g, state, settings):
+    ...         return xp.sign(g)
+    >>> w = tr.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = SignSGD([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.5, -1.5], requires_grad=True)
+    """
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(
+        self, parameters: Parameters, *, lr: float, l2: float = 0.0, weight_decay: float = 0.0, **settings: Any
+    ) -> None:
+        self._name = type(self).__name__
+        self.param_groups = self._grouped(parameters, {"lr": lr, **settings, "l2": l2, "weight_decay": weight_decay})
+        self.parameters = checks.leaves(self._name, [p for group in self.param_groups for p in group["params"]])
+        self._group_of = [k for k, group in enumerate(self.param_groups) for _ in group["params"]]
+        self._decays = [getattr(parameter, "decay", True) for parameter in self.parameters]
+        # The state of a parameter stands in its bucket, or here while it is in none.
+        self._states: list[State] = [{} for _ in self.parameters]
+        self._buckets: list[Bucket] = []
+        self._stepping: list[bool] = []
+
+    def step(self) -> None:
+        """Give every parameter that has a gradient its next value."""
+        settings = [self._settings(group) for group in self.param_groups]
+        stepping = [parameter.grad is not None for parameter in self.parameters]
+        if stepping != self._stepping:
+            self._regroup(stepping)
+        gradients = [bucket.gradients() for bucket in self._buckets]
+        for bucket, g in zip(self._buckets, gradients, strict=True):
+            first = bucket.positions[0]
+            bucket.put(*self._moved(bucket, g, settings[self._group_of[first]], self._decays[first]))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters:
+            parameter.zero_grad()
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups; set, it is given to all. `ValueError` where they differ: see `param_groups`."""
+        rates = [group["lr"] for group in self.param_groups]
+        if any(rate != rates[0] for rate in rates):
+            raise ValueError(f"lr: got groups with {', '.join(map(str, rates))}, expected one for all; see param_groups")
+        rate: float = rates[0]
+        return rate
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self.param_groups:
+            group["lr"] = value
+
+    # ---- the step
+
+    def direction(self, xp: Any, g: Array, state: State, settings: Mapping[str, Any]) -> Array:
+        """What parameters in one flat array move against, given g; gives `state` its new arrays and "step", a number."""
+        raise NotImplementedError(f"{self._name} has no direction; write one")
+
+    def _moved(self, bucket: Bucket, g: Array, settings: Mapping[str, Any], decays: bool) -> tuple[Array, State]:
+        """The next values and the next state of a bucket."""
+        w, state = bucket.values(), dict(bucket.state)
+        if decays and settings["l2"]:
+            g = g + settings["l2"] * w
+        d = self.direction(bucket.xp, g, state, settings)
+        if decays and settings["weight_decay"]:
+            w = (1 - settings["lr"] * settings["weight_decay"]) * w
+        return w + -settings["lr"] * d, state  # a sum, because NumPy reuses the product's memory for it
+
+    def _regroup(self, stepping: list[bool]) -> None:
+        """Put the parameters that have a gradient into buckets, and take the others out of theirs."""
+        states = self._state_of_each()
+        active = [i for i, steps in enumerate(stepping) if steps]
+        keys = [(self._group_of[i], self._decays[i], states[i].get("step"), *states[i]) for i in active]
+        together = alike([self.parameters[i] for i in active], keys)
+        self._buckets = [Bucket(self.parameters, [active[k] for k in places], states) for places in together]
+        self._states = [{} if steps else state for steps, state in zip(stepping, states, strict=True)]
+        self._stepping = stepping
+
+    def _state_of_each(self) -> list[State]:
+        states = list(self._states)
+        for bucket in self._buckets:
+            for i, state in zip(bucket.positions, bucket.states(), strict=True):
+                states[i] = state
+        return states
+
+    # ---- settings
+
+    def _settings(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a group as Python numbers, checked: they may have been set since the last step."""
+        return checks.settings(self._name, group)
+
+    def _grouped(self, parameters: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
+        """Parameter groups from parameters, or from dicts with "params" and settings of their own."""
+        if isinstance(parameters, Tensor):
+            checks.leaves(self._name, parameters)
+        given = list(parameters)
+        if not any(isinstance(group, dict) for group in given):
+            given = [{"params": given}]
+        groups = []
+        for group in given:
+            if not isinstance(group, dict) or "params" not in group or not set(group) <= {"params", *settings}:
+                got = f"with {', '.join(group) or 'nothing'}" if isinstance(group, dict) else f"{group!r:.80}"
+                raise ValueError(
+                    f"{self._name}: got a group {got}, expected a dict with params and any of {', '.join(settings)}"
+                )
+            params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            groups.append({**settings, **group, "params": params})
+        for group in groups:
+            self._settings(group)
+        return groups
+
+    # ---- saving and loading
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings of each group and the state of each parameter, in order, as a tree of plain values and Tensors.
+
+        The Tensors are copies. A parameter that has no state yet has None.
+        """
+        groups, end = [], 0
+        for group in self.param_groups:
+            settings = {k: list(v) if isinstance(v, tuple) else v for k, v in self._settings(group).items()}
+            start, end = end, end + len(group["params"])
+            groups.append({**settings, "params": list(range(start, end))})
+        states = [
+            {name: value if name == "step" else Tensor(as_array(value)) for name, value in state.items()} or None
+            for state in self._state_of_each()
+        ]
+        return {"optimizer": self._name, "param_groups": groups, "state": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave: the next steps have the same bits.
+
+        Raises `ValueError`, before anything is changed, for a state of another class of optimizer, of other numbers of
+        groups or parameters, of other shapes, and for settings that are unknown, missing or out of range.
+        """
+        groups, states = self._checked(state)
+        for group, loaded in zip(self.param_groups, groups, strict=True):
+            group.update(loaded)
+        self._states, self._buckets, self._stepping = states, [], []
+
+    def _checked(self, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[State]]:
+        """The settings of the groups and the states of the parameters in a saved state; raises where they do not fit."""
+        where = f"{self._name}.load_state_dict"
+        checks.same_names(where, state, ("optimizer", "param_groups", "state"))
+        if state["optimizer"] != self._name:
+            raise ValueError(f"{where}: got the state of {state['optimizer']}, expected one of {self._name}")
+        checks.same_count(where, "groups", len(state["param_groups"]), len(self.param_groups))
+        checks.same_count(where, "parameters", len(state["state"]), len(self.parameters))
+        for group, own in zip(state["param_groups"], self.param_groups, strict=True):
+            # Only an optimizer with a schedule knows the initial rate.
+            checks.same_names(where, group, [name for name in own if name != "initial_lr"], optional="initial_lr")
+            checks.same_count(where, "parameters in a group", len(group["params"]), len(own["params"]))
+        states: list[State] = []
+        for i, (each, parameter) in enumerate(zip(state["state"], self.parameters, strict=True)):
+            if each is not None:
+                checks.same_names(where, each, self.state_names)
+            states.append(
+                {
+                    name: checks.count(where, name, value)
+                    if name == "step"
+                    else checks.fitted(where, f"{name} of parameter {i}", value, parameter)
+                    for name, value in (each or {}).items()
+                }
+            )
+        return [self._settings(group) for group in state["param_groups"]], states

@@ -1,0 +1,209 @@
+"""Cases of the losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis.strategies import SearchStrategy
+
+import tinyreg as tr
+
+from ..case import Call, Case, at
+from ..strategies import arrays, shapes
+from .activations import softmax
+
+Pick = Callable[[Any], Any]
+REDUCTION = st.sampled_from(["mean", "sum", "none"])
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return np.asarray(losses)
+    return np.mean(losses) if reduction == "mean" and np.size(losses) else np.sum(losses)
+
+
+@st.composite
+def _pairs(pick: Pick, /, between: float = 0.0, **settings: SearchStrategy[Any]) -> Call:
+    """A prediction and a target of one shape, whose elements differ by an odd multiple of `between` if that is not 0."""
+    shape = pick(shapes())
+    drawn = {name: pick(strategy) for name, strategy in settings.items()}
+    return Call((pick(arrays(shape)), pick(arrays(shape)) + between), drawn | {"reduction": pick(REDUCTION)})
+
+
+LOGITS = st.sampled_from([(2, 3), (3, 2), (3,), (4, 3), (2, 3, 2), (0, 3)])
+CLASS_WEIGHTS = st.sampled_from([1.0, 0.5, 2.0])
+
+
+@st.composite
+def _labelled(pick: Pick) -> Call:
+    """Logits with class indices or soft targets, weights, and rows that do not count."""
+    settings: dict[str, Any] = {"label_smoothing": pick(st.sampled_from([0.0, 0.2])), "reduction": pick(REDUCTION)}
+    logits = pick(arrays(LOGITS))
+    axis = 1 if logits.ndim > 1 else 0
+    classes = logits.shape[axis]
+    weight = pick(st.one_of(st.none(), arrays((classes,), CLASS_WEIGHTS)))
+    if pick(st.booleans()):
+        return Call((logits, pick(arrays(logits.shape)), weight), settings)
+    settings["ignore_index"] = pick(st.sampled_from([None, 1, -100]))
+    allowed = [*range(classes), *[-100] * (settings["ignore_index"] == -100)]
+    shape = logits.shape[:axis] + logits.shape[axis + 1 :]
+    target = pick(hnp.arrays(np.int64, shape, elements=st.sampled_from(allowed), fill=st.nothing()))
+    return Call((logits, target, weight), settings)
+
+
+def cross_entropy(logits: Any, target: Any, weight: Any = None, **settings: Any) -> Any:
+    """The loss with its weights as an array, so that they get a gradient too."""
+    return tr.losses.cross_entropy(logits, target, weight=weight, **settings)
+
+
+def _cross_entropy(
+    logits: Any, target: Any, weight: Any, label_smoothing: float, reduction: str, ignore_index: Any = None
+) -> Any:
+    """Row by row, as the definition reads."""
+    rows = np.moveaxis(logits, 1 if logits.ndim > 1 else 0, -1)
+    soft = target.dtype.kind == "f"
+    targets = np.moveaxis(target, 1 if logits.ndim > 1 else 0, -1) if soft else target
+    classes = rows.shape[-1]
+    w = np.ones(classes) if weight is None else weight
+    losses, shares = np.zeros(rows.shape[:-1]), np.zeros(rows.shape[:-1])
+    for row in np.ndindex(losses.shape):
+        t = targets[row]
+        if soft or t != ignore_index:
+            q = (1 - label_smoothing) * (t if soft else np.eye(classes)[t]) + label_smoothing / classes
+            losses[row] = -np.sum(w * q * np.log(softmax(rows[row], 0)))
+            shares[row] = 1.0 if soft else w[t]
+    if reduction == "mean":
+        return np.sum(losses) / (np.sum(shares) or 1.0)
+    return _reduced(losses, reduction)
+
+
+@st.composite
+def _binary(pick: Pick) -> Call:
+    """Logits with targets from 0 to 1, and weights that broadcast to them."""
+    shape = pick(shapes())
+    weights = st.one_of(st.none(), arrays(st.sampled_from([shape, shape[-1:], ()]), CLASS_WEIGHTS))
+    target = pick(arrays(shape, st.sampled_from([0.0, 1.0, 0.25])))
+    return Call((pick(arrays(shape)), target, pick(weights), pick(weights)), {"reduction": pick(REDUCTION)})
+
+
+def binary_cross_entropy(logits: Any, target: Any, weight: Any = None, pos_weight: Any = None, **settings: Any) -> Any:
+    """The loss with its weights as arrays, so that they get a gradient too."""
+    return tr.losses.binary_cross_entropy(logits, target, weight=weight, pos_weight=pos_weight, **settings)
+
+
+def _binary_cross_entropy(logits: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
+    p = 1 / (1 + np.exp(-logits))
+    losses = -target * np.log(p) * (1.0 if pos_weight is None else pos_weight) - (1 - target) * np.log(1 - p)
+    return _reduced(losses * (1.0 if weight is None else weight), reduction)
+
+
+@st.composite
+def _distributions(pick: Pick) -> Call:
+    """Logarithms of probabilities, not quite normalized, and targets, or their logarithms."""
+    shape = pick(shapes(min_dims=1))
+    log_target = pick(st.booleans())
+    target = pick(arrays(shape, None if log_target else st.sampled_from([0.25, 0.5, 1.0])))
+    settings = {"axis": pick(st.integers(-len(shape), len(shape) - 1)), "log_target": log_target}
+    return Call((pick(arrays(shape)), target), settings | {"reduction": pick(REDUCTION)})
+
+
+def _kl_divergence(log_q: Any, target: Any, axis: int, log_target: bool, reduction: str) -> Any:
+    p = np.exp(target) if log_target else target
+    return _reduced(np.sum(p * np.log(p / np.exp(log_q)), axis=axis), reduction)
+
+
+def hinge(scores: Any, target: Any, *, margin: float, reduction: str) -> Any:
+    """The loss with integers for targets, which have no gradient."""
+    return tr.losses.hinge(scores, target, margin=margin, reduction=reduction)
+
+
+@st.composite
+def _sides(pick: Pick) -> Call:
+    """Scores that are not at the margin, and the sides on which they should be."""
+    shape = pick(shapes())
+    target = pick(hnp.arrays(np.int64, shape, elements=st.sampled_from([-1, 1]), fill=st.nothing()))
+    settings = {"margin": pick(st.sampled_from([1.0, 0.5])), "reduction": pick(REDUCTION)}
+    return Call((pick(arrays(shape, st.sampled_from([0.0, -0.25, 0.75, 1.25, -2.0, 3.0]))), target), settings)
+
+
+CASES = [
+    Case(
+        tr.losses.mse,
+        _pairs(),
+        lambda x, y, reduction: _reduced((x - y) ** 2, reduction),
+        points=[at([1.0, 2.0], [1.0, 0.0], gradients=[[0.0, 2.0], [0.0, -2.0]])],
+        reach=math.inf,
+    ),
+    Case(
+        cross_entropy,
+        _labelled(),
+        _cross_entropy,
+        points=[
+            at([[1e4, 0.0]], [0], gradient=[[0.0, 0.0]]),
+            at([[1e4, 0.0]], [1], gradient=[[1.0, -1.0]]),
+            at([[-1e4, 0.0, 1e4]], [[0.0, 0.5, 0.5]], gradients=[[[0.0, -0.5, 0.5]], [[2e4, 1e4, 0.0]]]),
+            at([[0.0, 0.0]], [1], ignore_index=1, gradient=[[0.0, 0.0]]),
+            at([[0.0, 0.0], [0.0, 0.0]], [1, 0], ignore_index=1, gradient=[[0.0, 0.0], [-0.5, 0.5]]),
+            at(
+                [[0.0, 0.0], [0.0, 0.0]],
+                [1, 0],
+                [3.0, 1.0],
+                reduction="sum",
+                gradients=[[[0.5, -0.5], [-1.5, 1.5]], [math.log(2), math.log(2)]],
+            ),
+            at([[0.0, 1.0]], [1], [1.0, 2.0], ignore_index=1, gradients=[[[0.0, 0.0]], [0.0, 0.0]]),
+        ],
+        reach=1 / 4,
+    ),
+    Case(
+        tr.losses.mae,
+        _pairs(between=1 / 16),
+        lambda x, y, reduction: _reduced(np.abs(x - y), reduction),
+        points=[at([1.0, 2.0], [1.0, 0.0], gradients=[[0.0, 0.5], [0.0, -0.5]])],
+        reach=1 / 40,
+    ),
+    Case(
+        tr.losses.huber,
+        _pairs(between=1 / 16, delta=st.sampled_from([1.0, 0.5, 2.0])),
+        lambda x, y, delta, reduction: _reduced(
+            np.where(abs(x - y) <= delta, (x - y) ** 2 / 2, delta * (abs(x - y) - delta / 2)), reduction
+        ),
+        points=[
+            at([1.0, 2.0, 3.0], [1.0, 1.0, 0.0], reduction="sum", gradients=[[0.0, 1.0, 1.0], [0.0, -1.0, -1.0]]),
+            at([1e200], [-1e200], delta=0.5, gradients=[[0.5], [-0.5]]),
+        ],
+        reach=1 / 40,
+    ),
+    Case(
+        binary_cross_entropy,
+        _binary(),
+        _binary_cross_entropy,
+        points=[
+            at([1e4, -1e4], [0.0, 1.0], reduction="sum", gradients=[[1.0, -1.0], [-1e4, 1e4]]),
+            at([1e4, -1e4], [1.0, 0.0], reduction="sum", gradients=[[0.0, 0.0], [-1e4, 1e4]]),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        tr.losses.kl_divergence,
+        _distributions(),
+        _kl_divergence,
+        points=[
+            at([[-math.inf, 0.0]], [[0.0, 1.0]], gradients=[[[0.0, -1.0]], [[0.0, 1.0]]]),
+            at([[0.0, -1e4]], [[0.0, 1.0]], gradients=[[[0.0, -1.0]], [[0.0, 10001.0]]]),
+        ],
+        reach=1 / 8,
+    ),
+    Case(
+        hinge,
+        _sides(),
+        lambda s, t, margin, reduction: _reduced(np.maximum(0.0, margin - t * s), reduction),
+        points=[at([1.0, 0.0, -3.0], [1, 1, 1], margin=1.0, reduction="sum", gradient=[0.0, -1.0, -1.0])],
+        reach=1 / 8,
+    ),
+]

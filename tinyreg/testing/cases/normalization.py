@@ -1,0 +1,273 @@
+"""Cases of the normalizations, against their formulas in NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis.strategies import SearchStrategy
+from numpy.typing import NDArray
+
+import tinyreg as tr
+
+from ..case import Call, Case, at
+from ..strategies import arrays
+
+Array = NDArray[Any]
+Pick = Callable[[Any], Any]
+
+EPS = st.sampled_from([0.5, 0.01])
+POSITIVE = st.sampled_from([1.0, 0.5, 2.25])
+
+
+def scales(call: Call) -> Sequence[float]:
+    """Values that lie close together are normalized over the distance sqrt(eps)."""
+    return 1.0, math.sqrt(call.settings["eps"]) / 2
+
+
+def normalized(x: Array, axes: Any, eps: float) -> Array:
+    """(x - mean) / sqrt(var + eps) over the axes."""
+    y: Array = (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+    return y
+
+
+def affine(y: Array, weight: Any, bias: Any, axes: Sequence[int]) -> Array:
+    """weight y + bias, which have these axes of y."""
+    shape = [n if i in axes else 1 for i, n in enumerate(y.shape)]
+    y = y if weight is None else y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
+
+
+def optional(shape: Sequence[int], elements: SearchStrategy[float] | None = None) -> SearchStrategy[Any]:
+    """An array, or None."""
+    return st.one_of(arrays(tuple(shape), elements), st.none())
+
+
+# ---- of activations --------------------------------------------------------------------------------------------------
+
+BATCHES: list[tuple[tuple[int, ...], tuple[int, ...] | None]] = [
+    ((3, 2), None),
+    ((2, 2, 2), None),
+    ((3, 2), (0,)),
+    ((2, 2, 1, 2), (0, 2, 3)),
+    ((2, 3), (-1,)),
+    ((2, 2, 2), (2, 0)),
+]
+
+
+def batch_norm(x: Any, weight: Any = None, bias: Any = None, mean: Any = None, var: Any = None, **settings: Any) -> Any:
+    """`batch_norm` with its statistics as arguments, so that they get a gradient too."""
+    return tr.normalization.batch_norm(x, weight, bias, mean=mean, var=var, **settings)
+
+
+@st.composite
+def _batches(pick: Pick) -> Call:
+    shape, axes = pick(st.sampled_from(BATCHES))
+    over = [i for i in range(len(shape)) if i != 1] if axes is None else [a % len(shape) for a in axes]
+    channels = tuple(n for i, n in enumerate(shape) if i not in over)
+    mean, var = pick(st.one_of(st.tuples(st.none(), st.none()), st.tuples(arrays(channels), arrays(channels, POSITIVE))))
+    given = (pick(arrays(shape)), pick(optional(channels)), pick(optional(channels)), mean, var)
+    return Call(given, {"axes": axes, "eps": pick(EPS), "return_stats": pick(st.booleans())})
+
+
+def _batch_norm(
+    x: Array, weight: Any, bias: Any, mean: Any, var: Any, axes: Any = None, eps: float = 1e-5, return_stats: bool = False
+) -> Any:
+    over = tuple(i for i in range(x.ndim) if i != 1) if axes is None else tuple(a % x.ndim for a in axes)
+    kept = [i for i in range(x.ndim) if i not in over]
+    mean, var = x.mean(axis=over) if mean is None else mean, x.var(axis=over) if var is None else var
+    scale = np.sqrt(var + eps)
+    y = affine(affine(affine(x, None, -mean, kept), 1 / scale, None, kept), weight, bias, kept)
+    return (y, mean, var) if return_stats else y
+
+
+@st.composite
+def _features(pick: Pick, /, *parameters: str) -> Call:
+    """Samples with the axes of their features, and parameters of the shape that the samples have there."""
+    shapes: list[tuple[tuple[int, ...], Any]] = [((2, 3), (-1,)), ((3,), -1), ((2, 2, 2), (1, 2)), ((2, 1, 3), (-1, 0))]
+    shape, axes = pick(st.sampled_from([*shapes, ((0, 2), (-1,))]))
+    over = sorted(a % len(shape) for a in ((axes,) if isinstance(axes, int) else axes))
+    given = [pick(optional([shape[a] for a in over])) for _ in parameters]
+    return Call((pick(arrays(shape)), *given), {"axes": axes, "eps": pick(EPS)})
+
+
+def _over(x: Array, axes: Any) -> tuple[int, ...]:
+    return tuple(a % x.ndim for a in ((axes,) if isinstance(axes, int) else axes))
+
+
+def _layer_norm(x: Array, weight: Any, bias: Any, axes: Any, eps: float) -> Array:
+    return affine(normalized(x, _over(x, axes), eps), weight, bias, _over(x, axes))
+
+
+def _rms_norm(x: Array, weight: Any, axes: Any, eps: float) -> Array:
+    y = x / np.sqrt(np.mean(x**2, axis=_over(x, axes), keepdims=True) + eps)
+    return affine(y, weight, None, _over(x, axes))
+
+
+GROUPED: list[tuple[tuple[int, ...], int]] = [((2, 4), 2), ((1, 2, 3), 1), ((2, 2, 2), 2), ((0, 2), 1)]
+
+
+@st.composite
+def _grouped(pick: Pick) -> Call:
+    shape, groups = pick(st.sampled_from(GROUPED))
+    return Call((pick(arrays(shape)), groups, *(pick(optional(shape[1:2])) for _ in "wb")), {"eps": pick(EPS)})
+
+
+def group_norm_in_numpy(x: Array, num_groups: int, weight: Any, bias: Any, eps: float) -> Array:
+    """Group by group."""
+    parts = [normalized(part, tuple(range(1, x.ndim)), eps) for part in np.split(x, num_groups, axis=1)]
+    return affine(np.concatenate(parts, axis=1), weight, bias, (1,))
+
+
+@st.composite
+def _instances(pick: Pick) -> Call:
+    shape = pick(st.sampled_from([(2, 2, 2), (1, 2, 1, 3), (0, 1, 2)]))
+    return Call((pick(arrays(shape)), *(pick(optional(shape[1:2])) for _ in "wb")), {"eps": pick(EPS)})
+
+
+def instance_norm_in_numpy(x: Array, weight: Any, bias: Any, eps: float) -> Array:
+    """Over all positions."""
+    return affine(normalized(x, tuple(range(2, x.ndim)), eps), weight, bias, (1,))
+
+
+# ---- of weights ------------------------------------------------------------------------------------------------------
+
+WEIGHTS: list[tuple[tuple[int, ...], int]] = [((2, 3), 0), ((3, 2), 1), ((2, 1, 2), -1), ((2, 2, 2), 1)]
+
+
+@st.composite
+def _directions(pick: Pick) -> Call:
+    shape, axis = pick(st.sampled_from(WEIGHTS))
+    lengths = tuple(n if i == axis % len(shape) else 1 for i, n in enumerate(shape))
+    return Call((pick(arrays(shape, st.sampled_from([1.0, -0.5, 2.25]))), pick(arrays(lengths))), {"axis": axis})
+
+
+def _weight_norm(v: Array, g: Array, axis: int) -> Array:
+    rows = np.moveaxis(v, axis, 0)
+    unit = rows / np.sqrt(np.sum(rows.reshape(len(rows), -1) ** 2, axis=1)).reshape(-1, *[1] * (v.ndim - 1))
+    y: Array = g * np.moveaxis(unit, 0, axis)
+    return y
+
+
+def matrix(weight: Array, axis: int) -> Array:
+    """The weight with its rows along `axis`."""
+    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
+
+
+@st.composite
+def separated(pick: Pick) -> tuple[Array, int]:
+    """A weight whose largest singular value is far from the others, and the axis of its rows."""
+    shape, axis = pick(st.sampled_from(WEIGHTS))
+    rows = shape[axis]
+    columns = math.prod(shape) // rows
+    signs = st.sampled_from([1.0, -1.0])
+    outer = 2 * pick(arrays((rows, 1), signs)) * pick(arrays((1, columns), signs))
+    found = outer + pick(arrays((rows, columns), st.sampled_from([0.0, 0.125, 0.25, -0.375])))
+    moved = np.moveaxis(shape_of(found, shape, axis), 0, axis)
+    return np.ascontiguousarray(moved), axis
+
+
+def shape_of(rows: Array, shape: Sequence[int], axis: int) -> Array:
+    """A matrix as a weight whose rows still come first."""
+    others = [n for i, n in enumerate(shape) if i != axis % len(shape)]
+    return rows.reshape(shape[axis], *others)
+
+
+@st.composite
+def _spectral(pick: Pick) -> Call:
+    """A weight, without vectors or with some for which sigma is not near 0."""
+    weight, axis = pick(separated())
+    if pick(st.booleans()):
+        return Call((weight, None, None), {"axis": axis})
+    u, _, vh = np.linalg.svd(matrix(weight, axis), full_matrices=False)
+    rounded = [np.round(8 * vector) / 8 for vector in (u[:, 0], vh[0])]
+    return Call((weight, *rounded), {"axis": axis})
+
+
+def _spectral_norm(weight: Array, u: Any = None, v: Any = None, axis: int = 0) -> Array:
+    rows = matrix(weight, axis)
+    y: Array = weight / (np.linalg.svd(rows, compute_uv=False)[0] if u is None else u @ rows @ v)
+    return y
+
+
+@st.composite
+def _iterated(pick: Pick) -> Call:
+    weight, axis = pick(separated())
+    u = pick(arrays((weight.shape[axis],), st.sampled_from([1.0, 0.5, 2.0])))
+    settings = {"iterations": pick(st.sampled_from([1, 3])), "axis": axis, "eps": pick(st.sampled_from([1e-12, 100.0]))}
+    return Call((weight, u), settings)
+
+
+def _power_iteration(weight: Array, u: Array, iterations: int, axis: int, eps: float) -> tuple[Array, Array]:
+    rows = matrix(weight, axis)
+    for _ in range(iterations):
+        v = rows.T @ u / max(math.hypot(*(rows.T @ u)), eps)
+        u = rows @ v / max(math.hypot(*(rows @ v)), eps)
+    return u, v
+
+
+CASES = [
+    Case(
+        batch_norm,
+        _batches(),
+        _batch_norm,
+        points=[
+            at([[2.0], [2.0]], axes=(0,), eps=1e-5, gradient=[[0.0], [0.0]]),
+            at([[1e4 - 1e-3], [1e4 + 1e-3]], axes=(0,), eps=0.0, gradient=[[0.0], [0.0]]),
+        ],
+        reach=1 / 4,
+        scales=scales,
+    ),
+    Case(
+        tr.normalization.layer_norm,
+        _features("weight", "bias"),
+        _layer_norm,
+        points=[
+            at([[2.0, 2.0]], [3.0, 5.0], axes=(-1,), eps=1.0, gradients=[[[-1.0, 1.0]], [0.0, 0.0]]),
+            at([[2.0]], axes=(-1,), gradient=[[0.0]]),
+        ],
+        reach=math.inf,
+        scales=scales,
+    ),
+    Case(
+        tr.normalization.group_norm,
+        _grouped(),
+        group_norm_in_numpy,
+        points=[at([[2.0, 2.0, 1.0, 3.0]], 2, eps=1e-5, gradient=[[0.0, 0.0, 0.0, 0.0]])],
+        reach=math.inf,
+        scales=scales,
+    ),
+    Case(
+        tr.normalization.instance_norm,
+        _instances(),
+        instance_norm_in_numpy,
+        points=[at([[[2.0, 2.0]]], eps=1e-5, gradient=[[[0.0, 0.0]]])],
+        reach=math.inf,
+        scales=scales,
+    ),
+    Case(
+        tr.normalization.rms_norm,
+        _features("weight"),
+        _rms_norm,
+        points=[at([[0.0, 0.0]], axes=(-1,), eps=0.25, gradient=[[2.0, 2.0]])],
+        reach=math.inf,
+        scales=scales,
+    ),
+    Case(
+        tr.normalization.weight_norm,
+        _directions(),
+        _weight_norm,
+        points=[at([[3.0, 4.0]], [[0.0]], axis=0, gradients=[[[0.0, 0.0]], [[1.4]]])],
+        reach=1 / 8,
+    ),
+    Case(
+        tr.normalization.spectral_norm,
+        _spectral(),
+        _spectral_norm,
+        points=[at([[2.0, 0.0], [0.0, 1.0]], axis=0, gradient=[[-0.25, 0.5], [0.5, 0.5]])],
+    ),
+    Case(tr.normalization.power_iteration, _iterated(), _power_iteration, order=0),
+]

@@ -1,0 +1,124 @@
+"""History: what each epoch of a run gave, as a table to read, plot and export."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, overload
+
+from .extra import extra
+
+
+class History:
+    """A table with a row of numbers for each epoch: `history["loss"]` is a column, `history[-1]` the last row.
+
+    epochs: the rows, as dicts from column to number. interrupted: whether Ctrl-C ended the run. A number that an epoch
+    lacks is NaN in the column.
+
+    >>> import tinyreg as tr
+    >>> history = tr.training.History()
+    >>> history.append({"loss": 0.5, "validation_loss": 0.75})
+    >>> history.append({"loss": 0.25, "validation_loss": 0.8125})
+    >>> history["loss"]
+    [0.5, 0.25]
+    >>> history
+    epoch  loss  validation_loss
+        1   0.5             0.75
+        2  0.25           0.8125
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self.interrupted = False
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add the row of an epoch."""
+        self.epochs.append({name: float(value) for name, value in row.items()})
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in the order in which they first came."""
+        return list(dict.fromkeys(name for row in self.epochs for name in row))
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        return iter(self.epochs)
+
+    @overload
+    def __getitem__(self, which: str) -> list[float]: ...
+    @overload
+    def __getitem__(self, which: int) -> dict[str, float]: ...
+    def __getitem__(self, which: str | int) -> list[float] | dict[str, float]:
+        """A column by its name, or the row of an epoch, counted from 0."""
+        if not isinstance(which, str):
+            return self.epochs[which]
+        if which not in self.columns:
+            raise KeyError(f"History: got {which!r}, expected one of {', '.join(self.columns) or 'no columns yet'}")
+        return [row.get(which, math.nan) for row in self.epochs]
+
+    def __repr__(self) -> str:
+        if not self.epochs:
+            return "History of no epochs"
+        cells = [[name, *(f"{value:.5g}" for value in values)] for name, values in self.to_dict().items()]
+        widths = [max(map(len, column)) for column in cells]
+        rows = zip(*cells, strict=True)
+        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+
+    # ---- to elsewhere
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """The columns by name, "epoch" first, which counts from 1: what a data frame is made from."""
+        return {"epoch": list(range(1, len(self) + 1)), **{name: self[name] for name in self.columns}}
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the table with a line of names first, numbers with all their digits."""
+        import csv
+
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            columns = self.to_dict()
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write the columns as one JSON object; infinity and NaN, which JSON lacks, as null."""
+        import json
+
+        columns = {name: [v if math.isfinite(v) else None for v in values] for name, values in self.to_dict().items()}
+        Path(path).write_text(json.dumps(columns), encoding="utf-8")
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Draw every column over the epochs, validation beside training; returns matplotlib's figure, saved at `path`.
+
+        Raises `ValueError` where there are no epochs, and `ModuleNotFoundError` without matplotlib.
+        """
+        if not self.epochs:
+            raise ValueError("plot: this history has no epochs; expected at least one")
+        names = list(dict.fromkeys(name.removeprefix("validation_") for name in self.columns))
+        figure = extra("matplotlib.figure").Figure(figsize=(5 * len(names), 4), layout="constrained")
+        epochs = range(1, len(self) + 1)
+        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            for column, look in ((name, "o--"), (f"validation_{name}", "s-")):
+                if column in self.columns:
+                    label = "training" if column == name else "validation"
+                    axes.plot(epochs, self[column], look, markersize=3, label=label)
+            axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+            axes.legend()
+            axes.grid(alpha=0.25)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    # ---- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the rows, as `tr.training.save` stores it."""
+        return {"epochs": [dict(row) for row in self.epochs]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the rows of `state` in place of those that are here."""
+        self.epochs = [dict(row) for row in state["epochs"]]

@@ -1,0 +1,173 @@
+"""One file that holds the state of a run: arrays as safetensors, the rest as JSON in its metadata. No pickle anywhere.
+
+safetensors finds a file that was cut short, but has no checksum: a digest of names, dtypes, shapes, bytes and JSON finds
+the rest. Files are written beside their target and moved into its place, so that there is always a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..core.backend import Array
+from ..random import Generator
+from .extra import extra
+from .tree import put_together, take_apart
+
+FORMAT, VERSION = "tinyreg.training", "1"
+
+
+def save(path: str | os.PathLike[str], /, **objects: Any) -> None:
+    """Write objects to one safetensors file by name, so that a kill at any moment leaves the old or the new file whole.
+
+    objects: anything with `state_dict()`, such as a model, an optimizer, a schedule or a `History`; a `Generator`, such
+    as `tr.random.default_generator`; or a tree of plain values, lists, dicts, Tensors and arrays. In the file, an array
+    has the path to it as its name, such as "model/0.weight", by which other readers of safetensors find it.
+
+    The file is written under another name in the same folder, forced to the disk and then moved; what an earlier save
+    left there when it was killed is removed. Of two saves to one path at the same time, one may raise.
+
+    Raises `TypeError` for what no file can hold, `ValueError` where nothing is given, and `OSError` where the folder
+    is missing or cannot be written.
+
+    >>> import tempfile, tinyreg as tr
+    >>> model = tr.nn.Linear(2, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tr.training.save(f"{folder}/run.safetensors", model=model, generator=tr.Generator(0), epoch=3)
+    ...     state = tr.training.load(f"{folder}/run.safetensors", model=model)
+    >>> list(state), state["epoch"]
+    (['model', 'generator', 'epoch'], 3)
+    """
+    if not objects:
+        raise ValueError("save: got nothing to save, expected objects by name, such as model=model")
+    arrays, text = take_apart({name: _state(value) for name, value in objects.items()})
+    metadata = {"format": FORMAT, "version": VERSION, "tree": text, "digest": _digest(arrays, text)}
+    data = extra("safetensors.numpy").save(arrays, metadata)
+    with _replacing(path) as part, part.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
+    """The states in a file that `save` wrote, by name; objects that are given by these names get theirs put back.
+
+    objects: a `Generator`, or anything with `state_dict()` and `load_state_dict(state)`, under the name by which it was
+    saved. All or nothing: the whole file is checked first, and if an object refuses its state, the others get back what
+    they had. Nothing from the file is run. Its Tensors are born on the backend in use.
+
+    Raises `FileNotFoundError` and the like for a file that cannot be read; `ValueError` for one that is damaged, cut
+    short, not from `save`, or lacks a name; and what an object raises for a state that does not fit.
+
+    >>> import tempfile, tinyreg as tr
+    >>> one, other = tr.nn.Linear(2, 1), tr.nn.Linear(2, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tr.training.save(f"{folder}/run.safetensors", model=one)
+    ...     state = tr.training.load(f"{folder}/run.safetensors", model=other)
+    >>> other.weight.tolist() == one.weight.tolist() == state["model"]["weight"].tolist()
+    True
+    """
+    for name, value in objects.items():
+        if not isinstance(value, Generator) and not (hasattr(value, "state_dict") and hasattr(value, "load_state_dict")):
+            raise TypeError(
+                f"load: got {name}={value!r:.80}, expected a Generator, or an object with state_dict and load_state_dict"
+            )
+    state = _read(path)
+    if unknown := objects.keys() - state.keys():
+        raise ValueError(f"load: {path} lacks {', '.join(sorted(unknown))}; it has {', '.join(state)}")
+    before: dict[str, Any] = {}
+    try:
+        for name, value in objects.items():
+            before[name] = _state(value)
+            _put_back(value, state[name])
+    except BaseException as error:
+        for name, old in before.items():
+            _put_back(objects[name], old)
+        error.add_note(f"load: this is about {name} in {path}; nothing was changed")
+        raise
+    return state
+
+
+def _state(value: Any) -> Any:
+    if isinstance(value, Generator):
+        return value.state
+    return value.state_dict() if hasattr(value, "state_dict") else value
+
+
+def _put_back(value: Any, state: Any) -> None:
+    if isinstance(value, Generator):
+        value.state = state
+    else:
+        value.load_state_dict(state)
+
+
+def _digest(arrays: dict[str, Array], text: str) -> str:
+    names = sorted(arrays)
+    table = [(name, arrays[name].dtype.str, arrays[name].shape) for name in names]
+    digest = hashlib.sha256(json.dumps([text, table]).encode())
+    for name in names:
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tree in a file, once everything about it has been found right."""
+    safetensors = extra("safetensors")
+    Path(path).open("rb").close()  # the system's own error where it is missing, a folder, or not for us to read
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            ours = metadata.get("format") == FORMAT
+            arrays = {name: file.get_tensor(name) for name in file.keys()} if ours else {}  # noqa: SIM118 (no mapping)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"load: {path} is damaged, cut short, or no safetensors file at all ({error})") from error
+    if not ours:
+        raise ValueError(f"load: {path} is a safetensors file, but not one that tr.training.save wrote")
+    if metadata.get("version") != VERSION:
+        raise ValueError(f"load: {path} has version {metadata.get('version')!r}, expected {VERSION!r}; update tinyreg")
+    text = metadata.get("tree", "")
+    if metadata.get("digest") != _digest(arrays, text):
+        raise ValueError(f"load: {path} is damaged: its contents are not what was written; take another copy")
+    try:
+        return dict(put_together(arrays, text))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ValueError(f"load: {path} is not in the form that tr.training.save writes ({error!r})") from error
+
+
+@contextlib.contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file to write that takes the place of the one at `path` in one step at the end, or is removed after an error."""
+    target = checked_target(path)
+    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    try:
+        yield part
+        for left in target.parent.iterdir():  # by a save that was killed
+            if left != part and re.fullmatch(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.part", left.name):
+                with contextlib.suppress(OSError):
+                    left.unlink()
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def checked_target(path: str | os.PathLike[str]) -> Path:
+    """The path to write to, behind links; raises `OSError` where no file can be."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"save: got {path}, which is a folder; expected the path of a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"save: got {path}, but there is no folder {target.parent}; make it first")
+    return target
