@@ -86,7 +86,7 @@ def objects():
         "optimizer": optimizer,
         "schedule": tr.optim.CosineAnnealingLR(optimizer, T_max=8),
         "rng": tr.Generator(2),
-        "early": training.EarlyStopping(patience=3),
+        "early": training.EarlyStopping(patience=4),
     }
     return parts, (x[:40], labels[:40]), (x[40:], labels[40:])
 

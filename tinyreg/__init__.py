@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import activations, dropout, losses, nn, normalization, ops, optim, random, regularizers
 from .activations import *
-from .core.backend import backends, use
+from .core.backend import use
 from .core.primitive import primitive
 from .core.tape import no_grad
 from .core.tensor import Tensor
 from .creation import (
     arange,
+    backends,
     full,
     get_default_dtype,
     ones,
@@ -21,6 +22,7 @@ from .creation import (
     zeros_like,
 )
 from .explore import tape
+from .memory import keep_freed_memory
 from .ops import *
 from .random import Generator, seed
 from .recompute import checkpoint, fused
@@ -47,6 +49,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "keep_freed_memory",
     "losses",
     "nn",
     "no_grad",

@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .core.backend import HOMES, Array, DType, Shape, current, get, home, transfer
+from .core.backend import HOMES, LOADERS, Array, DType, Shape, current, get, home, transfer
 from .core.tensor import Tensor, wrap
 
 _default_dtype: DType = get("numpy").dtype("float32")
+
+
+def backends() -> dict[str, str]:
+    """Each backend's name, with "ready" or the reason why it does not work here.
+
+    >>> import tinyreg as tr
+    >>> tr.backends()["numpy"]
+    'ready'
+    """
+
+    def state(name: str) -> str:
+        try:
+            get(name)
+        except RuntimeError as error:
+            return str(error)
+        return "ready"
+
+    return {name: state(name) for name in LOADERS}
 
 
 def get_default_dtype() -> DType:

@@ -11,8 +11,10 @@ import math
 from typing import Any
 
 from . import ops
+from .core.backend import Array, Backend
 from .creation import backend_of
 from .random import Generator, default_generator
+from .recompute import fused
 from .signature import described
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
@@ -30,8 +32,8 @@ def dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
 
     >>> import tinyreg as tr
-    >>> tr.dropout.dropout(tr.ones(5), 0.5, training=True, rng=tr.Generator(0))
-    tensor([2., 2., 2., 0., 0.])
+    >>> tr.dropout.dropout(tr.ones(5), 0.5, training=True, rng=tr.Generator(2))
+    tensor([2., 0., 2., 2., 2.])
     >>> tr.dropout.dropout(tr.ones(5), 0.5, training=False)
     tensor([1., 1., 1., 1., 1.])
     """
@@ -49,11 +51,11 @@ def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | None =
     Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
 
     >>> import tinyreg as tr
-    >>> tr.dropout.spatial_dropout(tr.ones((1, 4, 2)), 0.5, training=True, rng=tr.Generator(0))
+    >>> tr.dropout.spatial_dropout(tr.ones((1, 4, 2)), 0.5, training=True, rng=tr.Generator(2))
     tensor([[[2., 2.],
+             [0., 0.],
              [2., 2.],
-             [2., 2.],
-             [0., 0.]]])
+             [2., 2.]]])
     """
     if x.ndim < 2:
         raise ValueError(f"spatial_dropout: got x {described(x)}, expected (N, C, ...)")
@@ -71,11 +73,11 @@ def drop_path(x: Any, p: float, *, training: bool, rng: Generator | None = None)
     Source: Huang et al., "Deep Networks with Stochastic Depth", 2016.
 
     >>> import tinyreg as tr
-    >>> tr.dropout.drop_path(tr.ones((4, 2)), 0.5, training=True, rng=tr.Generator(0))
+    >>> tr.dropout.drop_path(tr.ones((4, 2)), 0.5, training=True, rng=tr.Generator(2))
     tensor([[2., 2.],
+            [0., 0.],
             [2., 2.],
-            [2., 2.],
-            [0., 0.]])
+            [2., 2.]])
     """
     if not x.ndim:
         raise ValueError(f"drop_path: got x {described(x)}, expected (N, ...)")
@@ -93,9 +95,9 @@ def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | None
     Source: Wan et al., "Regularization of Neural Networks using DropConnect", 2013.
 
     >>> import tinyreg as tr
-    >>> tr.dropout.drop_connect(tr.ones((2, 2)), 0.5, training=True, rng=tr.Generator(0))
-    tensor([[2., 2.],
-            [2., 0.]])
+    >>> tr.dropout.drop_connect(tr.ones((2, 2)), 0.5, training=True, rng=tr.Generator(2))
+    tensor([[2., 0.],
+            [2., 2.]])
     """
     return _dropped("drop_connect", weight, p, weight.shape, training, rng)
 
@@ -111,16 +113,16 @@ def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = N
     Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
 
     >>> import tinyreg as tr
-    >>> tr.dropout.alpha_dropout(tr.zeros(5), 0.5, training=True, rng=tr.Generator(0)).numpy().round(4)
-    array([ 0.7792,  0.7792,  0.7792, -0.7792, -0.7792], dtype=float32)
+    >>> tr.dropout.alpha_dropout(tr.zeros(5), 0.5, training=True, rng=tr.Generator(2)).numpy().round(4)
+    array([ 0.7792, -0.7792,  0.7792,  0.7792,  0.7792], dtype=float32)
     """
     if not _drops("alpha_dropout", x, p, training):
         return x
-    mask = _mask(x, p, x.shape, rng)
+    keep = _keep(x, p, x.shape, rng)
     if p == 1:
-        return ops.where(mask, 0.0, x)
+        return ops.where(keep, x, 0.0)
     a = (1 - p + ALPHA**2 * p * (1 - p)) ** -0.5
-    return a * ops.where(mask, ALPHA, x) - a * p * ALPHA
+    return a * ops.where(keep, x, ALPHA) - a * p * ALPHA
 
 
 def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
@@ -133,8 +135,8 @@ def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | None 
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014, section 10.
 
     >>> import tinyreg as tr
-    >>> tr.dropout.gaussian_dropout(tr.ones(2), 0.5, training=True, rng=tr.Generator(0)).numpy().round(3)
-    array([1.126, 0.868], dtype=float32)
+    >>> tr.dropout.gaussian_dropout(tr.ones(2), 0.5, training=True, rng=tr.Generator(2)).numpy().round(3)
+    array([1.189, 0.477], dtype=float32)
     """
     if p == 1:
         raise ValueError("gaussian_dropout: got p=1, expected a share from 0 to below 1: the noise would be infinite")
@@ -147,8 +149,7 @@ def _dropped(name: str, x: Any, p: float, mask: tuple[int, ...], training: bool,
     """x with zeros where a mask of the given shape says so, and the rest made larger by as much."""
     if not _drops(name, x, p, training):
         return x
-    kept = ops.where(_mask(x, p, mask, rng), 0.0, x)
-    return kept if p == 1 else kept / (1 - p)
+    return thinned(x, _keep(x, p, mask, rng), scale=1.0 if p == 1 else 1 / (1 - p))
 
 
 def _drops(name: str, x: Any, p: float, training: bool) -> bool:
@@ -160,6 +161,26 @@ def _drops(name: str, x: Any, p: float, training: bool) -> bool:
     return bool(training and p > 0)
 
 
-def _mask(x: Any, p: float, shape: tuple[int, ...], rng: Generator | None) -> Any:
-    """Where to drop: True with probability p."""
-    return (rng or default_generator).bernoulli(p, shape, backend_of(x))
+def _keep(x: Any, p: float, shape: tuple[int, ...], rng: Generator | None) -> Any:
+    """What to keep: True with probability 1 - p."""
+    return (rng or default_generator).bernoulli(1 - p, shape, backend_of(x))
+
+
+@fused(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
+def thinned(x: Any, keep: Any, *, scale: float) -> Any:
+    """scale x where the mask keeps, elsewhere 0."""
+    return scale * ops.where(keep, x, 0.0)
+
+
+@thinned.fast
+def _(xp: Backend, x: Array, keep: Array, *, scale: float) -> tuple[Array, None]:
+    y = xp.kept(keep, x)
+    y *= scale
+    return y, None
+
+
+@thinned.backward
+def _(g: Array, xp: Backend, keep: Array, scale: float) -> Array:
+    y = xp.kept(keep, g)
+    y *= scale
+    return y

@@ -10,6 +10,9 @@ from typing import Any
 
 from . import ops
 from .activations import log_softmax
+from .core.backend import Array, Backend
+from .core.tensor import Tensor
+from .recompute import fused
 from .signature import described
 
 
@@ -103,15 +106,17 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: got label_smoothing={label_smoothing}, expected a share from 0 to 1")
     soft = _is_soft(logits, target, weight)
     axis = 1 if logits.ndim > 1 else 0
-    log_p = log_softmax(logits, axis=axis)
     weights = None if weight is None else ops.reshape(weight, (-1, *[1] * (logits.ndim - 2)))
     if soft:
         if ignore_index is not None:
             raise ValueError(f"cross_entropy: got ignore_index={ignore_index} with soft targets, expected indices")
         q = (1 - label_smoothing) * target + label_smoothing / logits.shape[axis] if label_smoothing else target
-        return _reduced(-ops.sum(_times(q * log_p, weights), axis=axis), reduction)
+        return _reduced(-ops.sum(_times(q * log_softmax(logits, axis=axis), weights), axis=axis), reduction)
 
     index = _class_indices(target, logits.shape[axis], ignore_index)
+    if weight is None and ignore_index is None and logits.ndim == 2:
+        return _reduced(smoothed_nll(logits, index, label_smoothing=label_smoothing), reduction)
+    log_p = log_softmax(logits, axis=axis)
     counted = None if ignore_index is None else index != ignore_index
     index = index if counted is None else ops.where(counted, index, 0)
     share = None if weight is None else ops.take(weight, index, axis=0)
@@ -204,6 +209,33 @@ def hinge(scores: Any, target: Any, *, margin: float = 1.0, reduction: str = "me
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
+@fused(nondifferentiable=("index",), expects="logits (N, K) and indices (N,)")
+def smoothed_nll(logits: Any, index: Any, *, label_smoothing: float) -> Any:
+    """(label_smoothing - 1) log_p[index] - label_smoothing mean(log_p) of each row, where log_p = log softmax(logits)."""
+    log_p = log_softmax(logits, axis=1)
+    at_index = ops.squeeze(ops.take_along_axis(log_p, ops.expand_dims(index, axis=1), axis=1), axis=1)
+    return (label_smoothing - 1) * at_index - label_smoothing * ops.mean(log_p, axis=1)
+
+
+@smoothed_nll.fast
+def _(xp: Backend, logits: Array, index: Array, *, label_smoothing: float) -> tuple[Array, Array]:
+    z = logits - xp.max(logits, axis=1, keepdims=True)
+    at_index = z[xp.arange(len(z)), index]
+    middle = xp.mean(z, axis=1)
+    p = xp.exp(z, out=z)
+    total = xp.sum(p, axis=1)
+    p /= total[:, None]
+    return xp.log(total) + ((label_smoothing - 1) * at_index - label_smoothing * middle), p
+
+
+@smoothed_nll.backward
+def _(g: Array, xp: Backend, index: Array, residuals: Array, label_smoothing: float) -> Array:
+    dz = residuals - label_smoothing / residuals.shape[1]
+    dz[xp.arange(len(g)), index] -= 1 - label_smoothing
+    dz *= g[:, None]
+    return dz
+
+
 def _times(x: Any, weight: Any) -> Any:
     return x if weight is None else x * weight
 
@@ -272,12 +304,14 @@ def _is_soft(logits: Any, target: Any, weight: Any) -> bool:
 
 def _class_indices(target: Any, classes: int, ignore_index: int | None) -> Any:
     """The target as int64, checked: on CuPy an index out of range would wrap around."""
-    index = ops.astype(target, "int64")
-    valid = ops.logical_and(index >= 0, index < classes)
+    index = (target.data if isinstance(target, Tensor) else target).astype("int64", copy=False)
+    if not index.size or (index.min() >= 0 and index.max() < classes):
+        return index
+    valid = (index >= 0) & (index < classes)
     if ignore_index is not None:
-        valid = ops.logical_or(valid, index == ignore_index)
-    if not ops.all(valid):
-        wrong = int(ops.getitem(index, ops.logical_not(valid))[0])
+        valid |= index == ignore_index
+    if not valid.all():
+        wrong = int(index[~valid][0])
         remedy = f"or ignore_index={ignore_index}" if ignore_index is not None else "or rows left out by ignore_index=..."
         raise IndexError(f"cross_entropy: got class index {wrong}, expected 0 to {classes - 1}, {remedy}")
     return index

@@ -8,11 +8,14 @@ and beta) may be left out; `eps` is added to the variance, once.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from . import ops
-from .core.backend import accumulator
+from .core.backend import Array, Backend, accumulator
 from .core.tape import no_grad
+from .ops.linalg import added_in_place
+from .recompute import fused
 from .signature import described
 
 # ---- activations -----------------------------------------------------------------------------------------------------
@@ -51,7 +54,7 @@ def batch_norm(
             [1., 3.]])
     """
     axes = _axes("batch_norm", x, tuple(i for i in range(x.ndim) if i != 1) if axes is None else axes)
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    kept = _others(x, axes)
     if (mean is None) != (var is None):
         raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
     for name, value in (("mean", mean), ("var", var)):
@@ -61,13 +64,52 @@ def batch_norm(
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
             "larger batch, or give mean and var"
         )
-    wide = _widened(x)
+    for name, value in (("weight", weight), ("bias", bias)):
+        _expect_shape("batch_norm", x, name, value, kept)
     if mean is None:
-        mean, var = _statistics(wide, axes)
+        y, mean, var = normalized_channels(_widened(x), weight, bias, axes=axes, eps=eps)
     else:
-        mean, var = _placed(mean, x, kept), _placed(var, x, kept)
-    y = _affine("batch_norm", (wide - mean) / ops.sqrt(var + eps), weight, bias, kept, x.dtype)
-    return (y, ops.squeeze(mean, axis=axes), ops.squeeze(var, axis=axes)) if return_stats else y
+        y = (_widened(x) - _placed(mean, x, kept)) / ops.sqrt(_placed(var, x, kept) + eps)
+        y = _affine(y, weight, bias, kept)
+    y = _narrowed(y, x)
+    return (y, mean, var) if return_stats else y
+
+
+@fused(expects="floats, and parameters that have the axes of x which are not normalized over")
+def normalized_channels(
+    x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...] = (), eps: float = 1e-5
+) -> Any:
+    """(weight (x - mean) / sqrt(var + eps) + bias, mean, var), the statistics over axes that the parameters lack."""
+    mean, var = _statistics(x, axes)
+    y = _affine((x - mean) / ops.sqrt(var + eps), weight, bias, _others(x, axes))
+    return y, ops.squeeze(mean, axis=axes), ops.squeeze(var, axis=axes)
+
+
+@normalized_channels.fast
+def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
+    y, mean, var, rate = _standardized_in_place(xp, x, axes, eps)
+    kept = _others(x, axes)
+    shape = tuple([x.shape[i] for i in kept])
+    return (_affine_in_place(xp, y, weight, bias, kept), mean.reshape(shape), var.reshape(shape)), (y, rate)
+
+
+@normalized_channels.backward
+def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
+    """dx = rate w (g - sum(g) / n - c sum(g c) / n), with c the normalized x, and the part of the statistics."""
+    (c, rate), (g, g_mean, g_var) = residuals, g
+    n, kept = math.prod([x.shape[a] for a in axes]), _others(x, axes)
+    product = g * c
+    total, weighted = g.sum(axis=axes, keepdims=True), product.sum(axis=axes, keepdims=True)
+    dx = None
+    if 0 in wanted:
+        slope = rate if weight is None else rate * _placed(weight, x, kept)
+        of_c = 2 * _placed(g_var, x, kept) / rate - slope * weighted
+        of_one = _placed(g_mean, x, kept) - slope * total
+        dx = g * slope
+        dx += xp.multiply(c, of_c / n, out=product)
+        dx += of_one / n
+    shape = tuple([x.shape[i] for i in kept])
+    return dx, weighted.reshape(shape), total.reshape(shape)
 
 
 def layer_norm(
@@ -88,7 +130,46 @@ def layer_norm(
             [-1.,  1.]])
     """
     axes = _axes("layer_norm", x, axes)
-    return _affine("layer_norm", _standardized(x, axes, eps), weight, bias, axes, x.dtype)
+    for name, value in (("weight", weight), ("bias", bias)):
+        _expect_shape("layer_norm", x, name, value, axes)
+    return _narrowed(normalized_features(_widened(x), weight, bias, axes=axes, eps=eps), x)
+
+
+@fused(expects="floats, and parameters that have the axes of x which are normalized over")
+def normalized_features(
+    x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...] = (), eps: float = 1e-5
+) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias, with statistics over the axes that the parameters have."""
+    mean, var = _statistics(x, axes)
+    return _affine((x - mean) / ops.sqrt(var + eps), weight, bias, axes)
+
+
+@normalized_features.fast
+def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
+    y, _, _, rate = _standardized_in_place(xp, x, axes, eps)
+    return _affine_in_place(xp, y, weight, bias, axes), (y, rate)
+
+
+@normalized_features.backward
+def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
+    """With c the normalized x and d = w g: dx = rate (d - mean(d) - c mean(d c))."""
+    c, rate = residuals
+    kept = _others(x, axes)
+    product = g * c
+    dw = xp.sum(product, axis=kept) if 1 in wanted else None
+    db = xp.sum(g, axis=kept) if 2 in wanted else None
+    if 0 not in wanted:
+        return None, dw, db
+    dx = g * rate
+    if weight is not None:
+        w = _placed(weight, x, axes)
+        dx *= w
+        product *= w
+    of_c = xp.mean(product, axis=axes, keepdims=True) * rate
+    of_one = xp.mean(dx, axis=axes, keepdims=True)
+    dx -= xp.multiply(c, of_c, out=product)
+    dx -= of_one
+    return dx, dw, db
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -109,9 +190,11 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, *,
         raise ValueError(
             f"group_norm: got x {described(x)} and num_groups={num_groups}, expected (N, C, ...) with a C that it divides"
         )
-    apart = ops.reshape(x, (x.shape[0], num_groups, x.shape[1] // num_groups, *x.shape[2:]))
-    y = _standardized(apart, tuple(range(2, apart.ndim)), eps)
-    return _affine("group_norm", ops.reshape(y, x.shape), weight, bias, (1,), x.dtype)
+    for name, value in (("weight", weight), ("bias", bias)):
+        _expect_shape("group_norm", x, name, value, (1,))
+    apart = ops.reshape(_widened(x), (x.shape[0], num_groups, x.shape[1] // num_groups, *x.shape[2:]))
+    y = normalized_features(apart, axes=tuple(range(2, apart.ndim)), eps=eps)
+    return _narrowed(_affine(ops.reshape(y, x.shape), weight, bias, (1,)), x)
 
 
 def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -130,7 +213,10 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 
     """
     if math.prod(x.shape[2:]) < 2:
         raise ValueError(f"instance_norm: got x {described(x)}, expected (N, C, ...) with more than one position")
-    return _affine("instance_norm", _standardized(x, tuple(range(2, x.ndim)), eps), weight, bias, (1,), x.dtype)
+    for name, value in (("weight", weight), ("bias", bias)):
+        _expect_shape("instance_norm", x, name, value, (1,))
+    y = normalized_features(_widened(x), axes=tuple(range(2, x.ndim)), eps=eps)
+    return _narrowed(_affine(y, weight, bias, (1,)), x)
 
 
 def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,), eps: float = 1e-6) -> Any:
@@ -148,8 +234,9 @@ def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,),
     tensor([ 1.,  1., -1.])
     """
     axes, wide = _axes("rms_norm", x, axes), _widened(x)
+    _expect_shape("rms_norm", x, "weight", weight, axes)
     y = wide / ops.sqrt(ops.mean(ops.square(wide), axis=axes, keepdims=True) + eps)
-    return _affine("rms_norm", y, weight, None, axes, x.dtype)
+    return _narrowed(_affine(y, weight, None, axes), x)
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
@@ -254,39 +341,59 @@ def _widened(x: Any) -> Any:
     return x if wider is None else ops.astype(x, wider)
 
 
+def _narrowed(y: Any, x: Any) -> Any:
+    """What was computed from `_widened(x)`, in the dtype of x again."""
+    return ops.astype(y, x.dtype) if accumulator(x.dtype) else y
+
+
 def _statistics(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """Mean and biased variance over the axes, which stay with length 1."""
     mean = ops.mean(x, axis=axes, keepdims=True)
     return mean, ops.mean(ops.square(x - mean), axis=axes, keepdims=True)
 
 
-def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
-    """(x - mean) / sqrt(var + eps), over the axes, in the dtype of sums."""
-    wide = _widened(x)
-    mean, var = _statistics(wide, axes)
-    return (wide - mean) / ops.sqrt(var + eps)
+def _standardized_in_place(xp: Backend, x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, ...]:
+    """((x - mean) rate, mean, var, rate), where rate is 1 / sqrt(var + eps), of arrays and with one of them to write to."""
+    n = math.prod([x.shape[a] for a in axes])
+    mean = x.sum(axis=axes, keepdims=True) / n
+    y = x - mean
+    var = xp.square(y).sum(axis=axes, keepdims=True) / n
+    rate = 1 / xp.sqrt(var + eps)
+    y *= rate
+    return y, mean, var, rate
+
+
+def _affine_in_place(xp: Backend, y: Array, weight: Any, bias: Any, axes: tuple[int, ...]) -> Array:
+    """`_affine` of arrays, which adds to its own product and leaves y as it is."""
+    scaled = y if weight is None else y * _placed(weight, y, axes)
+    if bias is None:
+        return scaled
+    shift = _placed(bias, y, axes)
+    return scaled + shift if weight is None else added_in_place(xp, scaled, shift)
+
+
+def _others(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of x that are not among these."""
+    return tuple([i for i in range(x.ndim) if i not in axes])
 
 
 def _expect_shape(name: str, x: Any, label: str, value: Any, axes: tuple[int, ...]) -> None:
-    expected = tuple(x.shape[a] for a in axes)
-    if value is not None and getattr(value, "shape", None) != expected:
+    if value is not None and getattr(value, "shape", None) != (expected := tuple([x.shape[a] for a in axes])):
         raise ValueError(f"{name}: got {label} {described(value)} for x {described(x)}, expected shape {list(expected)}")
 
 
 def _placed(value: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """A value that has these axes of x, with length 1 along the others."""
-    return ops.reshape(value, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+    return value.reshape(tuple([n if i in axes else 1 for i, n in enumerate(x.shape)]))
 
 
-def _affine(name: str, y: Any, weight: Any, bias: Any, axes: tuple[int, ...], dtype: Any) -> Any:
-    """weight y + bias, of which weight and bias have these axes of y, in the dtype that the input had."""
-    for label, value in (("weight", weight), ("bias", bias)):
-        _expect_shape(name, y, label, value, axes)
+def _affine(y: Any, weight: Any, bias: Any, axes: tuple[int, ...]) -> Any:
+    """weight y + bias, of which weight and bias have these axes of y."""
     if weight is not None:
         y = y * _placed(weight, y, axes)
     if bias is not None:
         y = y + _placed(bias, y, axes)
-    return y if y.dtype == dtype or not accumulator(dtype) else ops.astype(y, dtype)
+    return y
 
 
 def _as_matrix(name: str, weight: Any, axis: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -57,8 +58,14 @@ class Generator:
         return self._draw(lambda host: host.normal(mean, std, shape), dtype or get_default_dtype(), backend)
 
     def bernoulli(self, p: float, shape: int | Shape = (), backend: str | None = None) -> Array:
-        """Booleans, each True with probability p, to a 2^24th."""
-        return self._draw(lambda host: host.random(shape, dtype=np.float32) < p, np.bool_, backend)
+        """Booleans, each True with probability p, to a 2^16th: four are made of one random word."""
+        n = math.prod(shape) if isinstance(shape, tuple) else shape
+
+        def draw(host: np.random.Generator) -> Any:
+            words = host.bit_generator.random_raw(-(-n // 4))
+            return (words.view(np.uint16)[:n] < round(p * 2**16)).reshape(shape)
+
+        return self._draw(draw, np.bool_, backend)
 
     def integers(self, low: int, high: int, shape: int | Shape = ()) -> Array:
         """Integers from [low, high)."""

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from .core.backend import watch
 from .core.primitive import Primitive
@@ -137,6 +137,7 @@ def _restore(thing: Any, state: Any) -> None:
 # ---- fast forms ------------------------------------------------------------------------------------------------------
 
 
+F = TypeVar("F", bound=Callable[..., Any])
 FUSED: dict[str, Primitive] = {}
 
 
@@ -156,12 +157,12 @@ class Fused(Primitive):
         self.always_kept = self.signature.arguments  # the definition needs them
         self._check = lambda names, arrays: None  # residuals may be anything: second derivatives come from the definition
 
-    def fast(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def fast(self, forward: F) -> F:
         """Declare the fast forward, `f(xp, arrays..., *, settings...)`: the result, and whatever the backward needs."""
         self.forward = forward
         return forward
 
-    def backward(self, f: Callable[..., Any]) -> Callable[..., Any]:
+    def backward(self, f: F) -> F:
         """Declare the fast backward: the VJP of every differentiable argument at once, which only ever gets arrays.
 
         It names what it needs, as a VJP does: g first, then arguments, settings, `residuals` (what the forward returned
@@ -183,6 +184,10 @@ class Fused(Primitive):
         return pull_through(outcome, g, since, parents, create_graph)
 
 
+@overload
+def fused(definition: Callable[..., Any], /) -> Fused: ...
+@overload
+def fused(**declared: Any) -> Callable[[Callable[..., Any]], Fused]: ...
 def fused(definition: Any = None, **declared: Any) -> Any:
     """Give a composition a fast form beside its definition: `@fused` on the definition, then `.fast` and `.backward`.
 

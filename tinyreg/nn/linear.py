@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import ops
 from ..creation import zeros
 from ..random import Generator
 from ..signature import described
@@ -42,8 +43,7 @@ class Linear(Module):
         """The layer's formula; raises `ValueError` where the last axis of x is not of length in_features."""
         if x.shape[-1:] != (self.in_features,):
             raise ValueError(f"Linear: got x {described(x)}, expected a last axis of length {self.in_features}")
-        y = x @ self.weight.T
-        return y if self.bias is None else y + self.bias
+        return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The number of inputs and outputs."""

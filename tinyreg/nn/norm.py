@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from .. import normalization
-from ..core.backend import Shape
-from ..core.tape import no_grad
+from ..core.backend import Shape, as_zero_dimensional
+from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
 from ..signature import described
 from .module import Buffer, Module, Parameter
@@ -74,14 +74,16 @@ class BatchNorm(Module):
         self._follow(mean, var, x.size // self.num_features)
         return y
 
-    @no_grad()
     def _follow(self, mean: Any, var: Any, n: int) -> None:
         """Move the running averages towards the statistics of a batch of n values a channel."""
-        self.num_batches_tracked.assign(self.num_batches_tracked + 1)
-        new = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        stored = var * (n / (n - 1)) if self.running == "unbiased" else var
-        self.running_mean.assign((1 - new) * self.running_mean + new * mean)
-        self.running_var.assign((1 - new) * self.running_var + new * stored)
+        mean, var = (value.data if isinstance(value, Tensor) else value for value in (mean, var))
+        buffers = (self.running_mean, self.running_var, self.num_batches_tracked)
+        old_mean, old_var, count = (buffer.data for buffer in buffers)
+        new = 1 / (int(count) + 1) if self.momentum is None else self.momentum
+        new_of_var = new * n / (n - 1) if self.running == "unbiased" else new
+        averages = (1 - new) * old_mean + new * mean, (1 - new) * old_var + new_of_var * var
+        arrays = [a.astype(old_mean.dtype, copy=False) for a in averages]
+        replace(buffers, [*arrays, as_zero_dimensional(count + 1)])
 
     def extra_repr(self) -> str:
         """The settings."""

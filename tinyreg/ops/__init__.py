@@ -71,6 +71,7 @@ from .indexing import (
 from .linalg import (
     diagonal,
     einsum,
+    linear,
     matmul,
     outer,
     trace,
@@ -202,6 +203,7 @@ __all__ = [
     "largest_singular_value",
     "less",
     "less_equal",
+    "linear",
     "log",
     "log1p",
     "log2",

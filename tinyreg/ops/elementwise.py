@@ -6,6 +6,7 @@ half for each of two equal arrays in `maximum` and `minimum`, and 0 where an arr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,22 @@ def _where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
     """
     if not (hasattr(x1, "dtype") or hasattr(x2, "dtype")) and float in (type(x1), type(x2)):
         x1 = xp.asarray(x1, dtype=get_default_dtype())
-    return xp.where(xp.asarray(condition), x1, x2)
+    condition = xp.asarray(condition)
+    if condition.dtype == bool:
+        if _is_zero(x2) and _is_float(x1):
+            return xp.kept(condition, x1)
+        if _is_zero(x1) and _is_float(x2):
+            return xp.kept(~condition, x2)
+    return xp.where(condition, x1, x2)
+
+
+def _is_zero(x: Any) -> bool:
+    """Whether x is the plain number 0, of positive sign."""
+    return type(x) in (int, float) and x == 0 and math.copysign(1.0, x) > 0
+
+
+def _is_float(x: Any) -> bool:
+    return hasattr(x, "dtype") and x.dtype.kind == "f" and x.dtype.itemsize <= 8
 
 
 _where.__name__ = "where"

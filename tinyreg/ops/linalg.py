@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
+from ..recompute import fused
 from .elementwise import multiply
 from .indexing import getitem
 from .reduction import sum
@@ -145,6 +146,42 @@ def _written_out(subscripts: str, ndims: list[int]) -> str:
         output = "..." + "".join(once)
     terms = [term.replace("...", stack[len(stack) - width :]) for term, width in zip(terms, widths, strict=True)]
     return f"{','.join(terms)}->{output.replace('...', stack)}"
+
+
+@fused(expects="x (..., in), weight (out, in) and bias (out,)")
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """y = x W^T + b.
+
+    x: (..., in); weight: (out, in), as in PyTorch; bias: (out,), or None; y: (..., out). Derivatives: g W for x, g^T x for
+    the weight and the sum of g for the bias, over all axes but the last.
+
+    >>> import tinyreg as tr
+    >>> tr.linear(tr.tensor([1.0, 2.0]), tr.tensor([[3.0, 4.0]]), tr.tensor([0.5]))
+    tensor([11.5])
+    """
+    y = matmul(x, matrix_transpose(weight))
+    return y if bias is None else y + bias
+
+
+@linear.fast
+def _(xp: Backend, x: Array, weight: Array, bias: Array = None) -> tuple[Array, None]:
+    y = xp.matmul(x, weight.T)
+    return y if bias is None else added_in_place(xp, y, bias), None
+
+
+@linear.backward
+def _(g: Array, xp: Backend, x: Array, weight: Array, bias: Array, wanted: Sequence[int]) -> tuple[Array, Array, Array]:
+    rows = g.reshape(-1, g.shape[-1])
+    return (
+        xp.matmul(g, weight) if 0 in wanted else None,
+        xp.matmul(rows.T, x.reshape(-1, x.shape[-1])) if 1 in wanted else None,
+        sum(rows, axis=0) if 2 in wanted else None,
+    )
+
+
+def added_in_place(xp: Backend, y: Array, bias: Array) -> Array:
+    """y + bias for a y that nobody else holds: in its memory, unless the sum has a wider dtype."""
+    return xp.add(y, bias, out=y if xp.result_type(y, bias) == y.dtype else None)
 
 
 # ---- diagonals and triangles -----------------------------------------------------------------------------------------

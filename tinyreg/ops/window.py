@@ -10,6 +10,7 @@ from typing import Any
 from ..core.backend import Array, Backend, accumulator
 from ..core.primitive import primitive
 from ..creation import as_array, backend_of
+from ..recompute import fused
 from .reduction import max, mean, sum
 from .shape import pad, permute_dims, reshape
 
@@ -83,6 +84,11 @@ def _windows_of(
     op: str, x: Any, size: Two, stride: Two, padding: Sequence[Two], dilation: Two = (1, 1), value: float = 0.0
 ) -> Any:
     """The windows of x with `value` around it, or an error that names the op."""
+    return windows(_padded(op, x, size, padding, dilation, value), size=size, stride=stride, dilation=dilation)
+
+
+def _padded(op: str, x: Any, size: Two, padding: Sequence[Two], dilation: Two, value: float) -> Any:
+    """x with `value` around it, or an error that names the op where no window fits into that."""
     padded = [n + before + after for n, (before, after) in zip(x.shape[-2:], padding, strict=True)]
     reach = [_reach(k, d) for k, d in zip(size, dilation, strict=True)]
     if padded[0] < reach[0] or padded[1] < reach[1]:
@@ -90,9 +96,9 @@ def _windows_of(
             f"{op}: got a kernel that spans {reach[0]} by {reach[1]} elements and an input of {padded[0]} by "
             f"{padded[1]}, its padding included; expected one that fits. Use a smaller kernel, or more padding"
         )
-    if any(map(any, padding)):
-        x = pad(x, pad_width=((0, 0),) * (x.ndim - 2) + tuple(padding), value=value)
-    return windows(x, size=size, stride=stride, dilation=dilation)
+    if not any(map(any, padding)):
+        return x
+    return pad(x, pad_width=((0, 0),) * (x.ndim - 2) + tuple(padding), value=value)
 
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
@@ -190,8 +196,54 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     size, steps, around = _pool_settings("max_pool2d", x, kernel_size, stride, padding, spread)
     if x.dtype.kind != "f" and any(map(any, around)):
         raise TypeError(f"max_pool2d: got {x.dtype} and padding, expected floats, which have an infinity; use astype")
-    view = _windows_of("max_pool2d", x, size, steps, around, spread, value=-math.inf)
-    return max(_side_by_side(view), axis=0)
+    x = _padded("max_pool2d", x, size, around, spread, value=-math.inf)
+    return window_max(x, size=size, stride=steps, dilation=spread)
+
+
+@fused(expects="windows that fit into the last two axes")
+def window_max(x: Any, *, size: Two, stride: Two, dilation: Two) -> Any:
+    """The largest element of each window; the gradient is shared equally by those that tie."""
+    return max(_side_by_side(windows(x, size=size, stride=stride, dilation=dilation)), axis=0)
+
+
+@window_max.fast
+def _(xp: Backend, x: Array, *, size: Two, stride: Two, dilation: Two) -> tuple[Array, None]:
+    first, *others = _places(x.shape, size, stride, dilation)
+    y = x[first].copy()
+    for place in others:
+        xp.maximum(y, x[place], out=y)
+    return y, None
+
+
+@window_max.backward
+def _(g: Array, xp: Backend, x: Array, y: Array, size: Two, stride: Two, dilation: Two) -> Array:
+    places = _places(x.shape, size, stride, dilation)
+    chosen = [x[place] == y for place in places]
+    share = g / _ties(chosen, g.dtype)
+    dx = xp.zeros(x.shape, dtype=g.dtype)
+    for place, among in zip(places, chosen, strict=True):
+        dx[place] += xp.kept(among, share)
+    return dx
+
+
+def _ties(chosen: Sequence[Array], dtype: Any) -> Array:
+    """How many of the masks hold, at least 1: a window with NaN has none."""
+    ties = chosen[0].astype(dtype)
+    for mask in chosen[1:]:
+        ties += mask
+    return ties + (ties == 0)
+
+
+def _places(shape: Sequence[int], size: Two, stride: Two, dilation: Two) -> list[tuple[Any, ...]]:
+    """Of every place in a window, where the elements are that stand there in all windows."""
+    spans = zip(shape[-2:], size, stride, dilation, strict=True)
+    counts = [(n - _reach(k, d)) // step + 1 for n, k, step, d in spans]
+
+    def along(axis: int, p: int) -> slice:
+        start = p * dilation[axis]
+        return slice(start, start + (counts[axis] - 1) * stride[axis] + 1, stride[axis])
+
+    return [(..., along(0, p), along(1, q)) for p in range(size[0]) for q in range(size[1])]
 
 
 def avg_pool2d(

@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import hypothesis.strategies as st
 
-from ..core.backend import backends
+from ..creation import backends
 from . import contract, derivatives, values  # noqa: F401 (they put their checks into the table of properties)
 from .case import Call, Case
 from .differences import Verdict

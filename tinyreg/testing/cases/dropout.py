@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
+from ...dropout import thinned
 from ..case import Call, Case, at
 from ..strategies import arrays, shapes
 
@@ -33,10 +35,11 @@ def seeded(f: Callable[..., Any]) -> Callable[..., Any]:
     return op
 
 
-def kept(seed: int, p: float, shape: tuple[int, ...]) -> Array:
-    """1 where the mask of a seed keeps, 0 where it drops."""
-    drawn = np.random.Generator(np.random.PCG64(seed)).random(shape, dtype=np.float32)
-    return np.where(drawn < p, 0.0, 1.0)
+def kept(bits: Any, p: float, shape: tuple[int, ...]) -> Array:
+    """1 where the next mask from a bit generator keeps, 0 where it drops."""
+    n = math.prod(shape)
+    drawn = bits.random_raw(-(-n // 4)).view(np.uint16)[:n].reshape(shape)
+    return np.where(drawn < round((1 - p) * 2**16), 1.0, 0.0)
 
 
 def dropped(x: Array, p: float, training: bool, seed: int, axes: int | None = None) -> Array:
@@ -44,13 +47,13 @@ def dropped(x: Array, p: float, training: bool, seed: int, axes: int | None = No
     if not training or p == 1:
         return x * (1.0 - training)
     shape = x.shape if axes is None else (*x.shape[:axes], *[1] * (x.ndim - axes))
-    return x * kept(seed, p, shape) / (1 - p)
+    return x * kept(np.random.PCG64(seed), p, shape) / (1 - p)
 
 
 def _alpha_dropout(x: Array, p: float, training: bool, rng: int) -> Array:
     if not training or p == 1:
         return x * (1.0 - training)
-    low, mask = -ALPHA * SCALE, kept(rng, p, x.shape)
+    low, mask = -ALPHA * SCALE, kept(np.random.PCG64(rng), p, x.shape)
     a = 1 / math.sqrt((1 - p) * (1 + p * low**2))
     return a * (mask * x + (1 - mask) * low - p * low)
 
@@ -72,7 +75,27 @@ def drops(min_dims: int = 0, p: SearchStrategy[float] | None = None) -> SearchSt
     return draw()
 
 
+def _masked(min_dims: int = 0) -> SearchStrategy[Call]:
+    """Calls with a mask that broadcasts."""
+
+    @st.composite
+    def draw(pick: Pick) -> Call:
+        x = pick(arrays(shapes(min_dims=min_dims)))
+        shape = pick(st.sampled_from([x.shape, x.shape[-1:]]))
+        keep = pick(hnp.arrays(np.bool_, shape, elements=st.booleans(), fill=st.nothing()))
+        return Call((x, keep), {"scale": pick(st.sampled_from([2.0, 1.25]))})
+
+    return draw()
+
+
 CASES = [
+    Case(
+        thinned,
+        _masked(),
+        lambda x, keep, scale: np.where(keep, scale * x, 0.0),
+        points=[at([math.inf, 1.0], [False, True], scale=2.0, gradient=[0.0, 2.0])],
+        reach=math.inf,
+    ),
     Case(
         seeded(tr.dropout.dropout),
         drops(),

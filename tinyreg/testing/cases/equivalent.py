@@ -15,6 +15,10 @@ LENGTH = "both letters of a pair stand for axes of one length"
 NUMERATOR = "the numerator is 0 where the denominator is replaced"
 SHORT = "the general form gives the same; this one is for speed"
 TOGETHER = "the gradient and the argument have as many axes"
+ALIKE = "the two have one shape, or one length along that axis"
+UNWANTED = "what nobody wants is dropped; not to work it out saves time"
+REUSED = "the memory that is written to is read no more, or would be new otherwise; this saves time"
+LAST = "there are two axes"
 
 _CHOSEN = {
     "x: detached arguments": COMPARED,
@@ -28,8 +32,46 @@ _CHOSEN = {
 _LARGER = {"x1: detached arguments": COMPARED, "x2: detached arguments": COMPARED}
 _OF_SEVERAL = {"x: g in memory order": SUMS, "x: g changed in place": SUMS}
 
+_OF_SEVERAL_TOGETHER = {f"x, weight, bias: g {how}": SUMS for how in ("in memory order", "changed in place")}
+
 EQUIVALENT: dict[str, dict[str, str]] = {
     "abs": {"x: detached arguments": COMPARED},
+    "linear": {
+        "x, weight, bias: `xp.matmul(g, weight) if 0 in wanted else None` -> `xp.matmul(g, weight)`": UNWANTED,
+        "x, weight, bias: `xp.matmul(rows.T, x.reshape(-1, x.shape[-1])) if 1 in wanted else None` -> "
+        "`xp.matmul(rows.T, x.reshape(-1, x.shape[-1]))`": UNWANTED,
+        "x, weight, bias: `x` -> `weight` (2)": ALIKE,
+        "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
+    },
+    "normalized_channels": _OF_SEVERAL_TOGETHER
+    | {f"x, weight, bias: `x` -> `g`{n}": ALIKE for n in ("", " (2)", " (3)", " (4)", " (5)", " (6)")}
+    | {
+        "x, weight, bias: `xp.multiply(c, of_c / n, out=product)` -> `xp.multiply(of_c / n, c, out=product)`": "a product",
+        "x, weight, bias: `xp.multiply(c, of_c / n, out=product)` -> `xp.multiply(c, of_c / n)`": REUSED,
+        "x, weight, bias: `product` -> `g` (2)": SUMS,
+    },
+    "normalized_features": {
+        "x, weight, bias: `x` -> `g`": ALIKE,
+        "x, weight, bias: `x` -> `g` (2)": ALIKE,
+        "x, weight, bias: `xp.sum(product, axis=kept) if 1 in wanted else None` -> `xp.sum(product, axis=kept)`": UNWANTED,
+        "x, weight, bias: `xp.sum(g, axis=kept) if 2 in wanted else None` -> `xp.sum(g, axis=kept)`": UNWANTED,
+        "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(of_c, c, out=product)`": "a product",
+        "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(c, of_c)`": REUSED,
+    },
+    "smoothed_nll": {
+        "logits: g in memory order": "there is one axis",
+        "logits: `1` -> `-1`": LAST,
+        "logits: `g` -> `index`": ALIKE,
+        "logits: `g` -> `residuals`": ALIKE,
+        "fast form: `xp.max(logits, axis=1, keepdims=True)` -> `xp.max(logits, keepdims=True, axis=-1)`": LAST,
+        "fast form: `1` -> `-1`": LAST,
+        "fast form: `z` -> `logits` (2)": ALIKE,
+        "fast form: `z` -> `index` (2)": ALIKE,
+        "fast form: `xp.mean(z, axis=1)` -> `xp.mean(z, axis=-1)`": LAST,
+        "fast form: `xp.exp(z, out=z)` -> `xp.exp(z)`": REUSED,
+        "fast form: `xp.sum(p, axis=1)` -> `xp.sum(p, axis=-1)`": LAST,
+    },
+    "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)},
     "asinh": {"x: `1.0` -> `-1.0`": "hypot takes the size of its arguments"},
     "atan2": {
         "x1: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",

@@ -186,7 +186,15 @@ def _numpys_qr(x: Array) -> Any:
     return np.einsum(SVD, *np.linalg.qr(x))
 
 
+@st.composite
+def _affine(pick: Pick) -> Call:
+    inside, outside = pick(st.sampled_from([(2, 3), (3, 1), (1, 2)]))
+    x = pick(arrays((*pick(st.sampled_from([(2,), (), (3, 2), (1,), (0,)])), inside)))
+    return Call((x, pick(arrays((outside, inside))), pick(st.one_of(arrays((outside,)), st.none()))), {})
+
+
 CASES = [
+    Case(tr.linear, _affine(), lambda x, w, b: x @ w.T + (0.0 if b is None else b), reach=math.inf),
     Case(tr.matmul, _products(), np.matmul, reach=math.inf),
     Case(tr.outer, calls(arrays(shapes(1, 1)), arrays(shapes(1, 1))), np.outer, reach=math.inf),
     Case(_einsum, _einsums(EINSUMS), lambda *xs, subscripts: np.einsum(subscripts, *xs), name="einsum", reach=math.inf),

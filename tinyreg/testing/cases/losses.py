@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 import tinyreg as tr
 
+from ...losses import smoothed_nll
 from ..case import Call, Case, at
 from ..strategies import arrays, shapes
 from .activations import softmax
@@ -131,7 +132,28 @@ def _sides(pick: Pick) -> Call:
     return Call((pick(arrays(shape, st.sampled_from([0.0, -0.25, 0.75, 1.25, -2.0, 3.0]))), target), settings)
 
 
+@st.composite
+def _rows(pick: Pick) -> Call:
+    logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3)])))
+    index = pick(hnp.arrays(np.int64, logits.shape[:1], elements=st.integers(0, logits.shape[1] - 1), fill=st.nothing()))
+    return Call((logits, index), {"label_smoothing": pick(st.sampled_from([0.0, 0.2]))})
+
+
+def _smoothed_nll(logits: Any, index: Any, label_smoothing: float) -> Any:
+    return _cross_entropy(logits, index, None, label_smoothing, "none")
+
+
 CASES = [
+    Case(
+        smoothed_nll,
+        _rows(),
+        _smoothed_nll,
+        points=[
+            at([[1e4, 0.0]], [1], label_smoothing=0.0, gradient=[[1.0, -1.0]]),
+            at([[1e4, 0.0]], [0], label_smoothing=0.5, gradient=[[0.25, -0.25]]),
+        ],
+        reach=1 / 4,
+    ),
     Case(
         tr.losses.mse,
         _pairs(),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
+from ...normalization import normalized_channels, normalized_features
 from ..case import Call, Case, at
 from ..strategies import arrays
 
@@ -209,7 +210,28 @@ def _power_iteration(weight: Array, u: Array, iterations: int, axis: int, eps: f
     return u, v
 
 
+@st.composite
+def _core(pick: Pick, /, of_features: bool) -> Call:
+    """Calls of what norms are made of: of the axes normalized over, or of the others, parameters have the shape."""
+    shape, axes = pick(st.sampled_from([((2, 3), (1,)), ((3, 2), (0,)), ((2, 2, 2), (0, 2)), ((2, 1, 3), (1, 2))]))
+    along = tuple(n for i, n in enumerate(shape) if (i in axes) == of_features)
+    return Call((pick(arrays(shape)), *(pick(optional(along)) for _ in "wb")), {"axes": axes, "eps": pick(EPS)})
+
+
+def _normalized_channels(x: Array, weight: Any, bias: Any, axes: tuple[int, ...], eps: float) -> tuple[Array, ...]:
+    kept = [i for i in range(x.ndim) if i not in axes]
+    return affine(normalized(x, axes, eps), weight, bias, kept), x.mean(axis=axes), x.var(axis=axes)
+
+
 CASES = [
+    Case(normalized_channels, _core(False), _normalized_channels, reach=math.inf, scales=scales),
+    Case(
+        normalized_features,
+        _core(True),
+        lambda x, weight, bias, axes, eps: affine(normalized(x, axes, eps), weight, bias, axes),
+        reach=math.inf,
+        scales=scales,
+    ),
     Case(
         batch_norm,
         _batches(),

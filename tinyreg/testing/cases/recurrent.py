@@ -17,6 +17,7 @@ from tinyreg.nn.recurrent import GRU, LSTM
 
 from ..case import Call, Case, at
 from ..strategies import arrays
+from .dropout import kept
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]
@@ -40,13 +41,13 @@ class Masks:
     """The masks of dropout that a seed gives, one after the other."""
 
     def __init__(self, seed: int, training: bool) -> None:
-        self.host, self.training = np.random.Generator(np.random.PCG64(seed)), training
+        self.bits, self.training = np.random.PCG64(seed), training
 
     def noise(self, p: float, shape: tuple[int, ...]) -> Array:
         """0 where a mask drops, 1 / (1 - p) where it keeps; 1 everywhere where nothing is dropped."""
         if not self.training or not p:
             return np.ones(shape)
-        return np.where(self.host.random(shape, dtype=np.float32) < p, 0.0, 1 / (1 - p))
+        return kept(self.bits, p, shape) / (1 - p)
 
 
 def called(cls: Any) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
-from ...ops.window import unwindow, windows
+from ...ops.window import unwindow, window_max, windows
 from ..case import Call, Case, at
 from ..strategies import arrays, calls
 
@@ -140,7 +140,17 @@ def _pools(pick: Any, /, **more: SearchStrategy[Any]) -> Call:
     return Call((pick(arrays(IMAGES, unique=True)),), settings)
 
 
+def _largest(x: Array, size: Two, stride: Two, dilation: Two) -> Array:
+    return np.asarray(np.max(_each_window(x, size, stride, dilation), axis=(-2, -1)))
+
+
 CASES = [
+    Case(
+        window_max,
+        st.sampled_from(WINDOWS).flatmap(lambda w: calls(arrays(w[0], unique=True), **_fixed(w[1]))),
+        _largest,
+        points=[at(np.ones((2, 2)), size=(2, 2), stride=(1, 1), dilation=(1, 1), gradient=np.full((2, 2), 0.25))],
+    ),
     Case(windows, _opened(), _each_window, reach=math.inf),
     Case(unwindow, _closed(), _unwindow, reach=math.inf),
     Case(tr.conv2d, _convolutions(), _conv2d, reach=math.inf),

@@ -1,0 +1,26 @@
+"""The memory of freed arrays: kept by the process for the next step, instead of going back to the system and forth."""
+
+from __future__ import annotations
+
+import ctypes
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGEST = 32 * 2**20  # glibc takes no larger threshold
+
+
+def keep_freed_memory() -> bool:
+    """Ask the C library to keep freed memory; returns whether it does, which takes glibc, so Linux.
+
+    A training step frees what the next one needs again. By default the C library gives large blocks back to the system,
+    which hands out each page anew, filled with zeros: that can take half of the time of a step. After this call arrays of
+    up to 32 MiB reuse what was freed before. It holds for the whole process, for everything in it that allocates, and until
+    it ends; the process then stays as large as it has been. Memory on a GPU is not concerned.
+
+    >>> import tinyreg as tr
+    >>> kept = tr.keep_freed_memory()
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+    return bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1) and mallopt(M_MMAP_THRESHOLD, LARGEST))
