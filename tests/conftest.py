@@ -81,4 +81,5 @@ def _switches():
         "backend in this context": backends._context_default.get(),
         "default dtype": tr.get_default_dtype(),
         "recording": tape.is_recording(),
+        "explainer": tape.explainer.get(),
     }

@@ -308,7 +308,7 @@ def test_shapes_that_do_not_fit():
 
 
 def test_integers_that_ask_for_a_gradient():
-    with pytest.raises(TypeError, match=r"requires_grad: got a tensor of int64, expected float16, float32 or float64"):
+    with pytest.raises(TypeError, match=r"requires_grad: got int64, expected floats"):
         tr.tensor([1, 2], requires_grad=True)
     x = tr.tensor([1, 2])
     with pytest.raises(TypeError, match="only floats have gradients"):

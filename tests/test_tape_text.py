@@ -190,6 +190,123 @@ def test_a_long_tape_folds_in_the_middle():
     assert len(tape.text(limit=100).splitlines()) == len(tape.text(limit=None).splitlines())
 
 
+def recurrent(steps):
+    """The tape of a small recurrent network that is written out."""
+    x, w, b = tr.ones((2, 4)), tr.ones((4, 4), requires_grad=True), tr.ones(4, requires_grad=True)
+    h = x @ w
+    for _ in range(steps):
+        h = tr.tanh(h @ w + b)
+    return tr.tape(h.sum(), w=w, b=b, x=x)
+
+
+def test_a_block_of_ops_that_comes_again_folds_to_its_first_round():
+    lines = str(recurrent(20)).splitlines()
+    assert [line.split()[:2] for line in lines[1:7]] == [
+        ["#0", "matmul(x,"],
+        ["#1", "matmul(#0,"],
+        ["#2", "add(#1,"],
+        ["#3", "tanh(#2)"],
+        ["#4-#60", "entries"],
+        ["#61", "sum(#60)"],
+    ]
+    assert "entries #1-#3 x 20: 19 more rounds like these" in lines[5]
+    assert "#n-#m: folded; .text(limit=None) shows all" in lines
+    assert "62 entries, 2 leaves" in lines[8]
+
+
+def test_what_is_folded_can_be_shown():
+    tape = recurrent(20)
+    every = tape.text(limit=None).splitlines()
+    assert [line.split()[0] for line in every[1:63]] == [f"#{i}" for i in range(62)]
+    assert "folded" not in "".join(every)
+    cut = tape.text(limit=10, fold=False).splitlines()
+    assert "52 more: .text(limit=None) shows all" in cut[6]
+    assert len(recurrent(5).text().splitlines()) == len(recurrent(5).text(limit=None).splitlines())
+
+
+def test_rounds_that_differ_in_shape_are_not_folded_together():
+    y = tr.ones((8, 8), requires_grad=True)
+    for i in range(8):
+        y = tr.tanh(y[: 8 - i])
+    lines = tr.tape(y).text(limit=6).splitlines()
+    assert "more: .text(limit=None) shows all" in lines[4]
+
+
+def test_folding_finds_every_line_again():
+    """Whatever is folded, the lines stand for all entries, in order, each once."""
+    x = tr.ones((3, 3), requires_grad=True)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        y = x
+        for _ in range(rng.integers(1, 8)):
+            ops = [[tr.exp, tr.tanh, tr.negative][i] for i in rng.integers(0, 3, size=rng.integers(1, 6))]
+            for _ in range(rng.integers(1, 12)):
+                for op in ops:
+                    y = op(y * 0.1)
+        tape = tr.tape(y)
+        shown = [line.split()[0] for line in tape.text(limit=30).splitlines()[1:] if line.startswith(("#", "..."))]
+        numbers = []
+        for mark in shown:
+            if mark == "...":
+                break
+            if mark.startswith("#n"):
+                continue
+            first, _, last = mark.replace("#", "").partition("-")
+            numbers += range(int(first), int(last or first) + 1)
+        assert numbers == list(range(len(numbers)))
+        assert "..." in shown or len(numbers) == len(tape)
+
+
+class Block(tr.nn.Module):
+    def __init__(self):
+        self.attn, self.norm = tr.nn.Linear(4, 4), tr.nn.LayerNorm(4)
+
+    def forward(self, x):
+        return self.norm(x + self.attn(x))
+
+
+def test_a_long_tape_folds_by_layer_where_layers_are_known():
+    model = tr.nn.Sequential(*[Block() for _ in range(6)])
+    with tr.explain(definitions=True):
+        tape = tr.tape(model(tr.ones((2, 4))).mean())
+    lines = str(tape).splitlines()
+    inside = [row for row in tape if row.record.call and str(row.record.call.chain[1]) == "0 (Block)"]
+    kept = sum(kept.counted for row in inside for kept in row.kept)
+    norm = [row for row in tape if row.record.call and str(row.record.call) == "0.norm (LayerNorm)"]
+    assert f"0 (Block): {len(inside)} entries, {kept:,} bytes kept" in tape.text(limit=10)
+    assert f"0.norm (LayerNorm): {len(norm)} entries, " in "".join(lines)
+    assert "0.attn (Linear): 3 entries, 32 bytes kept" in "".join(lines)
+    assert all(line.endswith(lines[1].split()[-1]) for line in lines[1:19])
+    assert tape.text(limit=10).splitlines()[7].split()[:2] == [f"#{len(tape) - 1}", f"mean(#{len(tape) - 2})"]
+
+
+def test_a_layer_of_one_entry_is_shown_as_that_entry():
+    model = tr.nn.Sequential(*[layer for _ in range(9) for layer in (tr.nn.Linear(4, 4), tr.nn.ReLU(), tr.nn.LayerNorm(4))])
+    with tr.explain(definitions=True):
+        text = tr.tape(model(tr.ones((2, 4)))).text(limit=30)
+    assert text.count(" relu(#") == 9
+    assert text.count(" (Linear): 3 entries, ") == 9
+
+
+def test_layers_of_one_kind_that_come_again_fold_too():
+    model = tr.nn.Sequential(*[Block() for _ in range(60)])
+    with tr.explain():
+        tape = tr.tape(model(tr.ones((2, 4))).mean())
+    text = tape.text(limit=8)
+    assert "x 60: 59 more rounds like these" in text
+    assert len(text.splitlines()) < 18
+
+
+def test_a_recurrent_layer_folds_to_one_round_and_not_to_one_line():
+    model = tr.nn.GRU(3, 4)
+    with tr.explain():
+        tape = tr.tape(model(tr.ones((50, 2, 3)))[0].sum())
+    text = str(tape)
+    assert " x 4" in text or " x 5" in text
+    assert "GRU: " not in text
+    assert len(text.splitlines()) < 60
+
+
 def test_a_hundred_thousand_entries_print():
     y = tr.ones((), requires_grad=True)
     for _ in range(100_000):

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, dropout, losses, nn, normalization, ops, optim, random, regularizers
+from . import activations, dropout, explore, losses, nn, normalization, ops, optim, random, regularizers
 from .activations import *
 from .core.backend import use
 from .core.primitive import primitive
@@ -21,7 +21,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from .explore import tape
+from .explore import explain, tape
 from .memory import keep_freed_memory
 from .ops import *
 from .random import Generator, seed
@@ -41,6 +41,8 @@ __all__ = [
     "backends",
     "checkpoint",
     "dropout",
+    "explain",
+    "explore",
     "full",
     "fused",
     "get_default_dtype",

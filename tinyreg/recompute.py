@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 
 from .core.backend import watch
 from .core.primitive import Primitive
-from .core.tape import Entry, Gradient, Leaf, Parents, Result, is_recording, reach, recording, tick, walk
+from .core.tape import Entry, Gradient, Leaf, Parents, Result, explainer, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
 
 
@@ -68,10 +68,14 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         if not parents:
             return outcome
         kept = {"f": f, "args": args, "kwargs": kwargs, "touched": touched}
-        if not several:
-            return wrap(outcome._array, Entry(_CHECKPOINT, None, parents, kept, {}, outcome.shape, outcome.dtype))
         shapes, dtypes = [r.shape for r in results], [r.dtype for r in results]
-        entry = Entry(_CHECKPOINT, None, parents, kept, {}, shapes, dtypes)
+        shape, dtype = (shapes, dtypes) if several else (shapes[0], dtypes[0])
+        entry = Entry(_CHECKPOINT, None, parents, kept, {}, shape, dtype)
+        if (listener := explainer.get()) is not None:
+            arrays = tuple(getattr(r, "_array", r) for r in results)
+            listener("checkpoint", entry, parents, None, arrays if several else arrays[0])
+        if not several:
+            return wrap(outcome._array, entry)
         return tuple(wrap(r._array, Result(entry, i)) if r._node else r for i, r in enumerate(results))
 
     return run
@@ -173,7 +177,10 @@ class Fused(Primitive):
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Run the fast form where there is one, otherwise the definition."""
-        return (super().__call__ if self.rules else self.definition)(*args, **settings)
+        listener = explainer.get()
+        if not self.rules or (listener is not None and listener.definitions):
+            return self.definition(*args, **settings)
+        return super().__call__(*args, **settings)
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """By the fast backward, or under `create_graph` by the definition, run again."""

@@ -36,7 +36,7 @@ class Backend:
         return found
 
 
-def _erf_on_the_host(x: Array) -> Array:
+def _host_erf(x: Array) -> Array:
     """erf by the C library, element by element: NumPy has none."""
     values = np.fromiter(map(math.erf, np.ravel(x).tolist()), dtype=np.float64, count=np.size(x))
     return values.reshape(np.shape(x)).astype(np.result_type(x, np.float16))
@@ -49,8 +49,9 @@ def _kept_by_bits(keep: Array, x: Array) -> Array:
 
 
 def _load_numpy() -> Backend:
-    supplied = {"erf": _erf_on_the_host, "kept": _kept_by_bits}
-    return Backend("numpy", np, **supplied, to_host=np.asarray, checked_linalg=contextlib.nullcontext)
+    return Backend(
+        "numpy", np, erf=_host_erf, kept=_kept_by_bits, to_host=np.asarray, checked_linalg=contextlib.nullcontext
+    )
 
 
 def _load_cupy() -> Backend:
@@ -114,8 +115,7 @@ def home(value: Any, label: str = "") -> Backend | None:
     if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.matrix | np.ma.MaskedArray):
         return get("numpy")  # a scalar or, say, a memory map
     raise TypeError(
-        f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)}, or a number; make it one with "
-        "tr.tensor(...)"
+        f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 from ..signature import Signature, calling, keeping
 from .backend import HOMES, as_argument, current, home
-from .tape import Entry, Gradient, Parents, Result, is_recording
+from .tape import Entry, Gradient, Parents, Result, explainer, is_recording
 from .tensor import Tensor, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,8 +97,7 @@ class Primitive:
         parents = []
         xp: Any = None
         usual: Any = None
-        any_tensor = False
-        wanting, bit = 0, 1  # which arguments want a gradient, as bits: the key of a plan
+        any_tensor, wanting, bit = False, 0, 1  # wanting: the arguments that want a gradient, as bits: the key of a plan
         for value in values:
             node = None
             if isinstance(value, Tensor):
@@ -128,6 +127,7 @@ class Primitive:
             self._check(self.residuals, aside)
         if HOMES.get(type(y)) is None:  # a scalar, or several results
             y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
+        entry = None
         if wanting and is_recording():
             plan = self._plans.get(wanting) or self._plan(wanting, len(values))
             if plan.wanted:
@@ -137,12 +137,15 @@ class Primitive:
                     kept.update(self._rest(plan, arrays[:-1], settings, aside, xp))
                 if plan.dropped:
                     parents = [None if i in plan.dropped else node for i, node in enumerate(parents)]
-                if type(y) is not tuple:
-                    return wrap(y, Entry(self, plan, parents, kept, settings, y.shape, y.dtype))
-                entry = Entry(self, plan, parents, kept, settings, [r.shape for r in y], [r.dtype for r in y])
-                return tuple([wrap(r, Result(entry, i) if r.dtype.kind == "f" else None) for i, r in enumerate(y)])
+                what = ([r.shape for r in y], [r.dtype for r in y]) if type(y) is tuple else (y.shape, y.dtype)
+                entry = Entry(self, plan, parents, kept, settings, *what)
         if any_tensor:
-            return tuple(map(wrap, y)) if type(y) is tuple else wrap(y)
+            if (listener := explainer.get()) is not None:
+                listener(self.name, entry, parents, arrays, y)
+            if type(y) is tuple:
+                nodes = [Result(entry, i) if entry and r.dtype.kind == "f" else None for i, r in enumerate(y)]
+                return tuple(map(wrap, y, nodes))
+            return wrap(y, entry)
         return y
 
     def _plan(self, wanting: int, n: int) -> Plan:

@@ -100,6 +100,9 @@ class Result(Node):
 _recording: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyreg_recording", default=True)
 _observer: contextvars.ContextVar[Callable[..., None] | None] = contextvars.ContextVar("tinyreg_observer", default=None)
 
+explainer: contextvars.ContextVar[Any] = contextvars.ContextVar("tinyreg_explainer", default=None)
+"""Told of every op on tensors: its name, its entry (None where nothing is recorded), parents, arguments and result."""
+
 is_recording = _recording.get
 """Whether ops on tensors are being recorded in this context."""
 

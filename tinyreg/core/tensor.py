@@ -12,7 +12,7 @@ from typing import Any
 from ..protocols import Protocols
 from ..signature import described
 from .backend import HOMES, Array, get, home, transfer, watch
-from .tape import UNKEPT, Leaf, Node, walk
+from .tape import UNKEPT, Leaf, Node, explainer, walk
 
 
 class _Unbound:
@@ -60,10 +60,7 @@ class Tensor(Protocols):
 
     backend = property(lambda self: HOMES[type(self._array)].name, doc="The name of the backend of the array.")  # type: ignore[union-attr]
 
-    @property
-    def is_leaf(self) -> bool:
-        """Whether it was not computed from a tensor that wants a gradient."""
-        return self._node is None or isinstance(self._node, Leaf)
+    is_leaf = property(lambda self: self._node is None or isinstance(self._node, Leaf), doc="Whether it was not computed.")
 
     @property
     def requires_grad(self) -> bool:
@@ -78,8 +75,7 @@ class Tensor(Protocols):
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
         if wanted and self.dtype.kind != "f":
             raise TypeError(
-                f"requires_grad: got a tensor of {self.dtype}, expected float16, float32 or float64: only floats have "
-                "gradients. Use dtype='float32', or astype"
+                f"requires_grad: got {self.dtype}, expected floats: only floats have gradients. Use dtype='float32'"
             )
         self._node = Leaf(self.shape, self.dtype) if wanted else None
 
@@ -143,8 +139,8 @@ class Tensor(Protocols):
         xp = get(self.backend)
         if grad is None and self.size != 1:
             raise ValueError(
-                f"backward: {described(self)} is no scalar; expected one element, or an incoming gradient of its "
-                "shape: backward(grad). Perhaps you meant .sum() or .mean() first"
+                f"backward: {described(self)} is no scalar; expected one element, or backward(grad) of its shape. Perhaps "
+                "you meant .sum() or .mean() first"
             )
         if not isinstance(grad, Tensor):
             grad = wrap(xp.ones_like(self._array) if grad is None else xp.asarray(grad, dtype=self.dtype))
@@ -179,6 +175,8 @@ class Tensor(Protocols):
 
     def detach(self) -> Tensor:
         """The same array as a tensor of its own, cut off from the tape."""
+        if (listener := explainer.get()) is not None:
+            listener("detach", None, [self._node], [self._array], self._array)
         return wrap(self._array)
 
     def numpy(self) -> Array:

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .fold import Folded, Item, folded, nbytes, results
+
 if TYPE_CHECKING:
     from .snapshot import Row, Tape
 
@@ -14,55 +16,74 @@ LONGEST = {"op and inputs": 48, "result": 40, "keeps": 32}  # what is longer is 
 WIDTH = 100  # of the lines at the foot
 
 
-def table(tape: Tape, limit: int | None) -> str:
-    """The tape as a table; of more than `limit` entries the first and the last."""
-    shown = len(tape) if limit is None or len(tape) <= limit else limit
-    first, last = tape[: shown - shown // 2], tape[len(tape) - shown // 2 :]
-    fold = [("...", f"{len(tape) - shown:,} more: .text(limit=None) shows all", "", "", "")] * (shown < len(tape))
-    lines = _aligned([HEAD, *map(_cells, first), *fold, *map(_cells, last)])
-    return "\n".join([*lines, "-" * max(map(len, lines)), *_foot(tape, [*first, *last], limit)])
+def table(tape: Tape, limit: int | None, fold: bool) -> str:
+    """The tape as a table; one of more than `limit` entries folded, and cut in the middle if it is still too long."""
+    items: list[Item] = folded(tape, limit) if fold and limit is not None and len(tape) > limit else list(tape)
+    shown = len(items) if limit is None or len(items) <= limit else limit
+    first, last = items[: shown - shown // 2], items[len(items) - shown // 2 :]
+    more = len(tape) - _entries(first) - _entries(last)
+    cut = [("...", f"{more:,} more: .text(limit=None) shows all", "", "", "", "")] * (shown < len(items))
+    cells = [_cells(item, tape) for item in first], [_cells(item, tape) for item in last]
+    lines = _aligned([(*HEAD, "line" if _explained(tape) else ""), *cells[0], *cut, *cells[1]])
+    foot = _foot(tape, [*first, *last], limit)
+    return "\n".join([*lines, "-" * max(map(len, lines)), *foot])
+
+
+def call(row: Row) -> str:
+    """The op with its inputs and settings, as one would write it."""
+    settings = [f"{name}={setting(value)}" for name, value in row.settings.items()]
+    return f"{row.op.name}({', '.join([*(source.label for source in row.inputs), *settings])})"
+
+
+def setting(value: Any) -> str:
+    """A setting as a person would write it: slices as they stand between brackets."""
+    if isinstance(value, slice):
+        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
+        return ":".join(ends if ends[2] else ends[:2])
+    if type(value) is tuple:
+        return f"({', '.join(map(setting, value))}{',' * (len(value) == 1)})"
+    return "..." if value is ... else repr(value) if isinstance(value, str) else str(value)
+
+
+def _explained(tape: Tape) -> bool:
+    return any(row.record for row in tape)
+
+
+def _entries(items: Sequence[Item]) -> int:
+    return sum(item.last - item.first + 1 if isinstance(item, Folded) else 1 for item in items)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([*(cell.ljust(n) for cell, n in zip(cells, widths, strict=False)), nbytes.rjust(widths[-1])]).rstrip()
-        for *cells, nbytes in rows
-    ]
+    padded = [[*map(str.ljust, cells, widths), count.rjust(widths[-2]), line] for *cells, count, line in rows]
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    settings = [f"{name}={_setting(value)}" for name, value in row.settings.items()]
-    call = f"{row.op.name}({', '.join([*(source.label for source in row.inputs), *settings])})"
-    several = isinstance(row.dtype, list)
-    results = zip(row.dtype, row.shape, strict=True) if several else [(row.dtype, row.shape)]
-    result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results)
-    keeps = ", ".join(kept.name + (f" (#{kept.holder})" if kept.holder is not None else "") for kept in row.kept)
-    nbytes = sum(kept.counted for kept in row.kept)
-    cut = [_cut(text, longest) for text, longest in zip((call, result, keeps), LONGEST.values(), strict=True)]
-    return (f"#{row.number}", *cut, f"{nbytes:,}" if nbytes else "")
+def _cells(item: Item, tape: Tape) -> tuple[str, ...]:
+    if isinstance(item, Folded):
+        line = tape[item.first].record.line if item.key else ""  # type: ignore[union-attr]
+        return (f"#{item.first}-#{item.last}", item.text, "", "", "", str(line))
+    result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results(item))
+    keeps = ", ".join(kept.name + (f" (#{kept.holder})" if kept.holder is not None else "") for kept in item.kept)
+    counted = nbytes([item])
+    cut = [_cut(text, longest) for text, longest in zip((call(item), result, keeps), LONGEST.values(), strict=True)]
+    return (f"#{item.number}", *cut, f"{counted:,}" if counted else "", str(item.record.line) if item.record else "")
 
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _setting(value: Any) -> str:
-    """A setting as a person would write it: slices as they stand between brackets."""
-    if isinstance(value, slice):
-        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
-        return ":".join(ends if ends[2] else ends[:2])
-    if type(value) is tuple:
-        return f"({', '.join(map(_setting, value))}{',' * (len(value) == 1)})"
-    return "..." if value is ... else repr(value) if isinstance(value, str) else str(value)
-
-
-def _foot(tape: Tape, shown: Sequence[Row], limit: int | None) -> list[str]:
+def _foot(tape: Tape, shown: Sequence[Item], limit: int | None) -> list[str]:
     counts = _count(len(tape), "entry", "entries"), _count(len(tape.leaves), "leaf", "leaves")
     lines = [f"{', '.join(counts)}, {tape.nbytes:,} bytes kept"]
-    if any(kept.holder is not None for row in shown for kept in row.kept):
+    if any(kept.holder is not None for item in shown if not isinstance(item, Folded) for kept in item.kept):
         lines.append("(#n): kept by entry #n already, and counted there")
-    names = [f"{label} {dtype}{list(shape)}" for label, shape, dtype in tape.leaves[:limit]]
+    if any(isinstance(item, Folded) for item in shown):
+        lines.append("#n-#m: folded; .text(limit=None) shows all")
+    if tape.walk and tape.walk.error:
+        lines.append(f"the backward stopped: {tape.walk.error}")
+    names = [f"{leaf.label} {leaf.dtype}{list(leaf.shape)}" for leaf in tape.leaves[:limit]]
     names += [f"and {len(tape.leaves) - len(names):,} more"] * (len(names) < len(tape.leaves))
     hidden = ", ".join(name.replace(" ", "\0") for name in names)  # so that a line breaks between two leaves only
     lines += textwrap.wrap(f"leaves: {hidden}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False)

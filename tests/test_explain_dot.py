@@ -1,0 +1,133 @@
+"""The tape as source for Graphviz: valid DOT, whatever stands in the labels."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import tinyreg as tr
+
+TOKEN = re.compile(r'\s+|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<word>[A-Za-z_][A-Za-z_0-9]*|-?\d+)|(?P<mark>->|[{}\[\]=;,])')
+
+
+def tokens(source):
+    """A DOT source cut into its tokens; fails on what is none."""
+    place, found = 0, []
+    while place < len(source):
+        match = TOKEN.match(source, place)
+        assert match, source[place : place + 40]
+        if match.lastgroup:
+            found.append((match.lastgroup, match[0]))
+        place = match.end()
+    return found
+
+
+class Graph:
+    """What a small reader of DOT finds: nodes, edges and clusters, by the grammar of the language."""
+
+    def __init__(self, source):
+        self.tokens, self.nodes, self.edges, self.clusters = tokens(source), {}, [], {}
+        assert [self.take()[1] for _ in range(3)] == ["digraph", "tape", "{"]
+        self.statements(None)
+        assert not self.tokens
+
+    def take(self):
+        return self.tokens.pop(0)
+
+    def statements(self, cluster):
+        while (token := self.take())[1] != "}":
+            if token[1] == "subgraph":
+                name = self.take()[1]
+                assert name.startswith('"cluster')
+                assert self.take()[1] == "{"
+                self.clusters[name] = {"inside": cluster, "nodes": []}
+                self.statements(name)
+            elif self.tokens[0][1] == "=":
+                self.take()
+                value = self.take()[1]
+                if cluster:
+                    self.clusters[cluster][token[1]] = value
+            elif self.tokens[0][1] == "->":
+                self.take()
+                self.edges.append((token[1], self.take()[1], self.attributes()))
+            else:
+                self.nodes[token[1]] = self.attributes()
+                if cluster:
+                    self.clusters[cluster]["nodes"].append(token[1])
+
+    def attributes(self):
+        found = {}
+        if self.tokens[0][1] == "[":
+            self.take()
+            while (name := self.take())[1] != "]":
+                assert self.take()[1] == "="
+                found[name[1]] = self.take()[1]
+        return found
+
+
+def test_leaves_parameters_and_entries_look_different_and_edges_have_shapes():
+    layer = tr.nn.Linear(2, 3, bias=False)
+    w = tr.ones(3, requires_grad=True)
+    graph = Graph(tr.tape((layer(tr.ones((4, 2))) * w).sum(axis=0), w=w).to_dot())
+    assert graph.nodes['"leaf 0"']["peripheries"] == "2"
+    assert "peripheries" not in graph.nodes['"leaf 1"']
+    assert graph.nodes['"leaf 1"'] == {"shape": "ellipse", "label": '"w\\nfloat32[3]"'}
+    assert graph.nodes['"#2"'] == {"shape": "box", "label": '"#2 sum(#1, axis=0)\\nfloat32[3]"'}
+    assert ('"leaf 1"', '"#1"', {"label": '"[3]"'}) in graph.edges
+    assert ('"#0"', '"#1"', {"label": '"[4, 3]"'}) in graph.edges
+
+
+def test_every_edge_of_the_tape_is_there_once_for_each_argument():
+    x = tr.ones(2, requires_grad=True)
+    tape = tr.tape((x * x).sum())
+    assert [edge[:2] for edge in Graph(tape.to_dot()).edges] == [('"leaf 0"', '"#0"')] * 2 + [('"#0"', '"#1"')]
+
+
+def test_layers_are_clusters_one_within_the_other():
+    model = tr.nn.Sequential(tr.nn.Sequential(tr.nn.Linear(2, 2), tr.nn.Tanh()), tr.nn.Linear(2, 1))
+    with tr.explain(definitions=True):
+        tape = tr.tape(model(tr.ones((1, 2))).sum())
+    graph = Graph(tape.to_dot())
+    labels = {name: cluster["label"] for name, cluster in graph.clusters.items()}
+    by_label = {cluster["label"]: cluster for cluster in graph.clusters.values()}
+    assert set(by_label) == {
+        f'"{name}"' for name in ("Sequential", "0 (Sequential)", "0.0 (Linear)", "0.1 (Tanh)", "1 (Linear)")
+    }
+    assert labels[by_label['"0.0 (Linear)"']["inside"]] == '"0 (Sequential)"'
+    assert by_label['"0.0 (Linear)"']["nodes"] == ['"#0"', '"#1"', '"#2"']
+    assert by_label['"Sequential"']["inside"] is None
+    assert "test_explain_dot.py" in graph.nodes['"#0"']["label"]
+
+
+def awkward():
+    model = tr.nn.Linear(1, 1)
+    model.weight.name = 'a "quoted" name \\ with { } and \n a line'
+    return tr.tape(model(tr.ones((1, 1))).sum())
+
+
+def test_labels_are_quoted():
+    graph = Graph(awkward().to_dot())
+    assert graph.nodes['"leaf 0"']["label"] == '"a \\"quoted\\" name \\\\ with { } and \\n a line\\nfloat32[1, 1]"'
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_reads_it():
+    subprocess.run(["dot", "-Tsvg"], input=awkward().to_dot(), text=True, check=True, capture_output=True)
+
+
+def test_an_empty_tape_and_several_results():
+    assert Graph(tr.tape(tr.ones(2, requires_grad=True)).to_dot()).edges == []
+
+    @tr.primitive
+    def halves(xp, x):
+        return x[:1], x[1:]
+
+    @halves.vjp("x")
+    def _(g):
+        return tr.concat(g)
+
+    tr.core.primitive.REGISTRY.pop("halves")
+    low, high = halves(tr.ones(3, requires_grad=True))
+    graph = Graph(tr.tape(low * high).to_dot())
+    assert [edge[2]["label"] for edge in graph.edges] == ['"[3]"', '"[1]"', '"[2]"']

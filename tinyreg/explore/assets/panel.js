@@ -1,0 +1,146 @@
+// What is chosen: an entry, a leaf or a layer, as it is at this moment.
+
+const section = (title, ...children) => make("section", title && make("h3", title), children);
+
+const link = (key, text) => make("button.link", { type: "button", "data-go": key }, text);
+
+const usersOf = (key) => (users.get(key) ?? []).map((number) => link(`e${number}`, `#${number}`));
+
+/** The head of the panel: a title, a line below it, the formula, and facts as pairs of a term and what it is. */
+function heading(title, line, doc, facts) {
+  const pairs = facts.filter(Boolean).map(([term, ...definition]) => [make("dt", term), make("dd", definition)]);
+  return make("header", make("h2", title), make("p.call", line), doc && make("p.doc", doc), make("dl", pairs));
+}
+
+function listed(items, none = "nothing") {
+  if (!items.length) return none;
+  const shown = items.slice(0, 8);
+  const more = items.length > shown.length && ` and ${items.length - shown.length} more`;
+  return [shown.map((item, i) => [i ? ", " : "", item]), more];
+}
+
+/** Value and gradient side by side; on the way back the gradient is what has arrived so far. */
+function pair({ value, gradient }, key, at) {
+  if (!scene.explained) return make("p.dim", "no values: record inside tr.explain()");
+  const { got, of, sum } = gathered(key, at);
+  const none = "no gradient reaches it";
+  if (isForward(at))
+    return make("div.pair", figure("value", value), figure("gradient, after the backward", gradient, none));
+  const label = of && got === of ? "gradient, complete" : `gradient so far, ${got} of ${of}`;
+  return make("div.pair", figure("value", value), figure(label, sum, of ? "none yet" : none));
+}
+
+function inputSections(entry, at) {
+  const uses = new Map();
+  for (const input of entry.inputs) push(uses, slot(input) ?? input.label, input);
+  return [...uses].map(([key, [input, ...again]]) => {
+    const times = again.length > 0 && ` (${again.length + 1} times)`;
+    const from = input.leaf !== null ? leaves[input.leaf] : entries[input.entry]?.results[input.result];
+    if (!from) return section(null, make("h4", input.label, times, make("small", "no gradient wanted")));
+    return section(
+      null,
+      make("h4", link(rowKey(key), input.label), times, make("small", typed(from))),
+      pair(from, key, at),
+    );
+  });
+}
+
+/** The step of the walk back as a chain: the gradient that came in, the contribution, broadcasting undone, the sum. */
+function chain(at) {
+  const { walk, given, kind } = steps[at];
+  const { incoming } = backward[walk];
+  const title = (i) => (incoming.length > 1 ? `g, of result ${i}` : "g, the incoming gradient");
+  const links = [["comes in", incoming.map((g, i) => figure(title(i), g, "zero: nobody used it"))]];
+  if (given) {
+    const name = nameOf(given.to);
+    const { got, of } = gathered(slot(given.to), at);
+    const sum = got === of ? `gradient of ${name}, complete` : `sum so far at ${name}`;
+    links.push([`VJP for ${given.argument}`, figure(`contribution to ${name}`, given.raw)]);
+    if (given.fitted && kind !== "contribution") links.push([undone(given), figure(`fitted to ${name}`, given.fitted)]);
+    if (kind === "sum") links.push([`arrives, ${got} of ${of}`, figure(sum, given.sum)]);
+  }
+  const items = links.map(([says, figures]) => make("li", make("p", says), figures));
+  return section("On the way back", make("ol.chain", items));
+}
+
+/** Lines of code; what is too long for one goes on under its own beginning. */
+function codeLines(source) {
+  const indents = source.split("\n").map((line) => line.length - line.trimStart().length);
+  return highlighted(source).map((line, i) => make("code", { style: `--indent: ${indents[i] + 4}ch` }, line, "\n"));
+}
+
+function vjpSection(entry, step) {
+  const current = step.entry === entry.number ? step.given?.argument.replace(/\[.*/, "") : undefined;
+  const serving = new Map(); // from a source to the arguments it serves
+  for (const { argument, source } of entry.vjp) if (source) push(serving, source.trimEnd(), argument);
+  const serves = (served) => served.some((argument) => argument.split(/\W+/).includes(current));
+  const ordered = [...serving].sort(([, one], [, other]) => serves(other) - serves(one));
+  const pieces = ordered.map(([source, served]) => {
+    const kind = serves(served) && "serving";
+    return make("pre", { class: kind, tabindex: 0, "aria-label": `VJP for ${served.join(", ")}` }, codeLines(source));
+  });
+  return section("Its VJP", pieces.length ? pieces : make("p.dim", "its source is not at hand"));
+}
+
+function kept({ name, bytes: size, holder }) {
+  const already = holder !== null && [" (held by ", link(`e${holder}`, `#${holder}`), " already)"];
+  return make("span", make("code", name), ` ${count(size, "byte")}`, already);
+}
+
+function entryPanel(entry, at) {
+  const { number, op, call, results, group, doc } = entry;
+  const layers = ancestors(group).map((index) => link(`g${index}`, groups[index].label));
+  const settings = Object.entries(entry.settings).map(([name, value]) => `${name}=${value}`);
+  const head = heading(
+    [make("small", `#${number}`), op],
+    [make("code", call), ` → ${results.map(typed).join(", ")}`],
+    doc,
+    [
+      entry.line && [placeOf(entry), make("code", highlighted(sourceOf(entry).trim())[0])],
+      layers.length > 0 && ["layer", listed(layers)],
+      settings.length > 0 && ["settings", make("code", settings.join(", "))],
+      ["keeps", listed(entry.keeps.map(kept))],
+      ["used by", listed(usersOf(`e${number}`), "nothing: the tape ends here")],
+    ],
+  );
+  const title = (i) => (results.length > 1 ? `Result ${i}` : "Result");
+  const made = results.map((result, i) => section(title(i), pair(result, `e${number}.${i}`, at)));
+  const inputs = section("Inputs", inputSections(entry, at));
+  const vjp = vjpSection(entry, steps[at]);
+  const back = !isForward(at) && steps[at].entry === number;
+  return back ? [head, chain(at), vjp, inputs, ...made] : [head, ...made, vjp, inputs];
+}
+
+function leafPanel(leaf, key, at) {
+  const line = `${leaf.parameter ? "a parameter" : "a leaf"}, ${typed(leaf)}`;
+  return [heading(leaf.label, line, null, [["used by", listed(usersOf(key))]]), section("Leaf", pair(leaf, key, at))];
+}
+
+function groupPanel({ label, first, last }) {
+  const inside = entries.slice(first, last + 1);
+  const isInside = (number) => number !== null && number >= first && number <= last;
+  const inputs = inside.flatMap((entry) => entry.inputs).filter((input) => slot(input) && !isInside(input.entry));
+  const takes = new Map(inputs.map((input) => [rowKey(slot(input)), input.label]));
+  const gives = inside.filter(({ number }) => (users.get(`e${number}`) ?? [null]).some((user) => !isInside(user)));
+  const line = `a layer: ${count(inside.length, "entry", "entries")}, #${first} to #${last}`;
+  const head = heading(label, line, null, [
+    ["takes", listed([...takes].map(([key, name]) => link(key, name)))],
+    ["gives", listed(gives.map(({ number }) => link(`e${number}`, `#${number}`)))],
+    ["keeps", count(total(inside.map(bytesKept)), "byte")],
+  ]);
+  return [head, make("p.dim", "Enter opens or closes it. While it is closed, one step goes through all of it.")];
+}
+
+function chosenPanel(key, at) {
+  const index = Number(key.slice(1));
+  if (key === "leaves") return [heading("Leaves", "where the tape begins: the tensors that want a gradient", null, [])];
+  if (key[0] === "l") return leafPanel(leaves[index], key, at);
+  return key[0] === "g" ? groupPanel(groups[index]) : entryPanel(entries[index], at);
+}
+
+function renderPanel(key, at) {
+  const panel = byId("entry");
+  const focused = panel.contains(document.activeElement);
+  panel.replaceChildren(...chosenPanel(key, at));
+  if (focused) panel.focus({ preventScroll: true }); // what had the focus in it may be gone
+}

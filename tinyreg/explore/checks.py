@@ -1,0 +1,205 @@
+"""What `tr.explain()` looks for: a first NaN or infinity, a kept array that was changed, and where an error came from."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..core.backend import Array, home
+from ..core.tape import Entry, Gradient, Op, Parents, _fit, explainer, reach
+from ..core.tensor import Tensor
+from ..signature import described
+from .record import Record, owner
+
+
+class NonFiniteError(FloatingPointError):
+    """The first NaN or infinity, forward or backward, that came up inside `tr.explain()`.
+
+    >>> import tinyreg as tr
+    >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> try:
+    ...     with tr.explain():
+    ...         w * float("nan")
+    ... except tr.explore.NonFiniteError as error:
+    ...     print(str(error).partition(", from")[0])
+    explain: entry #0, multiply(w, nan)
+    """
+
+
+class Explained:
+    """The op of an entry that was made inside explain(): it knows the line, and looks after the way back."""
+
+    def __init__(self, op: Op, record: Record, entry: Entry) -> None:
+        self.op, self.record = op, record
+        self.name, self.broadcasting = op.name, op.broadcasting
+        self._kept = [(name, array, checksum(array)) for name, v in entry.kept.items() for array in arrays_in(v)]
+
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+        """What the op itself gives, or its error with the line that made the entry."""
+        watching = explainer.get() is not None
+        try:
+            if watching:
+                self._check_kept()
+            contributions = list(self.op.pull(entry, parents, g, create_graph))
+            pairs = [(i, raw) for i, raw in contributions if raw is not None and parents[i] is not None]
+            fitted = [raw if _fits(raw, parents[i]) else _fit(raw, parents[i], self.op) for i, raw in pairs]  # type: ignore[arg-type]
+            if watching:
+                self._check_gradients(g, pairs, fitted)
+        except Exception as error:
+            error.add_note(f"in the backward of {self.record.text}, from {_shown(self.record)}")
+            raise
+        self.record.given.update(i for i, _ in pairs if watching)
+        return contributions
+
+    def _check_kept(self) -> None:
+        for name, array, before in self._kept:
+            if checksum(array) != before:
+                raise RuntimeError(
+                    f"backward: {name} {described(array)}, which {self.record.text} at {self.record.line} had kept, was "
+                    "changed in place since, expected it as it was; change a copy, or change it after the backward"
+                )
+
+    def _check_gradients(self, g: Any, pairs: Sequence[tuple[int, Any]], fitted: Sequence[Any]) -> None:
+        incoming = [_kinds(part) for part in (g if isinstance(g, list) else [g])]
+        if any(incoming):
+            raise NonFiniteError(
+                f"explain: the incoming gradient of {self._where()} is {_counted(g)}, expected finite numbers: it was "
+                "given to backward, or finite contributions add up to it; scale the loss down"
+            )
+        inputs = set[str]().union(*map(_kinds, self.record.inputs), _kinds(self.record.result))
+        for (i, raw), sent in zip(pairs, fitted, strict=True):
+            kinds = _kinds(raw) | _kinds(sent)
+            if ("nan" in kinds and "nan" not in inputs) or (kinds and not inputs):
+                raise NonFiniteError(
+                    f"explain: backward of {self._where()} gave {_counted(raw if _kinds(raw) else sent)} for argument "
+                    f"{self.record.label(i)}, expected finite numbers; incoming gradient: {ranged(g)}; inputs: "
+                    f"{_inputs(self.record)}; keep the inputs away from where the derivative is infinite"
+                )
+
+    def _where(self) -> str:
+        return f"{self.record.text}, from {_shown(self.record)},"
+
+
+def plain(op: Any) -> Any:
+    """The op of an entry, without what explain() put around it."""
+    return op.op if isinstance(op, Explained) else op
+
+
+def check_forward(record: Record, entry: Entry) -> None:
+    """Raise `NonFiniteError` where an entry's result is the first that is not finite.
+
+    An infinity that was given as a constant or a setting, such as that of a mask, is intended, and what is made of it may
+    be infinite; but not NaN.
+    """
+    made = _kinds(record.result)
+    if not made:
+        return
+    from_before, came_in, intended = set[str](), dict[str, set[str]](), _kinds(list(entry.settings.values()))
+    for i, parent in enumerate(entry.parents):
+        kinds = _kinds(record.inputs[i])
+        if parent is not None and isinstance(getattr(owner(parent), "op", None), Explained):
+            from_before |= kinds
+        elif parent is None:
+            intended |= kinds - {"nan"}
+            came_in[record.label(i)] = kinds & {"nan"}
+        else:
+            came_in[record.label(i)] = kinds
+    bad = "nan" if "nan" in made else "inf"
+    if bad in from_before or (bad == "inf" and (from_before or intended)):
+        return
+    text = f"explain: entry{_number(entry)}, {record.text}, from {_shown(record)}, gave {_counted(record.result)}"
+    inputs = f"inputs: {_inputs(record)}"
+    if names := [name for name, kinds in came_in.items() if kinds]:
+        raise NonFiniteError(
+            f"{text}, which came in with {' and '.join(names)}, expected finite numbers; {inputs}; look at where "
+            "that was made"
+        )
+    raise NonFiniteError(
+        f"{text}, the first that is not finite; {inputs}; limit their range, or give an intended infinity as a constant"
+    )
+
+
+def _number(entry: Entry) -> str:
+    """The entry's number on its own tape; nothing where a part of that was freed."""
+    try:
+        return f" #{sum(type(node) is Entry for node in reach([entry])) - 1}"
+    except RuntimeError:
+        return ""
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """The arrays in what an entry keeps: alone, or in tuples, lists, dicts and Tensors."""
+    if isinstance(value, Tensor):
+        yield value._array
+    elif isinstance(value, tuple | list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(part)
+    elif hasattr(value, "nbytes"):
+        yield value
+
+
+def ranged(value: Any) -> str:
+    """An argument with its range: "float32[3] from -1 to 2"."""
+    if isinstance(value, tuple | list):
+        return " and ".join(map(ranged, value))
+    array = getattr(value, "_array", value)
+    if not hasattr(array, "shape") or not array.size:
+        return described(array)
+    xp: Any = home(array)
+    if array.dtype.kind == "b":
+        return described(array)
+    some = array[xp.isfinite(array)]
+    extent = f" from {float(some.min()):.6g} to {float(some.max()):.6g}" if some.size else ""
+    counts = _counts(array)
+    return f"{described(array)}{extent}{' with ' * bool(counts)}{counts}"
+
+
+def _fits(raw: Any, parent: Any) -> bool:
+    return bool(getattr(raw, "shape", None) == parent.shape and raw.dtype == parent.dtype)
+
+
+def _shown(record: Record) -> str:
+    """The line, with its text where that is known."""
+    return f"{record.line} `{record.line.source}`" if record.line.source else str(record.line)
+
+
+def _inputs(record: Record) -> str:
+    return ", ".join(f"{record.label(i)} {ranged(value)}" for i, value in enumerate(record.inputs)) or "none"
+
+
+def _kinds(value: Any) -> set[str]:
+    """Which of "nan" and "inf" are in an array, a number, a Tensor, or any of several."""
+    if isinstance(value, tuple | list):
+        return set[str]().union(*map(_kinds, value))
+    array = getattr(value, "_array", value)
+    if isinstance(array, float):
+        return {"nan"} if array != array else {"inf"} if array in (float("inf"), -float("inf")) else set()
+    if not hasattr(array, "shape") or array.dtype.kind != "f":
+        return set()
+    xp: Any = home(array)
+    if bool(xp.isfinite(array).all()):
+        return set()
+    return {name for name, test in (("nan", xp.isnan), ("inf", xp.isinf)) if bool(test(array).any())}
+
+
+def _counts(array: Any) -> str:
+    xp: Any = home(array)
+    if array.dtype.kind != "f":
+        return ""
+    counts = {"NaN": int(xp.isnan(array).sum()), "infinite": int(xp.isinf(array).sum())}
+    return " and ".join(f"{n:,} {name}" for name, n in counts.items() if n)
+
+
+def _counted(value: Any) -> str:
+    """An array and what is wrong with it: "float32[3] with 1 NaN"."""
+    if isinstance(value, tuple | list):
+        return " and ".join(_counted(part) for part in value if _kinds(part))
+    array = getattr(value, "_array", value)
+    return f"{described(array)} with {_counts(array)}"
+
+
+def checksum(array: Array) -> int:
+    """A number that changes with any element."""
+    where: Any = home(array)
+    return zlib.crc32(where.to_host(array).tobytes())

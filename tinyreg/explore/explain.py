@@ -1,0 +1,59 @@
+"""`tr.explain()`: note where every op comes from while it lasts, and say what goes wrong where it does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ..core.tape import explainer
+from .checks import Explained, check_forward
+from .cuts import warn_of_cuts
+from .record import Log, explaining
+
+
+class Explainer:
+    """Who is told of every op that runs inside explain()."""
+
+    def __init__(self, definitions: bool, log: Log) -> None:
+        self.definitions, self.log = definitions, log
+
+    def __call__(self, name: str, entry: Any, parents: Any, arrays: Any, result: Any) -> None:
+        """Note the op, and look at its result."""
+        record = self.log.add(name, entry, parents, arrays, result)
+        if entry is not None:
+            entry.op = Explained(entry.op, record, entry)
+            check_forward(record, entry)
+
+
+@contextlib.contextmanager
+def explain(*, definitions: bool = False) -> Iterator[None]:
+    """Note, of every op that runs inside, the line of your code, the layer, the names of its inputs and its result.
+
+    A tape that is taken of it shows them, and what a backward would hand on (`tr.tape`, `save_html`). With `definitions`,
+    compositions run by their definition in place of their fast form. What goes wrong is said where it does: the first NaN
+    or infinity, forward or backward, is a `NonFiniteError`; an array that was changed in place after the tape kept it, a
+    `RuntimeError` that names the op that had kept it; an error in a backward has a note with the line that made the
+    entry. At the end there is a `UserWarning` for a leaf that got no gradient from the backwards inside because the path
+    to it was cut, with the place of the cut.
+
+    It costs time, and every result is kept until it ends and the tape is gone: put a step inside, not a whole training.
+    It nests, and holds for the thread that entered it.
+
+    >>> import tinyreg as tr
+    >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> with tr.explain():
+    ...     loss = (w * w).sum()
+    >>> tr.tape(loss).leaves[0].label
+    'w'
+    >>> with tr.explain():
+    ...     w * float("nan")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    tinyreg.explore.checks.NonFiniteError: explain: entry #0, multiply(w, nan), from ...
+    """
+    outer = explainer.get()
+    log = outer.log if outer else Log()
+    with explaining(Explainer(definitions, log)):
+        yield
+    if outer is None:
+        warn_of_cuts(log)

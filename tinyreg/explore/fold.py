@@ -1,0 +1,143 @@
+"""A long tape in few lines: the entries of a layer in one, and a sequence of ops that comes again only once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .record import Call
+
+if TYPE_CHECKING:
+    from .snapshot import Row, Tape
+
+LONGEST_ROUND = 256  # lines; what repeats itself more slowly is not looked for
+ROUNDS = 3  # that make a repetition
+
+
+class Layer(NamedTuple):
+    """The entries that one call of a layer made, from `first` to `last`, and the place of the layer it stands in."""
+
+    call: Call
+    first: int
+    last: int
+    parent: int | None
+    depth: int
+
+
+class Folded(NamedTuple):
+    """Lines that are shown as one: what it says, and the entries from `first` to `last` that it stands for."""
+
+    text: str
+    first: int
+    last: int
+    key: Any = None  # equal for what looks alike
+
+
+Item = Any  # a Row, or a Folded
+
+
+def layers(tape: Tape) -> list[Layer]:
+    """The calls of layers that made a tape's entries, in order; a layer comes before those inside it."""
+    found: list[Layer] = []
+    places: dict[Call, int] = {}
+    for row in tape:
+        for depth, call in enumerate(row.record.call.chain if row.record and row.record.call else ()):
+            if call in places:
+                found[places[call]] = found[places[call]]._replace(last=row.number)
+            else:
+                places[call] = len(found)
+                parent = places[call.parent] if call.parent else None
+                found.append(Layer(call, row.number, row.number, parent, depth))
+    return found
+
+
+def folded(tape: Tape, limit: int) -> list[Item]:
+    """The entries in at most `limit` lines, if that can be: with as much of the inside of layers as there is room for."""
+    known = layers(tape)
+    deepest = max((layer.depth for layer in known), default=-1)
+    outermost = sum(layer.depth == 0 for layer in known)
+    by_layer = [_by_layer(tape, known, depth) for depth in range(deepest, -1, -1)]
+    informative = by_layer if outermost > 1 else by_layer[:-1]  # one line for the whole model says little
+    by_round = [_by_round(items) for items in (list(tape), *by_layer)]
+    for items in (*informative, *by_round, *by_layer):
+        if len(items) <= limit:
+            return items
+    return min(by_round, key=len)
+
+
+def results(row: Row) -> list[tuple[Any, Any]]:
+    """Dtype and shape of each result."""
+    return list(zip(row.dtype, row.shape, strict=True)) if isinstance(row.dtype, list) else [(row.dtype, row.shape)]
+
+
+def nbytes(rows: Sequence[Row]) -> int:
+    """The bytes that entries keep and nothing before them does."""
+    return sum(kept.counted for row in rows for kept in row.kept)
+
+
+def _by_layer(tape: Tape, known: Sequence[Layer], depth: int) -> list[Item]:
+    """The entries, those of each layer at `depth` as one line; a layer of one entry stays as it is."""
+    items: list[Item] = []
+    starts = {layer.first: layer for layer in known if layer.depth == depth and layer.last > layer.first}
+    until = -1
+    for row in tape:
+        if layer := starts.get(row.number):
+            rows = tape[layer.first : layer.last + 1]
+            text = f"{layer.call}: {len(rows):,} entries, {nbytes(rows):,} bytes kept"
+            items.append(Folded(text, layer.first, layer.last, (layer.call.kind, len(rows))))
+            until = layer.last
+        elif row.number > until:
+            items.append(row)
+    return items
+
+
+def _by_round(items: Sequence[Item]) -> list[Item]:
+    """The lines, of each repetition only the first round and one line for the others."""
+    numbers: dict[Any, int] = {}
+    keys = [numbers.setdefault(_key(item), len(numbers)) for item in items]
+    shown: list[Item] = []
+    end = 0
+    for start, length, rounds in _repetitions(keys):
+        one, after = items[start : start + length], start + length * rounds
+        first, last = _first(one[0]), _last(one[-1])
+        text = f"entries #{first}-#{last} x {rounds}: {rounds - 1} more rounds like these"
+        shown += [*items[end:start], *one, Folded(text, last + 1, _last(items[after - 1]))]
+        end = after
+    return [*shown, *items[end:]]
+
+
+def _repetitions(keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Where a sequence of different keys begins that comes at least three times, its length, and how often it comes."""
+    i = 0
+    while i < len(keys):
+        same = sum(1 for _ in takewhile(lambda key, first=keys[i]: key == first, keys[i : i + LONGEST_ROUND]))  # type: ignore[misc]
+        length, rounds = max(_rounds(keys, i, same + 1), key=lambda found: found[0] * found[1], default=(0, 0))
+        if rounds:
+            yield i, length, rounds
+        i += length * rounds or max(same - 1, 1)
+
+
+def _rounds(keys: Sequence[int], i: int, shortest: int) -> Iterator[tuple[int, int]]:
+    for length in range(max(shortest, 2), min(LONGEST_ROUND, (len(keys) - i) // ROUNDS) + 1):
+        one, rounds = keys[i : i + length], 1
+        if keys[i + length] != one[0]:
+            continue
+        while keys[i + length * rounds : i + length * (rounds + 1)] == one:
+            rounds += 1
+        if rounds >= ROUNDS:
+            yield length, rounds
+            if len(keys) - i - length * rounds < length:
+                return  # to the end: nothing longer covers more
+
+
+def _key(item: Item) -> Any:
+    return item.key if isinstance(item, Folded) else (item.op, *results(item))
+
+
+def _first(item: Item) -> int:
+    return int(item.first if isinstance(item, Folded) else item.number)
+
+
+def _last(item: Item) -> int:
+    return int(item.last if isinstance(item, Folded) else item.number)

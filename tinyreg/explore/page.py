@@ -1,0 +1,131 @@
+"""The tape as a page: one HTML file with all that it needs in it, and a small piece of HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .scene import scene
+
+if TYPE_CHECKING:
+    from .snapshot import Tape
+
+SCRIPTS = ("elements", "timeline", "arrays", "tape", "source", "panel", "page")  # in this order, since they are run as one
+MOST_BYTES = 4_800_000  # of a page
+MOST_IN_NOTEBOOK = 800_000  # of a page within a notebook, which is saved with it
+MOST_ROWS = 40  # of the table there
+DETAIL = (6, 3, 1.5, 0.75)  # what a scene may take, as a multiple of the page: a packed one takes about a third
+FRAME = "width: 100%; height: 640px; border: 1px solid #8884; border-radius: 8px"
+CELL = 'style="text-align: left; white-space: nowrap"'
+
+
+def page(tape: Tape) -> str:
+    """The tape as one HTML file, to step through in a browser, forward and back; it loads nothing from anywhere.
+
+    Of a long tape, large arrays are shown in less detail, so that the page stays under 5 MB.
+    """
+    return _fitted(tape, MOST_BYTES)
+
+
+def save_html(tape: Tape, path: str | os.PathLike[str]) -> Path:
+    """Write the page to a file, all of it or nothing; the path, to open in a browser.
+
+    Raises `OSError` where the folder is missing or cannot be written.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"save_html: got {path}, but there is no folder {target.parent}; make it first")
+    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    try:
+        part.write_text(page(tape), encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def fragment(tape: Tape) -> str:
+    """The tape in a notebook: the table, and the page in a frame where values were recorded and it is small enough."""
+    known = scene(tape, MOST_IN_NOTEBOOK)
+    table = _table(known)
+    if not known["explained"]:
+        return table
+    whole = _fitted(tape, MOST_IN_NOTEBOOK)
+    if len(whole) > MOST_IN_NOTEBOOK:
+        return f"{table}<p>Too long to step through here: <code>save_html(path)</code> writes the page to a file.</p>"
+    frame = f'<iframe title="Tape" sandbox="allow-scripts" style="{FRAME}" srcdoc="{html.escape(whole)}"></iframe>'
+    return f"{table}{frame}"
+
+
+def _fitted(tape: Tape, most: int) -> str:
+    """The page in the most detail with which it stays within `most` bytes, if there is one."""
+    for detail in DETAIL:
+        text = _page(scene(tape, int(most * detail)))
+        if len(text) <= most:
+            break
+    return text
+
+
+def _page(known: Mapping[str, Any]) -> str:
+    assets = resources.files(__package__) / "assets"
+    scene_text = json.dumps(_packed(known), separators=(",", ":"), allow_nan=False)  # ASCII only
+    parts = {
+        "title": html.escape(known["title"]),
+        "style": (assets / "page.css").read_text(encoding="utf-8"),
+        "scene": scene_text.replace("<", "\\u003c"),  # so that no text in it can end its element
+        "script": "\n".join((assets / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
+    }
+    return re.sub(r"@@(\w+)@@", lambda mark: parts[mark[1]], (assets / "page.html").read_text(encoding="utf-8"))
+
+
+def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The scene with its arrays and the sources of its VJPs in one list, since most of them are there several times."""
+    shared: list[Any] = []
+    places: dict[Any, int] = {}
+
+    def share(key: Any, value: Any) -> dict[str, int]:
+        if key not in places:
+            places[key] = len(shared)
+            shared.append(value)
+        return {"@": places[key]}  # no name in Python
+
+    def pack(value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return share(id(value), value) if "nan" in value else {key: pack(part, key) for key, part in value.items()}
+        if isinstance(value, list):
+            return [pack(part) for part in value]
+        return share(value, value) if name in ("source", "doc") and isinstance(value, str) else value
+
+    return {"scene": pack(known), "shared": shared}
+
+
+def _table(known: Mapping[str, Any]) -> str:
+    """The entries as a table, of many the first and the last, under a line with the totals."""
+    entries, totals = known["entries"], known["totals"]
+    foot = f"{totals['entries']:,} entries, {totals['leaves']:,} leaves, {totals['bytes']:,} bytes kept"
+    half = MOST_ROWS // 2
+    many = len(entries) > MOST_ROWS
+    rows = [_row(entry, known["sources"]) for entry in (entries[:half] if many else entries)]
+    if many:
+        rows += [_cells(["", f"... {len(entries) - 2 * half:,} more", "", "", ""])]
+        rows += [_row(entry, known["sources"]) for entry in entries[-half:]]
+    head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes kept", "line"))
+    return f"<details open><summary>{foot}</summary><table><tr>{head}</tr>{''.join(rows)}</table></details>"
+
+
+def _row(entry: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> str:
+    result = ", ".join(f"{each['dtype']}{each['shape']}" for each in entry["results"])
+    kept = sum(each["bytes"] for each in entry["keeps"] if each["holder"] is None)
+    line = entry["line"]
+    place = f"{sources[line['source']]['path']}:{line['number']}" if line else ""
+    return _cells([f"#{entry['number']}", entry["call"], result, f"{kept:,}" if kept else "", place])
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<td {CELL}>{html.escape(text)}</td>' for text in texts)}</tr>"

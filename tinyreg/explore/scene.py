@@ -1,0 +1,220 @@
+"""A tape as JSON: all that a page needs to show it, step by step, forward and back."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import os
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..core.backend import Array
+from ..core.primitive import Primitive
+from .checks import arrays_in
+from .fold import layers, results
+from .record import Line
+from .summary import Detail, summary
+from .text import call, setting
+
+if TYPE_CHECKING:
+    from .snapshot import Input, Row, Tape
+
+DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1, 1)]
+"""How much is told of each array: the first with which the whole stays within the budget."""
+
+BYTES = {"entry": 900, "array": 150, "number": 10}  # that each takes as JSON, about
+
+WHOLE = 2000  # lines: a longer file is shown around the lines that made entries
+AROUND = 40  # lines before and after
+
+
+def scene(tape: Tape, budget: int = 4_300_000) -> dict[str, Any]:
+    """The tape as a JSON value of about `budget` bytes at most: sources, leaves, entries, layers, and the way back.
+
+    Every number is one that the tape kept, or that its walk back handed on, inside explain(); outside there are none.
+
+    >>> import tinyreg as tr
+    >>> from tinyreg.explore.scene import scene
+    >>> x = tr.tensor([1.0, 2.0], requires_grad=True)
+    >>> with tr.explain():
+    ...     shown = scene(tr.tape((x * x).sum()))
+    >>> shown["entries"][0]["call"], shown["leaves"][0]["gradient"]["values"]
+    ('multiply(x, x)', [2, 4])
+    """
+    lines = sorted({row.record.line for row in tape if row.record})
+    sources = _sources(lines)
+    drawn = _Drawn(tape, _detail(tape, budget), [path for path, _ in sources])
+    return {"sources": [source for _, source in sources], **drawn.parts()}
+
+
+def _detail(tape: Tape, budget: int) -> Detail:
+    """As much as there is room for."""
+    arrays = [leaf.value for leaf in tape.leaves]
+    arrays += [array for row in tape if row.record for array in arrays_in(row.record.result)]
+    if tape.walk:
+        arrays += tape.walk.gradients.values()
+        for step in tape.walk.steps:
+            arrays += step.incoming
+            arrays += [array for c in step.contributions for array in {id(a): a for a in (c.raw, c.fitted)}.values()]
+            arrays += [c.total for c in step.contributions]
+    sizes = [array.size for array in arrays if array is not None]
+    fixed = BYTES["entry"] * len(tape) + BYTES["array"] * len(sizes)
+    for detail in DETAILS:
+        numbers = sum(size if size <= detail.elements else min(size, detail.side**2) for size in sizes)
+        if fixed + BYTES["number"] * numbers <= budget:
+            return detail
+    return DETAILS[-1]
+
+
+class _Drawn:
+    """The parts of a scene that hold arrays, at one level of detail."""
+
+    def __init__(self, tape: Tape, detail: Detail, paths: Sequence[str]) -> None:
+        self._tape, self._detail, self._paths = tape, detail, paths
+        self._known: dict[int, dict[str, Any]] = {}  # an array that is there in many places is summed up once
+        self._layers = layers(tape)
+        self._gradients = {where[1:]: g for where, g in tape.walk.gradients.items()} if tape.walk else {}
+        self._vjps: dict[Any, str] = {}
+
+    def parts(self) -> dict[str, Any]:
+        tape = self._tape
+        innermost = {row: i for i, layer in enumerate(self._layers) for row in range(layer.first, layer.last + 1)}
+        explained = any(row.record for row in tape)
+        return {
+            "title": str(tape[-1].record.line) if tape and tape[-1].record else "tape",
+            "explained": explained,
+            "totals": {"entries": len(tape), "leaves": len(tape.leaves), "bytes": tape.nbytes},
+            "leaves": [
+                {
+                    "label": leaf.label,
+                    "parameter": leaf.parameter,
+                    "shape": list(leaf.shape),
+                    "dtype": str(leaf.dtype),
+                    "value": self._array(leaf.value),
+                    "gradient": self._array(self._gradients.get((None, 0, i))),
+                }
+                for i, leaf in enumerate(tape.leaves)
+            ],
+            "entries": [self._entry(row, innermost.get(row.number)) for row in tape],
+            "groups": [
+                {"label": str(layer.call), "first": layer.first, "last": layer.last, "parent": layer.parent}
+                for layer in self._layers
+            ],
+            "backward": self._backward(),
+        }
+
+    def _entry(self, row: Row, layer: int | None) -> dict[str, Any]:
+        record = row.record
+        line = {"source": self._paths.index(record.line.path), "number": record.line.number} if record else None
+        return {
+            "number": row.number,
+            "op": row.op.name,
+            "call": call(row),
+            "inputs": [source._asdict() for source in row.inputs],
+            "settings": {name: setting(value) for name, value in row.settings.items()},
+            "results": self._results(row),
+            "keeps": [{"name": kept.name, "bytes": kept.nbytes, "holder": kept.holder} for kept in row.kept],
+            "line": line,
+            "group": layer,
+            "doc": _first_sentence(row.op),
+            "vjp": [
+                {"argument": argument_name(row, i), "source": self._vjp(row, i)}
+                for i, source in enumerate(row.inputs)
+                if source.entry is not None or source.leaf is not None
+            ],
+        }
+
+    def _results(self, row: Row) -> list[dict[str, Any]]:
+        values: Any = row.record.result if row.record else None
+        values = values if isinstance(values, tuple) else (values,) * len(results(row))
+        return [
+            {
+                "shape": list(shape),
+                "dtype": str(dtype),
+                "value": self._array(value),
+                "gradient": self._array(self._gradients.get((row.number, i, None))),
+            }
+            for i, ((dtype, shape), value) in enumerate(zip(results(row), values, strict=True))
+        ]
+
+    def _backward(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "entry": step.entry.entry,
+                "incoming": [self._array(g) for g in step.incoming],
+                "contributions": [
+                    {
+                        "argument": argument_name(self._tape[step.entry.entry or 0], c.argument),
+                        "to": _target(c.to),
+                        "raw": self._array(c.raw),
+                        "fitted": None if c.fitted is c.raw else self._array(c.fitted),
+                        "sum": self._array(c.total),
+                    }
+                    for c in step.contributions
+                ],
+            }
+            for step in (self._tape.walk.steps if self._tape.walk else [])
+        ]
+
+    def _array(self, array: Array) -> dict[str, Any] | None:
+        if array is None:
+            return None
+        if id(array) not in self._known:
+            self._known[id(array)] = summary(array, self._detail)
+        return self._known[id(array)]
+
+    def _vjp(self, row: Row, i: int) -> str:
+        key = row.op, min(i, 16)
+        if key not in self._vjps:
+            self._vjps[key] = vjp_source(row.op, i)
+        return self._vjps[key]
+
+
+def argument_name(row: Row, i: int) -> str:
+    """What an op calls its i-th argument."""
+    if not isinstance(row.op, Primitive):
+        return f"input {i}"
+    signature = row.op.signature
+    return f"{signature.variadic}[{i - signature.first}]" if i >= signature.first else signature.argument(i)
+
+
+def vjp_source(op: Any, i: int) -> str:
+    """The source of the VJP that serves an op's i-th argument; of a checkpoint, which has none, what it does."""
+    if not isinstance(op, Primitive):
+        return inspect.getdoc(op) or ""
+    place = min(i, op.signature.first)
+    rule: Any = next((f for places, f, _ in op.rules if place in places), None)
+    try:
+        return textwrap.dedent(inspect.getsource(rule)).strip().rstrip(",") if rule else ""
+    except (OSError, TypeError):  # typed in where nothing keeps the source
+        return ""
+
+
+def _first_sentence(op: Any) -> str:
+    """The formula with which an op's docstring begins."""
+    text = (inspect.getdoc(op) or "").partition("\n\n")[0]
+    return re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
+
+
+def _target(to: Input) -> dict[str, int | None]:
+    return {"leaf": to.leaf} if to.leaf is not None else {"entry": to.entry, "result": to.result}
+
+
+def _sources(lines: Sequence[Line]) -> list[tuple[str, dict[str, Any]]]:
+    """The files that the lines stand in; of a long one the part around them."""
+    found = []
+    for path in dict.fromkeys(line.path for line in lines):
+        text = [line.rstrip("\n") for line in linecache.getlines(path)]
+        lit = [line.number for line in lines if line.path == path]
+        first = 1 if len(text) < WHOLE else max(1, lit[0] - AROUND)
+        last = len(text) if len(text) < WHOLE else min(lit[-1] + AROUND, first + WHOLE - 1)
+        found.append((path, {"path": _short(path), "first": first, "lines": text[first - 1 : last]}))
+    return found
+
+
+def _short(path: str) -> str:
+    """A path as one would write it from here; a file elsewhere goes by its name."""
+    here = os.path.relpath(path) if os.path.isabs(path) else path
+    return os.path.basename(path) if here.startswith("..") else here
