@@ -11,10 +11,8 @@ import math
 from typing import Any
 
 from . import ops
-from .core.backend import Array, Backend
 from .creation import backend_of
 from .random import Generator, default_generator
-from .recompute import fused
 from .signature import described
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
@@ -149,7 +147,7 @@ def _dropped(name: str, x: Any, p: float, mask: tuple[int, ...], training: bool,
     """x with zeros where a mask of the given shape says so, and the rest made larger by as much."""
     if not _drops(name, x, p, training):
         return x
-    return thinned(x, _keep(x, p, mask, rng), scale=1.0 if p == 1 else 1 / (1 - p))
+    return ops.thinned(x, _keep(x, p, mask, rng), scale=1.0 if p == 1 else 1 / (1 - p))
 
 
 def _drops(name: str, x: Any, p: float, training: bool) -> bool:
@@ -164,23 +162,3 @@ def _drops(name: str, x: Any, p: float, training: bool) -> bool:
 def _keep(x: Any, p: float, shape: tuple[int, ...], rng: Generator | None) -> Any:
     """What to keep: True with probability 1 - p."""
     return (rng or default_generator).bernoulli(1 - p, shape, backend_of(x))
-
-
-@fused(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
-def thinned(x: Any, keep: Any, *, scale: float) -> Any:
-    """scale x where the mask keeps, elsewhere 0."""
-    return scale * ops.where(keep, x, 0.0)
-
-
-@thinned.fast
-def _(xp: Backend, x: Array, keep: Array, *, scale: float) -> tuple[Array, None]:
-    y = xp.kept(keep, x)
-    y *= scale
-    return y, None
-
-
-@thinned.backward
-def _(g: Array, xp: Backend, keep: Array, scale: float) -> Array:
-    y = xp.kept(keep, g)
-    y *= scale
-    return y

@@ -14,7 +14,6 @@ from typing import Any
 from . import ops
 from .core.backend import Array, Backend, accumulator
 from .core.tape import no_grad
-from .ops.linalg import added_in_place
 from .recompute import fused
 from .signature import described
 
@@ -90,13 +89,14 @@ def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: 
     y, mean, var, rate = _standardized_in_place(xp, x, axes, eps)
     kept = _others(x, axes)
     shape = tuple([x.shape[i] for i in kept])
-    return (_affine_in_place(xp, y, weight, bias, kept), mean.reshape(shape), var.reshape(shape)), (y, rate)
+    return (_affine_in_place(y, weight, bias, kept), mean.reshape(shape), var.reshape(shape)), (mean, rate)
 
 
 @normalized_channels.backward
 def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
     """dx = rate w (g - sum(g) / n - c sum(g c) / n), with c the normalized x, and the part of the statistics."""
-    (c, rate), (g, g_mean, g_var) = residuals, g
+    (mean, rate), (g, g_mean, g_var) = residuals, g
+    c = _again(x, mean, rate)
     n, kept = math.prod([x.shape[a] for a in axes]), _others(x, axes)
     product = g * c
     total, weighted = g.sum(axis=axes, keepdims=True), product.sum(axis=axes, keepdims=True)
@@ -146,14 +146,15 @@ def normalized_features(
 
 @normalized_features.fast
 def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
-    y, _, _, rate = _standardized_in_place(xp, x, axes, eps)
-    return _affine_in_place(xp, y, weight, bias, axes), (y, rate)
+    y, mean, _, rate = _standardized_in_place(xp, x, axes, eps)
+    return _affine_in_place(y, weight, bias, axes), (mean, rate)
 
 
 @normalized_features.backward
 def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
     """With c the normalized x and d = w g: dx = rate (d - mean(d) - c mean(d c))."""
-    c, rate = residuals
+    mean, rate = residuals
+    c = _again(x, mean, rate)
     kept = _others(x, axes)
     product = g * c
     dw = xp.sum(product, axis=kept) if 1 in wanted else None
@@ -363,13 +364,23 @@ def _standardized_in_place(xp: Backend, x: Array, axes: tuple[int, ...], eps: fl
     return y, mean, var, rate
 
 
-def _affine_in_place(xp: Backend, y: Array, weight: Any, bias: Any, axes: tuple[int, ...]) -> Array:
-    """`_affine` of arrays, which adds to its own product and leaves y as it is."""
-    scaled = y if weight is None else y * _placed(weight, y, axes)
-    if bias is None:
-        return scaled
-    shift = _placed(bias, y, axes)
-    return scaled + shift if weight is None else added_in_place(xp, scaled, shift)
+def _again(x: Array, mean: Array, rate: Array) -> Array:
+    """The normalized x, worked out once more: to keep it would take as much memory as x, which is kept anyway."""
+    c = x - mean
+    c *= rate
+    return c
+
+
+def _affine_in_place(y: Array, weight: Any, bias: Any, axes: tuple[int, ...]) -> Array:
+    """`_affine` of a y that nobody else holds: in its memory, unless a parameter has a wider dtype."""
+    if any(p is not None and p.dtype != y.dtype for p in (weight, bias)):
+        wide: Array = _affine(y, weight, bias, axes)
+        return wide
+    if weight is not None:
+        y *= _placed(weight, y, axes)
+    if bias is not None:
+        y += _placed(bias, y, axes)
+    return y
 
 
 def _others(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:

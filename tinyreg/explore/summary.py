@@ -21,11 +21,11 @@ def summary(array: Array, detail: Detail) -> dict[str, Any]:
     `values` has the elements, row by row, or else `blocks` their means over blocks of the array as a matrix, whose rows
     are its last axis. What is not finite is text: "nan", "inf", "-inf".
     """
-    xp, where = get("numpy"), home(array)
-    host = xp.asarray(where.to_host(array) if where else array)
-    with xp.errstate(all="ignore"):
+    numpy, where = get("numpy"), home(array)
+    host = numpy.asarray(where.to_host(array) if where else array)
+    with numpy.errstate(all="ignore"):
         numbers = host.astype("float64")
-        finite = numbers[xp.isfinite(numbers)]
+        finite = numbers[numpy.isfinite(numbers)]
         small = host.size <= detail.elements
         return {
             "shape": list(host.shape),
@@ -33,21 +33,21 @@ def summary(array: Array, detail: Detail) -> dict[str, Any]:
             "min": _number(finite.min()) if finite.size else None,
             "max": _number(finite.max()) if finite.size else None,
             "mean": _number(finite.mean()) if finite.size else None,
-            "nan": int(xp.isnan(numbers).sum()),
-            "inf": int(xp.isinf(numbers).sum()),
+            "nan": int(numpy.isnan(numbers).sum()),
+            "inf": int(numpy.isinf(numbers).sum()),
             "values": [_number(number) for number in numbers.ravel().tolist()] if small else None,
             "blocks": None if small else _blocks(numbers, detail.side),
         }
 
 
 def _blocks(numbers: Array, side: int) -> dict[str, Any]:
-    xp = get("numpy")
+    numpy = get("numpy")
     matrix = numbers.reshape(-1, numbers.shape[-1])
     counts = [min(n, side) for n in matrix.shape]
     starts = [[i * n // k for i in range(k)] for n, k in zip(matrix.shape, counts, strict=True)]
-    sums = xp.add.reduceat(xp.add.reduceat(matrix, starts[0], axis=0), starts[1], axis=1)
-    lengths = [xp.diff([*start, n]) for start, n in zip(starts, matrix.shape, strict=True)]
-    means = sums / xp.multiply.outer(*lengths)
+    sums = numpy.add.reduceat(numpy.add.reduceat(matrix, starts[0], axis=0), starts[1], axis=1)
+    lengths = [numpy.diff([*start, n]) for start, n in zip(starts, matrix.shape, strict=True)]
+    means = sums / numpy.multiply.outer(*lengths)
     return {"rows": counts[0], "columns": counts[1], "values": [_number(mean) for mean in means.ravel().tolist()]}
 
 

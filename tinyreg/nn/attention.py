@@ -260,7 +260,7 @@ class TransformerBlock(Module):
 
     def _by_path(self, x: Any) -> Any:
         """What is left of a branch where whole samples are skipped, which `drop_path` finds along the first axis."""
-        if self.batch_first:
+        if self.batch_first or not self.drop_path.p:
             return self.drop_path(x)
         return ops.permute_dims(self.drop_path(ops.permute_dims(x, axes=(1, 0, 2))), axes=(1, 0, 2))
 

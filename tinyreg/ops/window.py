@@ -11,6 +11,7 @@ from ..core.backend import Array, Backend, accumulator
 from ..core.primitive import primitive
 from ..creation import as_array, backend_of
 from ..recompute import fused
+from .linalg import added_in_place
 from .reduction import max, mean, sum
 from .shape import pad, permute_dims, reshape
 
@@ -131,17 +132,63 @@ def conv2d(
               [4.5, 4.5]]]])
     """
     _check_channels(x, weight, bias, groups)
-    out, channels, *kernel = weight.shape
-    size = (kernel[0], kernel[1])
+    size = (weight.shape[2], weight.shape[3])
     steps, spread = _pair("conv2d", "stride", stride), _pair("conv2d", "dilation", dilation)
-    view = _windows_of("conv2d", x, size, steps, _conv_padding(padding, size, steps, spread), spread)
+    x = _padded("conv2d", x, size, _conv_padding(padding, size, steps, spread), spread, 0.0)
+    return correlation(x, weight, bias, stride=steps, dilation=spread, groups=groups)
+
+
+@fused(expects="images, kernels and biases as of conv2d")
+def correlation(
+    x: Any, weight: Any, bias: Any = None, *, stride: Two = (1, 1), dilation: Two = (1, 1), groups: int = 1
+) -> Any:
+    """`conv2d` without padding: one large product, of the elements of a window with all the windows of all the images."""
+    view = windows(x, size=weight.shape[2:], stride=stride, dilation=dilation)
+    y = _kernels(weight, groups) @ _patches(view, groups)
     images, _, rows, columns, *_ = view.shape
-    length = channels * math.prod(size)
-    # One large product: the elements of a window against all the windows of all the images.
-    patches = reshape(permute_dims(view, axes=(1, 4, 5, 0, 2, 3)), shape=(groups, length, images * rows * columns))
-    y = reshape(weight, shape=(groups, out // groups, length)) @ patches
-    y = permute_dims(reshape(y, shape=(out, images, rows, columns)), axes=(1, 0, 2, 3))
-    return y if bias is None else y + reshape(bias, shape=(out, 1, 1))
+    y = permute_dims(reshape(y, shape=(weight.shape[0], images, rows, columns)), axes=(1, 0, 2, 3))
+    return y if bias is None else y + reshape(bias, shape=(weight.shape[0], 1, 1))
+
+
+def _kernels(weight: Any, groups: int) -> Any:
+    """The kernels of each group as the rows of a matrix."""
+    return reshape(weight, shape=(groups, weight.shape[0] // groups, math.prod(weight.shape[1:])))
+
+
+def _patches(view: Any, groups: int) -> Any:
+    """The windows of each group's channels as the columns of a matrix."""
+    images, channels, rows, columns, *size = view.shape
+    across = permute_dims(view, axes=(1, 4, 5, 0, 2, 3))
+    return reshape(across, shape=(groups, channels // groups * math.prod(size), images * rows * columns))
+
+
+@correlation.fast
+def _(
+    xp: Backend, x: Array, weight: Array, bias: Array = None, *, stride: Two, dilation: Two, groups: int
+) -> tuple[Array, None]:
+    view = windows(x, size=weight.shape[2:], stride=stride, dilation=dilation)
+    y = xp.matmul(_kernels(weight, groups), _patches(view, groups))
+    y = y.reshape(weight.shape[0], view.shape[0], *view.shape[2:4])
+    y = y if bias is None else added_in_place(xp, y, bias.reshape(-1, 1, 1, 1))
+    return y.transpose(1, 0, 2, 3), None
+
+
+@correlation.backward
+def _(
+    g: Array, xp: Backend, x: Array, weight: Array, stride: Two, dilation: Two, groups: int, wanted: Sequence[int]
+) -> tuple[Array, Array, Array]:
+    """The patches are made once more: to keep them would take as many times the memory of x as a kernel has elements."""
+    out, _, *size = weight.shape
+    rows = g.transpose(1, 0, 2, 3).reshape(groups, out // groups, -1)
+    dx = dw = None
+    if 0 in wanted:
+        columns = xp.matmul(_kernels(weight, groups).swapaxes(1, 2), rows)
+        columns = columns.reshape(x.shape[1], *size, g.shape[0], *g.shape[2:]).transpose(3, 0, 4, 5, 1, 2)
+        dx = unwindow(columns, shape=x.shape[2:], stride=stride, dilation=dilation)
+    if 1 in wanted:
+        patches = _patches(windows(x, size=tuple(size), stride=stride, dilation=dilation), groups)
+        dw = xp.matmul(rows, patches.swapaxes(1, 2)).reshape(weight.shape)
+    return dx, dw, sum(rows, axis=2).reshape(out) if 2 in wanted else None
 
 
 def _check_channels(x: Any, weight: Any, bias: Any, groups: int) -> None:

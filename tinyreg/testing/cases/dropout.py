@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
-from ...dropout import thinned
 from ..case import Call, Case, at
 from ..strategies import arrays, shapes
 
@@ -90,7 +89,7 @@ def _masked(min_dims: int = 0) -> SearchStrategy[Call]:
 
 CASES = [
     Case(
-        thinned,
+        tr.thinned,
         _masked(),
         lambda x, keep, scale: np.where(keep, scale * x, 0.0),
         points=[at([math.inf, 1.0], [False, True], scale=2.0, gradient=[0.0, 2.0])],

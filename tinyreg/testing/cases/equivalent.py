@@ -19,6 +19,8 @@ ALIKE = "the two have one shape, or one length along that axis"
 UNWANTED = "what nobody wants is dropped; not to work it out saves time"
 REUSED = "the memory that is written to is read no more, or would be new otherwise; this saves time"
 LAST = "there are two axes"
+FROM_THE_END = "there are four axes"
+SWAPPED = "an exchange goes both ways"
 
 _CHOSEN = {
     "x: detached arguments": COMPARED,
@@ -44,15 +46,15 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
     },
     "normalized_channels": _OF_SEVERAL_TOGETHER
-    | {f"x, weight, bias: `x` -> `g`{n}": ALIKE for n in ("", " (2)", " (3)", " (4)", " (5)", " (6)")}
+    | {f"x, weight, bias: `x` -> `g` ({n})": ALIKE for n in range(2, 8)}
     | {
         "x, weight, bias: `xp.multiply(c, of_c / n, out=product)` -> `xp.multiply(of_c / n, c, out=product)`": "a product",
         "x, weight, bias: `xp.multiply(c, of_c / n, out=product)` -> `xp.multiply(c, of_c / n)`": REUSED,
         "x, weight, bias: `product` -> `g` (2)": SUMS,
     },
     "normalized_features": {
-        "x, weight, bias: `x` -> `g`": ALIKE,
         "x, weight, bias: `x` -> `g` (2)": ALIKE,
+        "x, weight, bias: `x` -> `g` (3)": ALIKE,
         "x, weight, bias: `xp.sum(product, axis=kept) if 1 in wanted else None` -> `xp.sum(product, axis=kept)`": UNWANTED,
         "x, weight, bias: `xp.sum(g, axis=kept) if 2 in wanted else None` -> `xp.sum(g, axis=kept)`": UNWANTED,
         "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(of_c, c, out=product)`": "a product",
@@ -102,6 +104,19 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "copysign": {
         "x1: detached arguments": COMPARED,
         "x1: `x1` -> `g`": "copysign takes the size of a sign, which is 1, and where either is 0 so is the product",
+    },
+    "correlation": {
+        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", " (3)", " (5)")},
+        "x, weight, bias: `3` -> `-3` (2)": "there are six axes",
+        "x, weight, bias: `_kernels(weight, groups).swapaxes(1, 2)` -> `_kernels(weight, groups).swapaxes(2, 1)`": SWAPPED,
+        "x, weight, bias: `patches.swapaxes(1, 2)` -> `patches.swapaxes(2, 1)`": SWAPPED,
+        "x, weight, bias: `g` -> `x` (2)": ALIKE,
+        "x, weight, bias: `sum(rows, axis=2).reshape(out) if 2 in wanted else None` -> "
+        "`sum(rows, axis=2).reshape(out)`": UNWANTED,
+        "x, weight, bias: `sum(rows, axis=2)` -> `sum(rows, axis=-1)`": "there are three axes",
+        "fast form: `2` -> `-2`": FROM_THE_END,
+        "fast form: `2` -> `-2` (3)": FROM_THE_END,
+        "fast form: `view` -> `x` (2)": ALIKE,
     },
     "cut": _OF_SEVERAL,
     "eigh": _OF_SEVERAL,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
-from ...ops.window import unwindow, window_max, windows
+from ...ops.window import correlation, unwindow, window_max, windows
 from ..case import Call, Case, at
 from ..strategies import arrays, calls
 
@@ -144,7 +144,21 @@ def _largest(x: Array, size: Two, stride: Two, dilation: Two) -> Array:
     return np.asarray(np.max(_each_window(x, size, stride, dilation), axis=(-2, -1)))
 
 
+def _correlations() -> SearchStrategy[Call]:
+    """The convolutions that have no padding."""
+    plain = [c for c in CONVOLUTIONS if not c[2].get("padding")]
+
+    def drawn(convolution: tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]) -> SearchStrategy[Call]:
+        x, weight, settings = convolution
+        given = {"stride": (1, 1), "dilation": (1, 1), "groups": 1} | settings
+        bias: SearchStrategy[Any] = st.one_of(arrays(weight[:1]), st.none())
+        return calls(arrays(x), arrays(weight), bias, **_fixed(given))
+
+    return st.sampled_from([*plain, ((1, 4, 2, 3), (4, 2, 2, 2), {"groups": 2})]).flatmap(drawn)
+
+
 CASES = [
+    Case(correlation, _correlations(), _conv2d, reach=math.inf),
     Case(
         window_max,
         st.sampled_from(WINDOWS).flatmap(lambda w: calls(arrays(w[0], unique=True), **_fixed(w[1]))),
