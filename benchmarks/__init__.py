@@ -1,1 +1,1 @@
-"""Measurements, run as scripts from the root of the repository: `python -m benchmarks.chain`."""
+"""Measurements, run from the root of the repository: `python -m benchmarks`, or `python -m benchmarks.augment`."""

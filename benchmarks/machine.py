@@ -9,15 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREADS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+    *("NUMEXPR_NUM_THREADS", "NUM_CPU_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"),
+)
 
 
-def surroundings() -> dict[str, str]:
-    """The environment: one thread, this repository first, OpenBLAS free to choose its kernels, bytecode kept as usual."""
-    own = {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": str(ROOT)}
+def surroundings(threads: str = "one") -> dict[str, str]:
+    """The environment: one thread or all, this repository first, OpenBLAS free to choose its kernels, bytecode as usual."""
+    number = "1" if threads == "one" else str(os.cpu_count())
+    own = {**os.environ, **dict.fromkeys(THREADS, number), "PYTHONPATH": str(ROOT)}
     for variable in ("OPENBLAS_CORETYPE", "PYTHONDONTWRITEBYTECODE"):
         own.pop(variable, None)
     return own
+
+
+def keep_to_one_core() -> None:
+    """Hold this process, and threads that it starts whatever it is told, to one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def facts() -> dict[str, str]:

@@ -1,39 +1,135 @@
-"""One peer in a process of its own: `python -m benchmarks.worker NAME`, so that imports do not disturb one another.
+"""One peer in a process of its own: `python -m benchmarks.worker NAME THREADS`, so that imports do not disturb one another.
 
-It prints one line of JSON when it is ready, `{"version": ...}` or `{"missing": reason}`; then, for each line
-`{"chain": ..., "ops": ...}` that it reads, it runs one round and prints `{"seconds": ..., "values": ...}`.
+It prints a line of JSON when it is ready, `{"version": ...}` or `{"missing": reason}`, and one for each line that it reads:
+
+    {"prepare": workload, "settings": ...}  {"values": ...} of the first steps, without dropout, or {"lacks": reason}
+    {"seconds": s}                          {"seconds": of one step}, in steps that take about s together
+    {"peak": steps}                         {"bytes": the peak memory that steps add}
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from .peers import PEERS, version
+import numpy as np
+
+from .machine import keep_to_one_core
+from .peers import PEERS
+from .workloads import WORKLOADS
+from .workloads.base import Lacks, Library, Program
+
+COMPARED_STEPS = 3
+STATUS = Path("/proc/self/status")
+
+
+def fingerprint(array: Any) -> list[float]:
+    """The norm of an array, and its product with fixed signs: both differ little where two arrays do."""
+    flat = np.asarray(array, dtype=np.float64).ravel()
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], flat.size)
+    return [float(np.linalg.norm(flat)), float(flat @ signs)]
+
+
+class Runner:
+    """A library with the program that it runs at the moment."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.program: Program | None = None
+        self.steps = 0
+
+    def prepare(self, workload: str, settings: Mapping[str, Any]) -> dict[str, list[float]]:
+        """Fingerprints of what the first steps come to; then the program as it is to be measured."""
+        build, self.steps = WORKLOADS[workload].build, 0
+        self.program = None  # its memory goes before there is another
+        exact = {**settings, "p": 0.0} if "p" in settings else settings
+        self.program = build(self.library, exact)
+        values = {}
+        for i in range(COMPARED_STEPS):
+            for name, value in self.program.values(self.program.step()).items():
+                values[f"{name} of step {i + 1}"] = fingerprint(self.library.numpy(value))
+        if exact != settings:
+            self.program = build(self.library, settings)
+        return values
+
+    def seconds(self, about: float) -> float:
+        """Of one step."""
+        if not self.steps:
+            self._run(COMPARED_STEPS)
+            self.steps = max(1, round(about / self._run(1)))
+            self.steps = max(1, round(about / self._run(self.steps)))
+        return self._run(self.steps)
+
+    def _run(self, steps: int) -> float:
+        assert self.program
+        step = self.program.step
+        start = time.perf_counter()
+        for _ in range(steps):
+            result = step()
+        self.library.wait(result)
+        return (time.perf_counter() - start) / steps
+
+    def peak(self, workload: str, settings: Mapping[str, Any], steps: int) -> int:
+        """The bytes that steps add, at their peak, to a process that holds parameters and data."""
+        if not STATUS.exists():
+            raise Lacks(f"peak memory is read from {STATUS}, which this system does not have")
+        self.program = WORKLOADS[workload].build(self.library, settings)
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status("VmRSS")
+        self._run(steps)
+        return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    """In bytes."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def answer(runner: Runner, request: Mapping[str, Any]) -> dict[str, Any]:
+    """What the process prints for a request."""
+    try:
+        if "prepare" in request:
+            return {"values": runner.prepare(request["prepare"], request["settings"])}
+        if "peak" in request:
+            return {"bytes": runner.peak(request["peak"], request["settings"], request["steps"])}
+        return {"seconds": runner.seconds(request["seconds"])}
+    except Lacks as lacks:
+        return {"lacks": str(lacks)}
+    except Exception as error:  # a peer's own, whatever it is: the others go on without it
+        traceback.print_exc()
+        return {"lacks": f"failed: {type(error).__name__}: {str(error).partition(chr(10))[0]:.100}"}
 
 
 def replies(name: str) -> Iterator[dict[str, Any]]:
-    """What the process prints."""
-    distribution, make = PEERS[name]
+    """All that the process prints."""
     try:
-        run = make()
+        runner = Runner(PEERS[name].start())
     except ModuleNotFoundError as error:
-        if error.name != distribution:
+        if error.name != PEERS[name].distribution:
             raise
         yield {"missing": str(error)}
         return
-    yield {"version": version(distribution)}
+    yield {"version": PEERS[name].version()}
     for line in sys.stdin:
-        request = json.loads(line)
-        start = time.perf_counter()
-        values = run(request["chain"], request["ops"])
-        seconds = time.perf_counter() - start
-        yield {"seconds": seconds, "values": [value.tolist() for value in values]}
+        yield answer(runner, json.loads(line))
+
+
+def main(name: str, threads: str) -> None:
+    """Answer requests; what libraries print goes to the error stream."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if threads == "one":
+        keep_to_one_core()
+    for reply in replies(name):
+        print(json.dumps(reply), file=out, flush=True)
 
 
 if __name__ == "__main__":
-    for reply in replies(sys.argv[1]):
-        print(json.dumps(reply), flush=True)
+    main(*sys.argv[1:])

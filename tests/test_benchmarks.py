@@ -2,51 +2,131 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from benchmarks import chain, peers
+from benchmarks import __main__ as command
+from benchmarks.libraries import hand, numpy_by_hand
 from benchmarks.machine import surroundings
+from benchmarks.measure import Plan, difference, measure, take_turns
+from benchmarks.peers import BY_HAND, OURS, PEERS
+from benchmarks.worker import Runner, fingerprint
+from benchmarks.workloads import WORKLOADS
+
+STEPPING = [workload for workload in WORKLOADS.values() if workload.quantity == "seconds"]
+SMALL = [(workload.name, case) for workload in STEPPING for case in workload.small]
+NETWORKS = WORKLOADS["networks"]
 
 
-@pytest.mark.parametrize("name", peers.LEAVES)
-def test_tinyreg_and_numpy_by_hand_do_the_same(name):
-    for ours, by_hand in zip(peers.tinyreg()(name, 7), peers.by_hand()(name, 7), strict=True):
-        np.testing.assert_allclose(ours, by_hand, rtol=1e-6)
+def first_steps(peer, workload, case):
+    return Runner(PEERS[peer].start()).prepare(workload, WORKLOADS[workload].small[case])
 
 
-def test_the_chain_benchmark_runs_and_stores_what_it_prints(tmp_path, capsys):
-    file = tmp_path / "chain.json"
-    chain.main(["--ops", "6", "--rounds", "2", "--imports", "2", "--json", str(file)])
-    printed, stored = capsys.readouterr().out, json.loads(file.read_text())
-    assert list(stored["chains"]) == list(peers.LEAVES)
-    assert {"date", "cpu", "python", "versions"} <= stored.keys()
-    for by_peer in stored["chains"].values():
-        assert {"numpy by hand", "tinyreg"} <= by_peer.keys()
-        assert by_peer["tinyreg"]["ratio"] == 1
-        assert all(f"{result['median']:.2f}" in printed for result in by_peer.values())
-    for name in peers.PEERS:
-        assert (f"{name} is left out: " in printed) != (name in stored["versions"])
+@pytest.mark.parametrize(("workload", "case"), SMALL)
+def test_tinyreg_and_numpy_by_hand_do_the_same(workload, case):
+    assert not difference(first_steps(OURS, workload, case), first_steps(BY_HAND, workload, case))
+
+
+@pytest.mark.parametrize("workload", ["networks", "convolution", "transformer"])
+@pytest.mark.parametrize(
+    ("module", "setting", "value"),
+    [
+        (numpy_by_hand, "L2", 0.0),
+        (numpy_by_hand, "LR", 0.051),
+        (numpy_by_hand, "MAX_NORM", 1e9),
+        (hand, "MOMENTUM", 0.89),
+        (hand, "SMOOTHING", 0.0),
+        (hand, "EPS", 1e-3),
+    ],
+)
+def test_no_part_of_a_training_step_can_be_left_out_unnoticed(monkeypatch, workload, module, setting, value):
+    case = next(iter(WORKLOADS[workload].small))
+    right = first_steps(BY_HAND, workload, case)
+    monkeypatch.setattr(module, setting, value)
+    assert difference(first_steps(BY_HAND, workload, case), right)
+
+
+@pytest.mark.parametrize("peer", [BY_HAND, OURS])
+@pytest.mark.parametrize("name", ["networks", "transformer", "parts"])
+def test_dropout_is_off_while_values_are_compared_and_on_while_steps_are_timed(peer, name):
+    runner = Runner(PEERS[peer].start())
+    settings = next(settings for settings in WORKLOADS[name].small.values() if "p" in settings)
+    compared = runner.prepare(name, settings)
+    assert runner.prepare(name, settings) == compared
+    what, value = next(iter(runner.program.values(runner.program.step()).items()))
+    assert fingerprint(runner.library.numpy(value)) != compared[f"{what} of step 1"]
+
+
+def test_table_json_and_picture_are_written_and_who_is_not_there_is_named(tmp_path, capsys):
+    stored, drawn = tmp_path / "results.json", tmp_path / "results.png"
+    arguments = ["networks", "chain", "--fast", "--threads", "one", "--peers", OURS]
+    assert command.main([*arguments, "--json", str(stored), "--picture", str(drawn)]) == 0
+    printed, results = capsys.readouterr().out, json.loads(stored.read_text())
+    assert {"date", "cpu", "python", "versions", "missing"} <= results.keys()
     assert "OPENBLAS_CORETYPE unset" in printed
+    assert results["OPENBLAS_CORETYPE"] is None
+    assert {r["case"] for r in results["results"]} == {*NETWORKS.small, *WORKLOADS["chain"].small}
+    for result in results["results"]:
+        assert result["peer"] in (BY_HAND, OURS)
+        assert len(result["rounds"]) == 3
+        low, median, high = (result["ratios"][BY_HAND][name] for name in ("quartile_1", "median", "quartile_3"))
+        assert 0 < low <= median <= high
+        assert f"{median:.3g} [{low:.3g} {high:.3g}]" in printed
+        if result["peer"] == BY_HAND:
+            assert (low, median, high) == (1, 1, 1)
+    for name in results["missing"]:
+        assert f"{name} is left out: " in printed
+    assert results["versions"].keys() | results["missing"].keys() <= PEERS.keys()
+    assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_peer_that_computes_something_else_is_not_timed():
-    class Wrong:
-        name = "wrong"
-
-        def round(self, chain, ops):
-            return {"values": [[1.0] * 4] * (1 + len(peers.LEAVES[chain]))}
-
-    right = chain.Peer("numpy by hand")
-    try:
-        with pytest.raises(AssertionError, match="wrong and numpy by hand differ in the value of the chain constant"):
-            chain.compare([right, Wrong()], 3)
-    finally:
-        right.close()
+@pytest.mark.parametrize("name", ["imports", "memory"])
+def test_what_needs_fresh_processes_is_measured_too(name):
+    workload = WORKLOADS[name]
+    case, settings = list(workload.small.items())[-1]
+    by_hand, ours = measure(workload, {case: settings}, [BY_HAND, OURS], Plan(rounds=1, seconds=0.0))
+    assert len(ours.rounds) == 1
+    assert ours.rounds[0] >= 0
+    assert by_hand.rounds or by_hand.left_out == "checkpoint is not written out by hand"
 
 
-def test_measured_processes_have_one_thread_and_free_kernels(monkeypatch):
+class Scripted:
+    """A peer that answers from a script."""
+
+    def __init__(self, name, values, seconds=None):
+        self.name, self.values = name, {"loss of step 1": values}
+        self.timed = {"seconds": 1.0} if seconds is None else seconds
+
+    def ask(self, **request):
+        return {"values": self.values} if "prepare" in request else self.timed
+
+
+def test_a_peer_that_computes_something_else_is_refused():
+    peers = [Scripted("right", [2.0, -2.0]), Scripted("other sign", [2.0, 2.0]), Scripted("nan", [float("nan"), -2.0])]
+    found = take_turns(NETWORKS, {}, peers, Plan(rounds=2, seconds=0.0))
+    assert found["right"] == [1.0, 1.0]
+    assert found["other sign"] == "refused, because it computes something else: loss of step 1 is 2 and not -2"
+    assert found["nan"] == "refused, because it computes something else: loss of step 1 is nan and not 2"
+
+
+def test_a_peer_that_fails_is_named_and_the_others_go_on():
+    peers = [Scripted("right", [2.0, -2.0]), Scripted("broken", [2.0, -2.0], {"lacks": "failed: no memory"})]
+    found = take_turns(NETWORKS, {}, peers, Plan(rounds=2, seconds=0.0))
+    assert found == {"right": [1.0, 1.0], "broken": "failed: no memory"}
+
+
+def test_workloads_are_listed_and_unknown_names_are_refused(capsys):
+    assert command.main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{name}: " in listed for name in WORKLOADS)
+    with pytest.raises(SystemExit):
+        command.main(["netwroks"])
+    assert f"unknown workload netwroks; there are: {', '.join(WORKLOADS)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("threads", "number"), [("one", "1"), ("all", "4")])
+def test_measured_processes_have_the_threads_that_were_asked_for_and_free_kernels(monkeypatch, threads, number):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    assert "OPENBLAS_CORETYPE" not in surroundings()
-    assert surroundings()["OMP_NUM_THREADS"] == "1"
+    assert "OPENBLAS_CORETYPE" not in surroundings(threads)
+    assert surroundings(threads)["OMP_NUM_THREADS"] == number

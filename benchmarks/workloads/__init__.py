@@ -1,0 +1,18 @@
+"""All workloads, by name. Each file has one, or a family of them."""
+
+from __future__ import annotations
+
+from .base import Workload
+from .chain import CHAIN
+from .convolution import CONVOLUTION
+from .imports import IMPORTS
+from .memory import MEMORY
+from .networks import GROWTH, NETWORKS
+from .optimizers import OPTIMIZERS
+from .parts import PARTS
+from .transformer import TRANSFORMER
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (NETWORKS, CONVOLUTION, TRANSFORMER, PARTS, CHAIN, OPTIMIZERS, IMPORTS, MEMORY, GROWTH)
+}
