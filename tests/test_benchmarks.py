@@ -1,6 +1,7 @@
 """The benchmarks run, compare before they time, and store what they print; how fast anything is, no test says."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +131,25 @@ def test_measured_processes_have_the_threads_that_were_asked_for_and_free_kernel
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert "OPENBLAS_CORETYPE" not in surroundings(threads)
     assert surroundings(threads)["OMP_NUM_THREADS"] == number
+
+
+# ---- what the README says of them
+
+ROOT = Path(__file__).parents[1]
+SHOWN = ("tinyreg", "tinyreg, memory kept", "PyTorch eager", "PyTorch compiled", "JAX jit")
+
+
+def rows_of_the_readme():
+    """The table of the README, from the stored result."""
+    stored = json.loads((ROOT / "benchmarks" / "results" / "2026-11-25-cpu.json").read_text())
+    cases = {}
+    for result in stored["results"]:
+        if result["workload"] in ("networks", "convolution", "transformer"):
+            cases.setdefault(result["case"], {})[result["peer"]] = result["ratios"]["numpy by hand"]["median"]
+    return [f"| {case} | {' | '.join(f'{of[peer]:.2f}' for peer in SHOWN)} |" for case, of in cases.items()]
+
+
+def test_the_table_of_the_readme_is_what_was_measured():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(rows_of_the_readme()) == 5
+    assert [row for row in rows_of_the_readme() if row not in readme.splitlines()] == []

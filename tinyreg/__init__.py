@@ -29,7 +29,7 @@ from .recompute import checkpoint, fused
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import testing, training
+    from . import augment, testing, training
 
 __version__ = "0.1.0"
 
@@ -38,6 +38,7 @@ __all__ = [
     "Tensor",
     "activations",
     "arange",
+    "augment",
     "backends",
     "checkpoint",
     "dropout",
@@ -80,7 +81,7 @@ __all__ += ops.__all__
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("testing", "training"):  # which not everybody needs, and testing needs Hypothesis
+    if name in ("augment", "testing", "training"):  # which not everybody needs, and testing needs Hypothesis
         try:
             return importlib.import_module(f".{name}", __name__)
         except ModuleNotFoundError as error:

@@ -47,15 +47,21 @@ class Generator:
     def state(self, state: Any) -> None:
         self._host.bit_generator.state = state
 
-    def uniform(self, low: float = 0.0, high: float = 1.0, shape: int | Shape = (), dtype: Any = None) -> Array:
+    def uniform(
+        self, low: float = 0.0, high: float = 1.0, shape: int | Shape = (), dtype: Any = None, backend: str | None = None
+    ) -> Array:
         """Floats from [low, high)."""
-        return self._draw(lambda host: host.uniform(low, high, shape), dtype or get_default_dtype())
+        return self._draw(lambda host: host.uniform(low, high, shape), dtype or get_default_dtype(), backend)
 
     def normal(
         self, mean: float = 0.0, std: float = 1.0, shape: int | Shape = (), dtype: Any = None, backend: str | None = None
     ) -> Array:
         """Floats from the normal distribution."""
         return self._draw(lambda host: host.normal(mean, std, shape), dtype or get_default_dtype(), backend)
+
+    def beta(self, a: float, b: float, shape: int | Shape = (), dtype: Any = None, backend: str | None = None) -> Array:
+        """Floats from [0, 1] by the beta distribution; a, b: above 0."""
+        return self._draw(lambda host: host.beta(a, b, shape), dtype or get_default_dtype(), backend)
 
     def bernoulli(self, p: float, shape: int | Shape = (), backend: str | None = None) -> Array:
         """Booleans, each True with probability p, to a 2^16th: four are made of one random word."""
@@ -67,13 +73,13 @@ class Generator:
 
         return self._draw(draw, np.bool_, backend)
 
-    def integers(self, low: int, high: int, shape: int | Shape = ()) -> Array:
+    def integers(self, low: int, high: int, shape: int | Shape = (), backend: str | None = None) -> Array:
         """Integers from [low, high)."""
-        return self._draw(lambda host: host.integers(low, high, shape), np.int64)
+        return self._draw(lambda host: host.integers(low, high, shape), np.int64, backend)
 
-    def permutation(self, n: int) -> Array:
+    def permutation(self, n: int, backend: str | None = None) -> Array:
         """The integers 0 to n - 1 in random order."""
-        return self._draw(lambda host: host.permutation(n), np.int64)
+        return self._draw(lambda host: host.permutation(n), np.int64, backend)
 
     def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any, backend: str | None = None) -> Array:
         if (listener := watch.get()) is not None:

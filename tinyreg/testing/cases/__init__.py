@@ -8,6 +8,7 @@ from ..case import Case
 from . import (
     activations,
     attention,
+    augment,
     dropout,
     elementwise,
     indexing,
@@ -40,6 +41,7 @@ MODULES = (
     layers,
     recurrent,
     attention,
+    augment,
 )
 FAMILIES: dict[str, list[Case]] = {
     module.__name__.rpartition(".")[2]: [replace(case, equivalent=EQUIVALENT.get(case.name, {})) for case in module.CASES]

@@ -119,6 +119,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "fast form: `view` -> `x` (2)": ALIKE,
     },
     "cut": _OF_SEVERAL,
+    "cut_out": {"x: `2` -> `-2`": FROM_THE_END},
     "eigh": _OF_SEVERAL,
     "logaddexp": {
         f"{a}: {change}": INFINITE
@@ -132,6 +133,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "min": _CHOSEN,
     "minimum": _LARGER,
     "p_norm": {"x: `2` -> `-2`": SHORT, "x: `2` -> `0`": SHORT},
+    "put_back": {"x: `2` -> `-2`": FROM_THE_END},
     "qr": _OF_SEVERAL,
     "relu": {
         "x: detached arguments": COMPARED,

@@ -1,0 +1,333 @@
+"""Text augmentation: what changes, what survives, the real WordNet and the real Apertium where they are installed."""
+
+import re
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyreg as tr
+from tinyreg.augment import text
+from tinyreg.augment.text import Apertium, Thesaurus, WordNet
+
+OWN = Thesaurus({"happy": ["joyful"], "big": ["large", "great"], "dog": ["hound"], "Paris": ["the French capital"]})
+EDITS = {
+    "synonym_replacement": lambda t, n, rng=None: text.synonym_replacement(t, n, thesaurus=OWN, rng=rng),
+    "random_insertion": lambda t, n, rng=None: text.random_insertion(t, n, thesaurus=OWN, rng=rng),
+    "random_swap": lambda t, n, rng=None: text.random_swap(t, n, rng=rng),
+    "random_deletion": lambda t, n, rng=None: text.random_deletion(t, min(n / 4, 1), rng=rng),
+}
+SENTENCE = "The big, happy dog barks (loudly) at me."
+
+
+@pytest.fixture(params=EDITS)
+def edit(request):
+    """Each of the random edits, as a function of a text and how much."""
+    found = EDITS[request.param]
+    found.__name__ = request.param
+    return found
+
+
+def installed(make, *arguments):
+    try:
+        return make(*arguments)
+    except (FileNotFoundError, ValueError) as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def wordnet():
+    return installed(WordNet)
+
+
+# ---- synonyms
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Happy,", "Joyful,"),
+        ("(happy)", "(joyful)"),
+        ("HAPPY!", "JOYFUL!"),
+        ("I am happy.", "I am joyful."),
+        ("“Happy”…", "“Joyful”…"),
+        ("un-happy", "un-happy"),
+    ],
+)
+def test_case_and_punctuation_survive(before, after):
+    assert text.synonym_replacement(before, thesaurus=OWN) == after
+
+
+def test_n_words_are_replaced_and_no_more_than_have_synonyms():
+    for n, changed in ((0, 0), (1, 1), (2, 2), (3, 3), (9, 3)):
+        made = text.synonym_replacement(SENTENCE, n, thesaurus=OWN, rng=tr.Generator(0))
+        assert sum(a != b for a, b in zip(made.split(), SENTENCE.split(), strict=True)) == changed
+
+
+def test_every_word_and_every_synonym_gets_its_turn():
+    rng = tr.Generator(0)
+    made = {text.synonym_replacement("A big dog.", thesaurus=OWN, rng=rng) for _ in range(50)}
+    assert made == {"A large dog.", "A great dog.", "A big hound."}
+
+
+def test_synonyms_of_several_words_and_words_of_grammar_are_passed_over():
+    assert text.synonym_replacement("in Paris", thesaurus=OWN) == "in Paris"
+    iodine = Thesaurus({"I": ["iodine"], "see": ["perceive"]})
+    assert text.synonym_replacement("I see", 2, thesaurus=iodine) == "I perceive"
+    assert text.synonym_replacement("I see", 2, thesaurus=iodine, skip=frozenset()) == "Iodine perceive"
+
+
+def test_a_thesaurus_is_whatever_has_synonyms():
+    class Backwards:
+        def synonyms(self, word):
+            return [word[::-1]]
+
+    assert text.synonym_replacement("Stop dogs", 2, thesaurus=Backwards()) == "Pots sgod"
+
+
+def test_a_thesaurus_is_a_mapping_to_lists():
+    assert repr(OWN) == "Thesaurus of 4 words"
+    assert OWN.synonyms("HAPPY") == ["joyful"]
+    assert OWN.synonyms("sad") == []
+    with pytest.raises(TypeError, match=r"Thesaurus: got 'joyful' for 'happy', expected a list of words: \['joyful'\]"):
+        Thesaurus({"happy": "joyful"})
+
+
+# ---- insertion, swap, deletion
+
+
+def test_inserted_words_are_synonyms_and_the_rest_stays_in_order():
+    rng = tr.Generator(0)
+    places = set()
+    for _ in range(60):
+        made = text.random_insertion(SENTENCE, thesaurus=OWN, rng=rng).split()
+        (new,) = [i for i, word in enumerate(made) if [*made[:i], *made[i + 1 :]] == SENTENCE.split()]
+        assert made[new].lower() in {"joyful", "large", "great", "hound"}
+        assert made[new].istitle() == (new == 0)
+        places.add(new)
+    assert places == set(range(8))  # before any word, and never behind the full stop
+
+
+def test_a_single_word_gets_one_before_it():
+    assert text.random_insertion("Happy!", thesaurus=OWN) == "Joyful Happy!"
+
+
+def test_a_swap_changes_two_words_and_leaves_punctuation_in_its_place():
+    rng = tr.Generator(0)
+    made = {text.random_swap("one, two (three) - four.", rng=rng) for _ in range(100)}
+    words = ["one", "two", "three", "four"]
+    expected = set()
+    for i in range(4):
+        for j in range(i):
+            swapped = list(words)
+            swapped[i], swapped[j] = swapped[j], swapped[i]
+            expected.add("{}, {} ({}) - {}.".format(*swapped))
+    assert made == expected
+
+
+def test_about_a_share_of_p_is_deleted():
+    words = [f"word{i}" for i in range(4000)]
+    kept = text.random_deletion(words, 0.3, rng=tr.Generator(0))
+    assert abs(len(kept) / 4000 - 0.7) < 4 * (0.21 / 4000) ** 0.5
+    assert kept == [word for word in words if word in set(kept)]
+
+
+@given(st.integers(2, 6), st.integers(0, 1000))
+def test_never_is_everything_deleted(n, seed):
+    assert len(text.random_deletion(["word"] * n, 1.0, rng=tr.Generator(seed))) == 1
+
+
+def test_the_end_of_a_sentence_outlives_its_last_word():
+    made = {text.random_deletion("Go (there) now!", 0.5, rng=tr.Generator(seed)) for seed in range(60)}
+    assert made == {"Go (there) now!", "Go (there)", "Go now!", "(there) now!", "Go!", "(there)", "now!"}
+
+
+# ---- what all edits have in common
+
+
+def test_the_kind_of_text_is_kept(edit):
+    made = edit(SENTENCE, 2, rng=tr.Generator(1))
+    assert isinstance(made, str)
+    assert made != SENTENCE
+    assert edit(SENTENCE.split(), 2, rng=tr.Generator(1)) == made.split()
+
+
+def test_the_seed_decides(edit):
+    first = [edit(SENTENCE, 2, rng=tr.Generator(seed)) for seed in range(20)]
+    assert first == [edit(SENTENCE, 2, rng=tr.Generator(seed)) for seed in range(20)]
+    assert len(set(first)) > 3
+    tr.seed(5)
+    assert edit(SENTENCE, 2) == first[5]
+
+
+@pytest.mark.parametrize("same", ["", "  ", "?", "barks", "Barks!", [], ["!"], ["barks"]])
+def test_a_text_with_nothing_to_change_stays_as_it_is(edit, same):
+    assert edit(same, 3) == same
+
+
+def test_no_change_asked_for_is_no_change(edit):
+    spaced = "The big  dog\n\tbarks. "
+    assert edit(spaced, 0) == spaced
+
+
+def test_a_list_is_not_changed_in_place(edit):
+    tokens = SENTENCE.split()
+    edit(tokens, 3)
+    assert tokens == SENTENCE.split()
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["a", 1], ("a", "b"), b"bytes"])
+def test_what_is_no_text_is_refused(edit, wrong):
+    with pytest.raises(TypeError, match=rf"{edit.__name__}: got .*, expected a string or a list of strings"):
+        edit(wrong, 1)
+
+
+def test_amounts_that_are_none_are_refused():
+    for name in ("synonym_replacement", "random_insertion", "random_swap"):
+        for n in (-1, 0.5):
+            with pytest.raises(ValueError, match=rf"{name}: got n={n}, expected how many words, at least 0"):
+                EDITS[name](SENTENCE, n)
+    for p in (-0.1, 1.1, "0.1"):
+        with pytest.raises(ValueError, match="random_deletion: got p=.*, expected a probability from 0 to 1"):
+            text.random_deletion(SENTENCE, p)
+
+
+# ---- WordNet
+
+
+@pytest.fixture
+def small_wordnet(tmp_path):
+    """A database of two senses, in the format of WordNet's files."""
+    licence = "  1 This line is one of the licence's.  \n"
+    sense_1 = "{:08d} 05 n 02 dog 0 domestic_dog 1 000 | a gloss  \n"
+    sense_2 = (
+        "{:08d} 00 a 0b " + " ".join(f"{w} 0" for w in ["big", *[f"w{i}" for i in range(9)], "large(p)"]) + " 000 | b  \n"
+    )
+    for part in ("noun", "verb", "adj", "adv"):
+        data, index = licence, licence
+        if part == "noun":
+            index += f"dog n 1 2 @ ~ 1 1 {len(data):08d}  \n"
+            data += sense_1.format(len(data))
+        if part == "adj":
+            index += f"big a 1 0 1 1 {len(data):08d}  \n"
+            data += sense_2.format(len(data))
+        (tmp_path / f"data.{part}").write_text(data)
+        (tmp_path / f"index.{part}").write_text(index)
+    (tmp_path / "noun.exc").write_text("dogges dog\n")
+    return tmp_path
+
+
+def test_the_files_of_wordnet_are_read(small_wordnet, monkeypatch):
+    found = WordNet(small_wordnet)
+    for word in ("dog", "Dog", "dogs", "dogges"):
+        assert found.synonyms(word) == ["domestic dog"]
+    assert found.synonyms("big") == [*(f"w{i}" for i in range(9)), "large"]
+    assert found.synonyms("bigger") == []  # its rules know "bigger" only from the list of exceptions
+    assert found.synonyms("cat") == found.synonyms("") == found.synonyms("n") == []
+    monkeypatch.setenv("WORDNET", str(small_wordnet))
+    assert WordNet().path == small_wordnet
+    assert repr(WordNet()) == f"WordNet({str(small_wordnet)!r})"
+
+
+def test_wordnet_is_looked_for_where_the_environment_says(small_wordnet, monkeypatch, tmp_path):
+    (tmp_path / "dict").symlink_to(small_wordnet)
+    monkeypatch.setenv("WNHOME", str(tmp_path))
+    assert WordNet().path == tmp_path / "dict"
+
+
+def test_without_wordnet_the_error_names_the_package(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"WordNet: found no index.noun in .*; install the package wordnet-base \(De"
+    ):
+        WordNet(tmp_path)
+
+
+def test_the_real_wordnet_knows_synonyms(wordnet):
+    assert {"auto", "automobile"} <= set(wordnet.synonyms("car"))
+    assert "glad" in wordnet.synonyms("happy")
+    assert "larger" in wordnet.synonyms("bigger")
+    assert "computer mouse" in wordnet.synonyms("mice")
+    assert wordnet.synonyms("churches") == wordnet.synonyms("church")
+    assert "run away" in wordnet.synonyms("ran")
+    assert wordnet.synonyms("qwxyz") == []
+    assert all("(" not in word and "_" not in word for word in wordnet.synonyms("galore") + wordnet.synonyms("asleep"))
+    assert "car" not in wordnet.synonyms("car")
+
+
+def test_a_sentence_with_the_real_wordnet(wordnet):
+    made = text.synonym_replacement("Happy people buy a car.", 3, thesaurus=wordnet, rng=tr.Generator(0))
+    assert re.fullmatch(r"[A-Z]\S* \S+ \S+ a \S+\.", made)
+    changed = [a != b for a, b in zip(made.split(), ["Happy", "people", "buy", "a", "car."], strict=True)]
+    assert sum(changed) == 3
+    assert len(text.random_insertion("Happy people buy a car.", 2, thesaurus=wordnet).split()) == 7
+
+
+# ---- translation there and back
+
+
+def test_any_callables_translate():
+    there = {"A big house.": "Una casa grande."}.__getitem__
+    back = {"Una casa grande.": "A large house."}.__getitem__
+    assert text.back_translation("A big house.", there, back) == "A large house."
+    assert text.back_translation(["A", "big", "house."], there, back) == ["A", "large", "house."]
+
+
+@pytest.mark.parametrize("empty", ["", " \n", [], [""]])
+def test_an_empty_text_is_not_sent(empty):
+    assert text.back_translation(empty, None, None) == empty
+
+
+def test_a_translator_must_return_a_string():
+    with pytest.raises(TypeError, match="back_translation: got None from .* for 'Hola', expected a string"):
+        text.back_translation("Hello", lambda t: "Hola", {}.get)
+    with pytest.raises(TypeError, match="back_translation: got 3, expected a string or a list of strings"):
+        text.back_translation(3, str, str)
+
+
+def test_without_apertium_the_error_names_the_packages(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(
+        FileNotFoundError, match="Apertium: found no program apertium; .* apt-get install apertium apertium-en-es"
+    ):
+        Apertium("es", "en")
+
+
+@pytest.fixture
+def fake_apertium(tmp_path, monkeypatch):
+    """A program called apertium that knows one pair, and shouts."""
+    program = tmp_path / "apertium"
+    program.write_text(
+        '#!/bin/sh\nif [ "$1" = -l ]; then echo "  eng-spa"; elif [ "$2" = eng-spa ]; then tr a-z A-Z; else exit 3; fi\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    return program
+
+
+def test_apertium_is_asked_for_the_pair_by_either_code(fake_apertium):
+    for codes in (("en", "es"), ("eng", "spa")):
+        assert Apertium(*codes)("¿Hello, world?\n") == "¿HELLO, WORLD?\n"
+    assert repr(Apertium("en", "es")) == "Apertium('en', 'es')"
+    with pytest.raises(
+        ValueError, match="Apertium: got 'en' to 'fr', expected one of eng-spa; .* apt-get install apertium-en-fr"
+    ):
+        Apertium("en", "fr")
+
+
+def test_a_failure_of_apertium_is_told(fake_apertium):
+    translate = Apertium("en", "es")
+    fake_apertium.write_text("#!/bin/sh\necho no dictionary >&2\nexit 3\n")
+    with pytest.raises(RuntimeError, match="Apertium: -u eng-spa failed with 3: no dictionary"):
+        translate("Hello")
+
+
+def test_there_and_back_with_the_real_apertium():
+    there, back = installed(Apertium, "en", "es"), installed(Apertium, "es", "en")
+    assert there("The house is big.") == "La casa es grande."
+    assert text.back_translation("The house is big.", there, back) == "The house is big."
+    assert "*" not in text.back_translation("Qwxyz!", there, back)  # an unknown word stays, without a mark
+    made = text.back_translation(["Happy", "dogs", "ran", "quickly", "home."], there, back)
+    assert isinstance(made, list)
+    assert made[0][0].isupper()
+    assert made[-1].endswith(".")

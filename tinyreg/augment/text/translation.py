@@ -1,0 +1,87 @@
+"""Translation into another language and back, which says the same in other words."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from .words import Text, check_text
+
+LETTERS = {
+    "ca": "cat", "cy": "cym", "da": "dan", "de": "deu", "en": "eng", "eo": "epo", "es": "spa", "eu": "eus", "fr": "fra",
+    "gl": "glg", "is": "isl", "it": "ita", "nb": "nob", "nn": "nno", "oc": "oci", "pt": "por", "ro": "ron", "sv": "swe",
+}  # fmt: skip
+"""Codes of languages of two and of three letters: Apertium's pairs have changed from the first to the second."""
+
+
+def back_translation(text: Text, there: Callable[[str], str], back: Callable[[str], str]) -> Text:
+    """back(there(text)): the text translated into another language and back.
+
+    text: a string, or a list of tokens, which is joined by spaces and split again. there, back: functions from a string to
+    a string, such as `Apertium("en", "es")` and `Apertium("es", "en")`. An empty text stays as it is.
+    Case and punctuation are as the translators leave them.
+
+    Raises `TypeError` for what is neither a string nor a list of strings, also where a translator returns it.
+
+    Source: Sennrich, Haddow and Birch, "Improving Neural Machine Translation Models with Monolingual Data", 2016.
+
+    >>> from tinyreg.augment.text import back_translation
+    >>> there = {"A big house.": "Una casa grande."}.get
+    >>> back = {"Una casa grande.": "A large house."}.get
+    >>> back_translation("A big house.", there, back)
+    'A large house.'
+    """
+    check_text("back_translation", text)
+    whole = text if isinstance(text, str) else " ".join(text)
+    if not whole.strip():
+        return text
+    for translate in (there, back):
+        whole, given = translate(whole), whole
+        if not isinstance(whole, str):
+            raise TypeError(
+                f"back_translation: got {whole!r:.80} from {translate!r:.80} for {given!r:.80}, expected a string"
+            )
+    return whole if isinstance(text, str) else whole.split()
+
+
+class Apertium:
+    """A translator: the command-line program Apertium, for one pair of languages. Call it with a string.
+
+    source, target: codes of languages as in `apertium -l`, of two or three letters. Words that it does not know stay.
+
+    Raises `FileNotFoundError` where the program is not there, and `ValueError` where it lacks the pair, each with the
+    package to install (Debian, Ubuntu: `apt-get install apertium apertium-en-es`); and `RuntimeError` where it fails.
+
+    Source: Forcada et al., "Apertium: a free/open-source platform for rule-based machine translation", 2011.
+    """
+
+    def __init__(self, source: str, target: str) -> None:
+        self.source, self.target = source, target
+        self._program = shutil.which("apertium") or ""
+        packages = f"apertium-{'-'.join(sorted((source, target)))}"
+        if not self._program:
+            raise FileNotFoundError(
+                f"Apertium: found no program apertium; install it and the pair: apt-get install apertium {packages}"
+            )
+        known = self._run("-l").split()
+        names = (f"{source}-{target}", f"{LETTERS.get(source, source)}-{LETTERS.get(target, target)}")
+        self._mode = next((name for name in names if name in known), "")
+        if not self._mode:
+            raise ValueError(
+                f"Apertium: got {source!r} to {target!r}, expected one of {', '.join(known) or 'no pairs at all'}; install "
+                f"the pair: apt-get install {packages}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Apertium({self.source!r}, {self.target!r})"
+
+    def __call__(self, text: str) -> str:
+        """The text in the other language."""
+        return self._run("-u", self._mode, text=text)
+
+    def _run(self, *arguments: str, text: str = "") -> str:
+        done = subprocess.run([self._program, *arguments], input=text, capture_output=True, encoding="utf-8", check=False)
+        if done.returncode:
+            raise RuntimeError(f"Apertium: {' '.join(arguments)} failed with {done.returncode}: {done.stderr.strip():.300}")
+        return done.stdout

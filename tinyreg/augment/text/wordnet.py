@@ -1,0 +1,109 @@
+"""Synonyms from the files of the WordNet database, read as they stand in the package of that name.
+
+Source: Miller, "WordNet: A Lexical Database for English", 1995; the manual page wndb(5WN) for the format.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+PLACES = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict", "/opt/homebrew/opt/wordnet/dict")
+
+PARTS = ("noun", "verb", "adj", "adv")
+
+ENDINGS = {
+    "noun": (
+        ("s", ""),
+        ("ses", "s"),
+        ("xes", "x"),
+        ("zes", "z"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("men", "man"),
+        ("ies", "y"),
+    ),
+    "verb": (("s", ""), ("ies", "y"), ("es", "e"), ("es", ""), ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", "")),
+    "adj": (("er", ""), ("est", ""), ("er", "e"), ("est", "e")),
+    "adv": (),
+}
+"""What to take off a word, and put in its place, to get to its base form: the rules of the manual page morphy(7WN)."""
+
+
+class WordNet:
+    """Synonyms from WordNet: all words of all the senses that a word has, in any part of speech.
+
+    path: the folder with index.noun, data.noun and the like. If None: that of $WNHOME/dict, $WORDNET, or the usual places;
+    Debian's package `wordnet-base` puts it into /usr/share/wordnet. A word that is not in it, such as "dogs", stands for
+    its base form, by WordNet's lists of exceptions and its rules; synonyms come in base form themselves. Those of several
+    words have spaces.
+
+    Raises `FileNotFoundError` where the files are not there, with the package to install.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        places = _places() if path is None else [Path(path)]
+        found = [place for place in places if all((place / f"index.{part}").exists() for part in PARTS)]
+        if not found:
+            raise FileNotFoundError(
+                f"WordNet: found no index.noun in {', '.join(map(str, places))}; install the package wordnet-base "
+                "(Debian, Ubuntu: apt-get install wordnet-base), or say where it is: WordNet(path), or $WORDNET"
+            )
+        self.path = found[0]
+        self._known: dict[str, list[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"WordNet({str(self.path)!r})"
+
+    def synonyms(self, word: str) -> list[str]:
+        """Other words for this one, the most frequent senses first; empty where it is not known."""
+        word = word.lower().replace(" ", "_")
+        if word not in self._known:
+            found = [name for part in self._parts for name in part.synonyms(word)]
+            self._known[word] = [name.replace("_", " ") for name in dict.fromkeys(found) if name.lower() != word]
+        return list(self._known[word])
+
+    @cached_property
+    def _parts(self) -> list[_PartOfSpeech]:
+        return [_PartOfSpeech(self.path, part) for part in PARTS]
+
+
+def _places() -> list[Path]:
+    own = [Path(os.environ["WNHOME"]) / "dict"] if "WNHOME" in os.environ else []
+    own += [Path(os.environ["WORDNET"])] if "WORDNET" in os.environ else []
+    return [*own, *map(Path, PLACES)]
+
+
+class _PartOfSpeech:
+    """The files of one part of speech."""
+
+    def __init__(self, path: Path, part: str) -> None:
+        self._index, self._data = ((path / f"{kind}.{part}").read_bytes() for kind in ("index", "data"))
+        exceptions = path / f"{part}.exc"
+        lines = exceptions.read_text("ascii").splitlines() if exceptions.exists() else []
+        self._exceptions = {word: bases for word, *bases in map(str.split, lines) if bases}
+        self._endings = ENDINGS[part]
+
+    def synonyms(self, word: str) -> list[str]:
+        """The words of all senses of a word, or else of its base forms."""
+        for base in (word, *self._exceptions.get(word, ()), *self._without_ending(word)):
+            if senses := self._senses(base):
+                return [name for sense in senses for name in self._words(sense) if name.lower() != base]
+        return []
+
+    def _without_ending(self, word: str) -> list[str]:
+        return [word.removesuffix(old) + new for old, new in self._endings if word.endswith(old) and word != old]
+
+    def _senses(self, word: str) -> list[int]:
+        """Where the senses of a word stand in the data: the last numbers of its line, as many as its third field says."""
+        start = self._index.find(b"\n" + word.encode() + b" ") + 1
+        if not start:
+            return []
+        fields = self._index[start : self._index.index(b"\n", start)].split()
+        return [int(field) for field in fields[-int(fields[2]) :]]
+
+    def _words(self, sense: int) -> list[str]:
+        """The words of a sense: behind their hexadecimal number, each before a number; after adjectives marks, "(p)"."""
+        fields = self._data[sense : self._data.index(b"\n", sense)].decode("ascii").split(" ")
+        return [word.partition("(")[0] for word in fields[4 : 4 + 2 * int(fields[3], 16) : 2]]
