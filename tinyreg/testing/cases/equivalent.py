@@ -20,6 +20,7 @@ UNWANTED = "what nobody wants is dropped; not to work it out saves time"
 REUSED = "the memory that is written to is read no more, or would be new otherwise; this saves time"
 LAST = "there are two axes"
 FROM_THE_END = "there are four axes"
+LARGEST = "a window has a largest element unless it holds NaN, where this saves a warning"
 SWAPPED = "an exchange goes both ways"
 
 _CHOSEN = {
@@ -175,6 +176,12 @@ SHARED: dict[str, dict[str, str]] = {
         "`1.0` -> `-1.0`": MASKED,
         "`1.0` -> `0.0`": MASKED,
         "`1.0` -> `1.01`": MASKED,
+    },
+    "_ties": {
+        "`ties + (ties == 0)` -> `ties - (ties == 0)`": LARGEST,
+        "`ties + (ties == 0)` -> `ties`": LARGEST,
+        "`ties` -> `dtype` (2)": LARGEST,
+        "`0` -> `-1` (2)": LARGEST,
     },
     "_without_repeats": {
         "`next(new) if letter in term[:i] else letter` -> `next(new)`": "a unit matrix puts every letter back",

@@ -115,10 +115,14 @@ def _code_in(code: CodeType) -> CodeType:
     return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
 
 
+ENGINE = ("tinyreg.core.", "tinyreg.creation", "tinyreg.recompute", "tinyreg.transforms")
+"""What a VJP may call without it being a part of the derivative; the engine has mutants of its own."""
+
+
 def helpers(functions: Iterable[Any], beyond: Container[str] = ()) -> list[FunctionType]:
     """The plain functions of the same package that functions call by a global name, and those that these call.
 
-    None of the names in `beyond`, nor what only these call.
+    Nothing of the engine, none of the names in `beyond`, nor what only these call.
 
     >>> from tinyreg.testing.mutation.source import helpers
     >>> import tinyreg as tr
@@ -134,7 +138,7 @@ def helpers(functions: Iterable[Any], beyond: Container[str] = ()) -> list[Funct
             other = f.__globals__.get(name)
             if not isinstance(other, FunctionType) or other in found or other.__name__ in beyond:
                 continue
-            if str(other.__module__).partition(".")[0] == package:
+            if str(other.__module__).partition(".")[0] == package and not other.__module__.startswith(ENGINE):
                 found[other] = None
                 ahead.append(other)
     return list(found)
