@@ -42,7 +42,7 @@ def batch(images: Any, rng: Any) -> Any:
 
 def one_by_one(images: Any, numbers: Any) -> Any:
     """The same by scipy.ndimage and NumPy, for each image with its own numbers."""
-    from scipy import ndimage  # type: ignore[import-untyped]
+    from scipy import ndimage
 
     made = []
     for image, angle, flipped, top, left, factor, row, column in zip(images, *numbers, strict=True):

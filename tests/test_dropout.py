@@ -245,5 +245,7 @@ def test_what_is_no_float_or_lacks_axes_is_refused():
         drop.dropout(tensor([1, 2], "int64"), 0.5, training=True)
     with pytest.raises(ValueError, match=r"spatial_dropout: got x float32\[2\], expected \(N, C, ...\)"):
         drop.spatial_dropout(ones(2), 0.5, training=True)
+    with pytest.raises(TypeError, match=r"dropout: got \[1.0\], expected floats"):
+        drop.dropout([1.0], 0.5, training=True)
     with pytest.raises(ValueError, match=r"drop_path: got x float32\[\], expected \(N, ...\)"):
         drop.drop_path(ones(), 0.5, training=True)

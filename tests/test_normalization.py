@@ -352,6 +352,16 @@ X = np.ones((4, 3), dtype="float32")
         (lambda x: norm.instance_norm(x), r"instance_norm: got x .*, expected \(N, C, ...\) with more than one position"),
         (lambda x: norm.weight_norm(x, x[0]), r"weight_norm: got g float32\[3\] for v .*, expected shape \[4, 1\]"),
         (lambda x: norm.spectral_norm(x[0]), r"spectral_norm: got weight float32\[3\], expected at least two axes"),
+        (
+            lambda x: norm.spectral_norm(x, axis=2),
+            r"spectral_norm: got axes=2 for x float32\[4, 3\], expected axes that it has",
+        ),
+        (lambda x: norm.weight_norm(x, x[:, :1], axis=2), r"weight_norm: got axes=2 for x float32\[4, 3\]"),
+        (
+            lambda x: nn.WeightNorm(nn.Linear(2, 3), axis=2),
+            r"WeightNorm: got axis=2 for weight float32\[3, 2\], expected an",
+        ),
+        (lambda x: nn.SpectralNorm(nn.Linear(2, 3), axis=-3), r"SpectralNorm: got axis=-3 for weight float32\[3, 2\]"),
         (lambda x: norm.spectral_norm(x, u=x[:, 0]), "spectral_norm: got u alone, expected both, or neither"),
         (
             lambda x: norm.spectral_norm(x, x[0], x[0]),

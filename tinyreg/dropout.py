@@ -35,7 +35,7 @@ def dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -
     >>> tr.dropout.dropout(tr.ones(5), 0.5, training=False)
     tensor([1., 1., 1., 1., 1.])
     """
-    return _dropped("dropout", x, p, x.shape, training, rng)
+    return _dropped("dropout", x, p, None, training, rng)
 
 
 def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
@@ -55,9 +55,9 @@ def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | None =
              [2., 2.],
              [2., 2.]]])
     """
-    if x.ndim < 2:
+    if getattr(x, "ndim", 0) < 2:
         raise ValueError(f"spatial_dropout: got x {described(x)}, expected (N, C, ...)")
-    return _dropped("spatial_dropout", x, p, (*x.shape[:2], *[1] * (x.ndim - 2)), training, rng)
+    return _dropped("spatial_dropout", x, p, 2, training, rng)
 
 
 def drop_path(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
@@ -77,9 +77,9 @@ def drop_path(x: Any, p: float, *, training: bool, rng: Generator | None = None)
             [2., 2.],
             [2., 2.]])
     """
-    if not x.ndim:
+    if not getattr(x, "ndim", 0):
         raise ValueError(f"drop_path: got x {described(x)}, expected (N, ...)")
-    return _dropped("drop_path", x, p, (x.shape[0], *[1] * (x.ndim - 1)), training, rng)
+    return _dropped("drop_path", x, p, 1, training, rng)
 
 
 def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
@@ -97,7 +97,7 @@ def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | None
     tensor([[2., 0.],
             [2., 2.]])
     """
-    return _dropped("drop_connect", weight, p, weight.shape, training, rng)
+    return _dropped("drop_connect", weight, p, None, training, rng)
 
 
 def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
@@ -143,11 +143,12 @@ def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | None 
     return x * (rng or default_generator).normal(1.0, math.sqrt(p / (1 - p)), x.shape, x.dtype, backend_of(x))
 
 
-def _dropped(name: str, x: Any, p: float, mask: tuple[int, ...], training: bool, rng: Generator | None) -> Any:
-    """x with zeros where a mask of the given shape says so, and the rest made larger by as much."""
+def _dropped(name: str, x: Any, p: float, own: int | None, training: bool, rng: Generator | None) -> Any:
+    """x with zeros where a mask says so, the rest larger by as much; the mask has the first `own` axes of x, or all."""
     if not _drops(name, x, p, training):
         return x
-    return ops.thinned(x, _keep(x, p, mask, rng), scale=1.0 if p == 1 else 1 / (1 - p))
+    shape = x.shape if own is None else (*x.shape[:own], *[1] * (x.ndim - own))
+    return ops.thinned(x, _keep(x, p, shape, rng), scale=1.0 if p == 1 else 1 / (1 - p))
 
 
 def _drops(name: str, x: Any, p: float, training: bool) -> bool:

@@ -258,7 +258,7 @@ def weight_norm(v: Any, g: Any, *, axis: int = 0) -> Any:
     tensor([[6., 8.],
             [0., 1.]])
     """
-    others = tuple(i for i in range(v.ndim) if i != axis % v.ndim)
+    others = _others(v, _axes("weight_norm", v, axis))
     expected = tuple(1 if i in others else n for i, n in enumerate(v.shape))
     if g.shape != expected:
         raise ValueError(f"weight_norm: got g {described(g)} for v {described(v)}, expected shape {list(expected)}")
@@ -328,7 +328,7 @@ def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, 
 
 def _axes(name: str, x: Any, axes: int | tuple[int, ...]) -> tuple[int, ...]:
     """The axes counted from the front, in order."""
-    if x.dtype.kind != "f":
+    if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got x {described(x)}, expected floats")
     given = (axes,) if isinstance(axes, int) else tuple(axes)
     if not given or not all(-x.ndim <= a < x.ndim for a in given) or len({a % x.ndim for a in given}) < len(given):
@@ -411,6 +411,6 @@ def _as_matrix(name: str, weight: Any, axis: int) -> Any:
     """The weight with its rows along `axis` and everything else in columns."""
     if weight.ndim < 2:
         raise ValueError(f"{name}: got weight {described(weight)}, expected at least two axes")
-    rows = axis % weight.ndim
-    front = ops.permute_dims(weight, axes=(rows, *(i for i in range(weight.ndim) if i != rows))) if rows else weight
+    (rows,) = _axes(name, weight, axis)
+    front = ops.permute_dims(weight, axes=(rows, *_others(weight, (rows,)))) if rows else weight
     return ops.reshape(front, (weight.shape[rows], -1))

@@ -49,6 +49,8 @@ class Conv2d(Module):
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         kernel = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        if len(kernel) != 2 or min(kernel) < 1:
+            raise ValueError(f"Conv2d: got kernel_size={kernel_size}, expected a number of at least 1 or a pair of such")
         self.weight = Parameter(init.weight((out_channels, in_channels // groups, *kernel), nonlinearity, rng=rng))
         self.bias = Parameter(zeros(out_channels), decay=False) if bias else None
 

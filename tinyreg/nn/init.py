@@ -50,6 +50,8 @@ def fans(shape: Shape) -> tuple[int, int]:
     >>> tr.nn.init.fans((8, 3, 5, 5))
     (75, 200)
     """
+    if len(shape) < 2:
+        raise ValueError(f"init.fans: got shape {list(shape)}, expected (outputs, inputs) or (outputs, inputs, *kernel)")
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel
 

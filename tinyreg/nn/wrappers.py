@@ -89,6 +89,10 @@ class WeightNorm(Reparametrization):
     def __init__(self, layer: Module, name: str = "weight", *, axis: int = 0) -> None:
         super().__init__(layer, name)
         self.axis, self.weight.decay = axis, False
+        if not -self.weight.ndim <= axis < self.weight.ndim:
+            raise ValueError(
+                f"WeightNorm: got axis={axis} for {name} {described(self.weight)}, expected an axis that it has"
+            )
         others = tuple(i for i in range(self.weight.ndim) if i != axis % self.weight.ndim)
         self.g = Parameter(ops.norm(self.weight.data, axis=others, keepdims=True))
 
@@ -129,6 +133,10 @@ class SpectralNorm(Reparametrization):
             raise ValueError(f"SpectralNorm: got iterations={iterations}, expected at least 1")
         if self.weight.ndim < 2:
             raise ValueError(f"SpectralNorm: got {name} {described(self.weight)}, expected at least two axes")
+        if not -self.weight.ndim <= axis < self.weight.ndim:
+            raise ValueError(
+                f"SpectralNorm: got axis={axis} for {name} {described(self.weight)}, expected an axis that it has"
+            )
         if not exact:
             w = self.weight
             start = (rng or default_generator).normal(shape=w.shape[axis], dtype=w.dtype, backend=w.backend)
