@@ -1,16 +1,19 @@
-"""A batch through rotate, flip, crop, brightness and cutout: tinyreg's batch at once, SciPy image by image.
+"""A batch through rotate, flip, crop, brightness and cutout: tinyreg's batch at once, other libraries image by image.
 
     python -m benchmarks.augment [--images 256] [--few 16] [--rounds 30] [--json FILE]
 
-Both do the same to float32 images of 3 channels and 32 by 32 pixels, with one thread, in a process whose OpenBLAS is free
-to choose its kernels. tinyreg does all images, the loop over scipy.ndimage a few of them; the ratio is the median, over
-the rounds, of the loop's time for its few divided by tinyreg's for all, so that above 1 tinyreg is `images / few` times as
-fast or more. What both make of the same random numbers is compared before anything is timed.
+All do the same to float32 images of 3 channels and 32 by 32 pixels, with one thread, each other library beside tinyreg in
+a process of its own whose OpenBLAS is free to choose its kernels. tinyreg does all images, the loop a few of them; the
+ratio is the median, over the rounds, of the loop's time for its few divided by tinyreg's for all, so that above 1 tinyreg
+is `images / few` times as fast or more. Time is the processor's, which other processes do not lengthen by taking turns.
+What both make of the same random numbers is compared before anything is timed, except with a library that draws its own.
+What is not installed is left out, and said to be.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import statistics
 import subprocess
@@ -22,10 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from .image_loops import BOX, DEGREES, FACTORS, LOOPS, PADDING, SIZE
 from .machine import ROOT, facts, surroundings
 
-SIZE, PADDING, BOX = 32, 4, 8
-DEGREES, FACTORS = (-15.0, 15.0), (0.8, 1.2)
 TOLERANCE = 1e-5  # float32 places of up to 32 pixels, rounded to 2e-6
 
 
@@ -40,81 +42,87 @@ def batch(images: Any, rng: Any) -> Any:
     return augment.cutout(images, BOX, rng=rng)
 
 
-def one_by_one(images: Any, numbers: Any) -> Any:
-    """The same by scipy.ndimage and NumPy, for each image with its own numbers."""
-    from scipy import ndimage
-
-    made = []
-    for image, angle, flipped, top, left, factor, row, column in zip(images, *numbers, strict=True):
-        image = ndimage.rotate(image, angle, axes=(2, 1), reshape=False, order=1, mode="grid-constant")
-        image = image[:, :, ::-1] if flipped else image
-        image = np.pad(image, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))[:, top : top + SIZE, left : left + SIZE]
-        image = np.clip(image * factor, 0, 1)
-        row, column = row - BOX // 2, column - BOX // 2
-        image[:, max(row, 0) : max(row + BOX, 0), max(column, 0) : max(column + BOX, 0)] = 0
-        made.append(image)
-    return np.stack(made)
-
-
 def drawn(n: int, rng: Any) -> list[Any]:
     """Random numbers for n images, in the order in which `batch` draws them."""
     numbers = [rng.uniform(*DEGREES, n), rng.bernoulli(0.5, n), *(rng.integers(0, 2 * PADDING + 1, n) for _ in range(2))]
     return [*numbers, rng.uniform(*FACTORS, n), *(rng.integers(0, SIZE, n) for _ in range(2))]
 
 
-def measure(images: int, few: int, rounds: int) -> dict[str, Any]:
-    """Seconds of each round of both, which take turns, each round with new random numbers."""
-    import scipy
-
+def measure(name: str, images: int, few: int, rounds: int) -> dict[str, Any]:
+    """Processor seconds of each round of tinyreg and of a loop, which take turns, each round with new random numbers."""
     import tinyreg as tr
 
+    try:
+        loop = LOOPS[name]()
+    except ModuleNotFoundError as error:
+        return {"missing": str(error)}
     x = tr.Generator(0).uniform(shape=(images, 3, SIZE, SIZE))
-    by_batch, by_loop = batch(x, tr.Generator(1)), one_by_one(x, drawn(images, tr.Generator(1)))
-    np.testing.assert_allclose(by_batch, by_loop, atol=TOLERANCE)
-    seconds: dict[str, list[float]] = {"tinyreg": [], "scipy.ndimage": []}
+    taken = loop.images(x)
+    if not loop.draws:
+        by_loop = np.asarray(loop(taken, drawn(images, tr.Generator(1))))
+        np.testing.assert_allclose(batch(x, tr.Generator(1)), by_loop, atol=TOLERANCE)
+    seconds: dict[str, list[float]] = {"tinyreg": [], name: []}
     rng = tr.Generator(2)
     for _ in range(rounds + 1):  # the first is for warming up
-        start = time.perf_counter()
+        start = time.process_time()
         batch(x, rng)
-        middle = time.perf_counter()
-        one_by_one(x[:few], drawn(few, rng))
-        end = time.perf_counter()
+        middle = time.process_time()
+        loop(taken[:few], drawn(few, rng))
+        end = time.process_time()
         seconds["tinyreg"].append(middle - start)
-        seconds["scipy.ndimage"].append(end - middle)
-    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "tinyreg": tr.__version__}
-    return {"seconds": {name: times[1:] for name, times in seconds.items()}, "versions": versions}
+        seconds[name].append(end - middle)
+    seconds = {who: times[1:] for who, times in seconds.items()}
+    ratios = [theirs / ours for ours, theirs in zip(seconds["tinyreg"], seconds[name], strict=True)]
+    versions = {
+        "numpy": np.__version__,
+        "tinyreg": tr.__version__,
+        loop.distribution: importlib.metadata.version(loop.distribution),
+    }
+    return {"seconds": seconds, "ratio": statistics.median(ratios), "versions": versions}
+
+
+def measured(name: str, images: int, few: int, rounds: int) -> dict[str, Any]:
+    """What `measure` finds in a process of its own."""
+    asked = f"measure({name!r}, {images}, {few}, {rounds})"
+    code = f"import json; from benchmarks.augment import measure; print(json.dumps({asked}))"
+    done = subprocess.run([sys.executable, "-c", code], env=surroundings(), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        return {"missing": f"failed with status {done.returncode}; see its error above"}
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def told(name: str, found: dict[str, Any], counts: dict[str, int]) -> str:
+    """A library's part of what is printed. counts: the images of tinyreg, and of the loop."""
+    if "missing" in found:
+        return f"{name}: left out, {found['missing']}"
+    lines = [", ".join(f"{library} {version}" for library, version in found["versions"].items())]
+    for who, times in found["seconds"].items():
+        count, median = counts.get(who, counts["loop"]), statistics.median(times)
+        lines.append(f"{who:15}{count:5} images{median * 1e3:9.2f} ms{count / median:12,.0f} images/s")
+    compared = "drew its own random numbers, so not compared" if LOOPS[name].draws else "made the same pictures"
+    ratio = f"ratio of the loop's {counts['loop']} images to tinyreg's {counts['tinyreg']}: {found['ratio']:.2f}"
+    return "\n".join([*lines, f"{name} {compared}; {ratio}"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure in a process of its own, print, and store."""
+    """Measure beside each library, print, and store."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.augment", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--images", type=int, default=256, help="images in tinyreg's batch (default: %(default)s)")
-    parser.add_argument("--few", type=int, default=16, help="images that the loop does (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=30, help="rounds of each, at least 2 (default: %(default)s)")
+    parser.add_argument("--few", type=int, default=16, help="images that the loops do (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=30, help="rounds of each, at least 1 (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the result here too")
     chosen = parser.parse_args(arguments)
-    code = (
-        "import json; from benchmarks.augment import measure; "
-        f"print(json.dumps(measure({chosen.images}, {chosen.few}, {chosen.rounds})))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=surroundings(), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    found = json.loads(done.stdout)
-    seconds, counts = found["seconds"], {"tinyreg": chosen.images, "scipy.ndimage": chosen.few}
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    ratios = [loop / own for own, loop in zip(seconds["tinyreg"], seconds["scipy.ndimage"], strict=True)]
     about = facts()
     print(f"{about['cpu']}, {about['system']}, Python {about['python']}; one thread, OPENBLAS_CORETYPE unset")
-    print(", ".join(f"{name} {version}" for name, version in found["versions"].items()))
-    for name, median in medians.items():
-        print(f"{name:15}{counts[name]:5} images{median * 1e3:9.2f} ms{counts[name] / median:12,.0f} images/s")
-    ratio = statistics.median(ratios)
-    named = f"ratio of the loop's {chosen.few} images to tinyreg's {chosen.images}"
-    print(f"{named}: {ratio:.2f} (median of {chosen.rounds} rounds)")
+    print(f"medians of {chosen.rounds} rounds")
+    beside = {}
+    for name in LOOPS:
+        beside[name] = measured(name, chosen.images, chosen.few, chosen.rounds)
+        print("\n" + told(name, beside[name], {"tinyreg": chosen.images, "loop": chosen.few}), flush=True)
     if chosen.json:
         settings = {"images": chosen.images, "few": chosen.few, "rounds": chosen.rounds, "threads": 1}
-        stored = {**about, **found, **settings, "OPENBLAS_CORETYPE": None, "ratio": ratio, "medians": medians}
+        stored = {**about, **settings, "OPENBLAS_CORETYPE": None, "beside": beside}
         chosen.json.write_text(json.dumps(stored, indent=1) + "\n")
 
 

@@ -70,16 +70,14 @@ MUTANTS = {
     "un-broadcast of the wrong axes": Mutant(tape, "_fit", "*(added + i for", "*(raw.ndim - 1 - i for"),
     "un-broadcast of an op that does not broadcast": Mutant(tape, "_fit", "op.broadcasting and repeated", "repeated"),
     "a gradient not cast": Mutant(tape, "_fit", "raw.astype(parent.dtype)", "raw"),
-    "a dtype not looked at": Mutant(tape, "walk", " or raw.dtype is not parent.dtype", ""),
+    "a dtype not looked at": Mutant(tape, "walk", " and raw.dtype is parent.dtype", ""),
     "an incoming gradient not cast": Mutant(
         TENSOR, "_incoming", "grad if grad.dtype == self.dtype else grad.astype(self.dtype)", "grad"
     ),
     # ---- several results
-    "the wrong result": Mutant(tape, "_hand_over", "table[entry][result.index] =", "table[entry][result.index - 1] ="),
-    "assign for accumulate, of a result": Mutant(
-        tape, "_hand_over", "as_zero_dimensional(table[entry][result.index] + g)", "g"
-    ),
-    "results nobody used count as one": Mutant(tape, "_hand_over", "xp.zeros(", "xp.ones("),
+    "the wrong result": Mutant(tape, "_hand_over", "together[result.index] = g", "together[result.index - 1] = g"),
+    "assign for accumulate, of a result": Mutant(tape, "_hand_over", "as_zero_dimensional(before + g)", "g"),
+    "results nobody used count as one": Mutant(tape, "_complete", "xp.zeros(", "xp.ones("),
     "results lifted as the first": Mutant(PRIMITIVE, "_lifted", "Result(entry, i)", "Result(entry, 0)"),
     "results recorded as the first": Mutant(PRIMITIVE, "__call__", "Result(entry, i)", "Result(entry, 0)"),
     "results of a checkpoint recorded as the first": Mutant(

@@ -108,6 +108,10 @@ def test_the_same_numbers_on_every_backend(other_backend):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
 
 
+def test_a_single_transform_needs_no_list():
+    assert repr(Compose(augment.flip)) == repr(Compose([augment.flip]))
+
+
 # ---- in fit
 
 
@@ -193,6 +197,7 @@ def test_the_sheet_shows_originals_beside_different_versions(tmp_path, channels)
     figure = augment.preview(tensor(x), augment.cutout, tmp_path / "sheet.png", versions=3, rng=tr.Generator(0))
     shown = [np.asarray(axes.get_images()[0].get_array()) for axes in figure.axes]
     assert len(shown) == 8
+    assert [axes.get_title() for axes in figure.axes[:5]] == ["original", "version 1", "version 2", "version 3", ""]
     for row in range(2):
         own = x[row].transpose(1, 2, 0) if channels == 3 else x[row, 0]
         np.testing.assert_array_equal(shown[4 * row], own)

@@ -120,6 +120,13 @@ def test_at_the_places_of_pixels_samples_are_the_pixels(padding):
     np.testing.assert_array_equal(augment.sample(tensor(x), *map(tensor, places), padding=padding).numpy(), x)
 
 
+def test_a_place_in_an_image_of_more_pixels_than_a_float32_counts_is_exact():
+    x = np.zeros((1, 1, 4100, 4100), dtype="float16")
+    x[0, 0, 4098, 4097] = 1.0
+    places = [tensor(np.full((1, 1, 3), 4098.0, "float32")), tensor(np.array([[[4096.0, 4097.0, 4098.0]]], "float32"))]
+    assert augment.sample(tensor(x), *places).tolist() == [[[[0.0, 1.0, 0.0]]]]
+
+
 @pytest.mark.parametrize("far", [1e6, -1e6, 1e30, -1e30, math.inf, -math.inf])
 def test_places_far_outside_are_zeros_or_the_edge(far):
     x = np.arange(6.0).reshape(1, 1, 2, 3)

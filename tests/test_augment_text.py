@@ -1,5 +1,6 @@
 """Text augmentation: what changes, what survives, the real WordNet and the real Apertium where they are installed."""
 
+import random
 import re
 import shutil
 
@@ -230,6 +231,16 @@ def test_the_files_of_wordnet_are_read(small_wordnet, monkeypatch):
     assert repr(WordNet()) == f"WordNet({str(small_wordnet)!r})"
 
 
+@pytest.mark.parametrize("licence", ["", "  1 This line is one of the licence's.  \n  2 And this.  \n"])
+def test_every_line_of_the_index_is_found_and_no_other_word(small_wordnet, licence):
+    words, sense = ["'hood", "a", "ab", "abc", "b-c", "b_c", "zz"], len("  1 This line is one of the licence's.  \n")
+    index = "".join(f"{word} n 1 0 1 0 {sense:08d}  \n" for word in words)
+    (small_wordnet / "index.noun").write_text(licence + index)
+    found = WordNet(small_wordnet)
+    assert [found.synonyms(word) for word in words] == [["dog", "domestic dog"]] * len(words)
+    assert [word for word in ("", "!", "0", "aa", "abcd", "b", "b-", "z", "zzz", "é") if found.synonyms(word)] == []
+
+
 def test_wordnet_is_looked_for_where_the_environment_says(small_wordnet, monkeypatch, tmp_path):
     (tmp_path / "dict").symlink_to(small_wordnet)
     monkeypatch.setenv("WNHOME", str(tmp_path))
@@ -253,6 +264,22 @@ def test_the_real_wordnet_knows_synonyms(wordnet):
     assert wordnet.synonyms("qwxyz") == []
     assert all("(" not in word and "_" not in word for word in wordnet.synonyms("galore") + wordnet.synonyms("asleep"))
     assert "car" not in wordnet.synonyms("car")
+
+
+@pytest.mark.parametrize("part", ["noun", "verb", "adj", "adv"])
+def test_words_of_the_real_index_are_found_as_by_reading_it_through(wordnet, tmp_path, part):
+    for other in ("noun", "verb", "adj", "adv"):
+        for file in (f"index.{other}", f"data.{other}"):
+            (tmp_path / file).write_bytes((wordnet.path / file).read_bytes() if other == part else b"")
+    found, data = WordNet(tmp_path), (tmp_path / f"data.{part}").read_text("ascii")
+    lines = [line for line in (tmp_path / f"index.{part}").read_text("ascii").splitlines() if line[0] != " "]
+    for line in [lines[0], *random.Random(0).sample(lines, 200), lines[-1]]:
+        word, _, count, *fields = line.split()
+        senses = [data[int(start) :].partition("\n")[0].split() for start in fields[-int(count) :]]
+        names = [name.partition("(")[0].replace("_", " ") for s in senses for name in s[4 : 4 + 2 * int(s[3], 16) : 2]]
+        others = [name for name in dict.fromkeys(names) if name.lower() != word.replace("_", " ")]
+        assert found.synonyms(word) == others
+        assert found.synonyms(f"{word}qx") == []
 
 
 def test_a_sentence_with_the_real_wordnet(wordnet):

@@ -26,6 +26,12 @@ def test_new_data_is_born_on_the_backend_in_use(backend):
     assert all(type(x.data) is backends.get(backend).ndarray for x in born)
 
 
+def test_an_array_stays_where_it_is_whatever_is_in_use_until_it_is_said(backend):
+    array = np.ones(2)
+    assert tr.tensor(array).backend == "numpy"
+    assert tr.tensor(array, backend=backend).backend == backend
+
+
 def test_use_as_a_call_is_for_the_process_and_as_a_context_for_the_context():
     def seen_by_a_thread():
         seen = []

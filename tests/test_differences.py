@@ -336,3 +336,8 @@ def test_roundings_that_cancel_around_a_value_that_is_a_float():
     x = np.ones((2, 3, 2))
     x[1, 1, 0] = -2.875
     CASES["gelu"].check("P3", Call((x,), {"approximate": "none"}), seed=3051046502)
+
+
+def test_a_gradient_of_which_only_rounding_is_left_where_a_tensor_is_shared():
+    ones = np.ones((2, 3))  # the norm of a weight along the input does not change the result of weight norm
+    CASES["WeightNorm"].check("P6", Call((ones, ones, np.ones((2, 1))), {}), seed=1)

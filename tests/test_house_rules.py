@@ -24,6 +24,20 @@ def test_format():
     passes("ruff", "format", "--check", ".")
 
 
-@pytest.mark.skipif(not np.__version__.startswith(STUBS), reason=f"types are checked with NumPy {' or '.join(STUBS)}")
+typed = pytest.mark.skipif(
+    not np.__version__.startswith(STUBS), reason=f"types are checked with NumPy {' or '.join(STUBS)}"
+)
+
+
+@typed
 def test_types():
     passes("mypy")
+
+
+@typed
+def test_a_type_checker_sees_a_tensor_in_what_bound_ops_give(tmp_path):
+    given = ("x.T", "x.mT", "x.sum()", "x @ x.T", "x + 1", "-x", "x[0]")
+    lines = ["from typing import assert_type", "import tinyreg as tr", "x = tr.ones((2, 3))"]
+    lines += [f"assert_type({expression}, tr.Tensor)" for expression in given]
+    (tmp_path / "user.py").write_text("\n".join(lines))
+    passes("mypy", str(tmp_path / "user.py"))

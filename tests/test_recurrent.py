@@ -10,11 +10,11 @@ from reference.recurrent_and_attention import CALLS, STORED, drawn
 
 import tinyreg as tr
 from tinyreg import nn
-from tinyreg.nn.recurrent import GRU, LSTM
+from tinyreg.nn.recurrent import GRU, LSTM, RNN
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-BOTH = pytest.mark.parametrize("layer", [LSTM, GRU])
+EACH = pytest.mark.parametrize("layer", [RNN, LSTM, GRU])
 EXPECTED = json.loads(STORED.read_text(encoding="utf-8"))
 rng = np.random.default_rng(3)
 
@@ -24,7 +24,7 @@ def tensor(values, requires_grad=False, dtype="float32"):
 
 
 def states(end):
-    """The final states as a list, of an LSTM or a GRU."""
+    """The final states as a list, of any of the layers."""
     return list(end) if isinstance(end, tuple) else [end]
 
 
@@ -46,7 +46,7 @@ def float64():
 
 # ---- as PyTorch's
 
-OWN = {"LSTM": LSTM, "GRU": GRU}
+OWN = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU}
 
 
 @pytest.mark.usefixtures("float64")
@@ -70,7 +70,7 @@ def test_values_and_gradients_are_those_of_pytorch(name):
         np.testing.assert_allclose(leaf.grad.numpy(), expected["gradients"][n], rtol=1e-12, atol=1e-14, err_msg=n)
 
 
-@BOTH
+@EACH
 def test_the_state_fits_pytorchs_layer_and_comes_back(layer):
     torch = pytest.importorskip("torch", exc_type=ImportError)
     sizes = {"num_layers": 2, "bidirectional": True, "batch_first": True}
@@ -87,7 +87,7 @@ def test_the_state_fits_pytorchs_layer_and_comes_back(layer):
 # ---- shapes and states
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_batch_first_is_the_same_with_two_axes_exchanged(layer, bidirectional):
     settings = {"num_layers": 2, "bidirectional": bidirectional}
@@ -102,7 +102,7 @@ def test_batch_first_is_the_same_with_two_axes_exchanged(layer, bidirectional):
         np.testing.assert_array_equal(part.numpy(), other_part.numpy())
 
 
-@BOTH
+@EACH
 def test_a_sequence_may_be_gone_through_in_pieces(layer):
     model, x = made(layer, 3, 4, num_layers=2), tensor(rng.normal(size=(7, 2, 3)))
     whole, end = model(x)
@@ -113,7 +113,7 @@ def test_a_sequence_may_be_gone_through_in_pieces(layer):
         np.testing.assert_allclose(part.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
-@BOTH
+@EACH
 def test_the_last_output_is_the_last_h_and_the_state_gets_a_gradient(layer):
     model = made(layer, 3, 4)
     start = [tensor(rng.normal(size=(1, 2, 4)), requires_grad=True) for _ in model.states]
@@ -123,7 +123,7 @@ def test_the_last_output_is_the_last_h_and_the_state_gets_a_gradient(layer):
     assert all(part.grad.numpy().all() for part in start)
 
 
-@BOTH
+@EACH
 def test_the_second_direction_sees_what_comes_later(layer):
     x = tensor(rng.normal(size=(4, 1, 2)), requires_grad=True)
     made(layer, 2, 3, bidirectional=True)(x)[0][1, 0, 3:].sum().backward()
@@ -133,7 +133,7 @@ def test_the_second_direction_sees_what_comes_later(layer):
     assert x.grad.numpy().any(axis=2).ravel().tolist() == [True, True, False, False]
 
 
-@BOTH
+@EACH
 def test_an_empty_batch(layer):
     y, end = layer(2, 3)(tensor(np.ones((4, 0, 2))))
     assert y.shape == (4, 0, 3)
@@ -146,13 +146,13 @@ def test_more_steps_than_python_may_recurse():  # micrograd#90
     assert x.grad.numpy().all()
 
 
-@BOTH
+@EACH
 def test_arrays_are_taken_as_they_are(layer):
     model, x = layer(2, 3), tensor(rng.normal(size=(4, 2, 2)))
     np.testing.assert_array_equal(model(x.data)[0].numpy(), model(x)[0].numpy())
 
 
-@BOTH
+@EACH
 def test_float32_stays_float32(layer):
     model = layer(2, 3, num_layers=2, dropout=0.5, recurrent_dropout=0.5, variational=True)
     x = tensor(np.ones((4, 2, 2)), requires_grad=True)
@@ -167,7 +167,7 @@ def test_float32_stays_float32(layer):
 LENGTHS = [3, 5, 1, 0]
 
 
-@BOTH
+@EACH
 def test_with_lengths_every_sequence_is_as_if_it_were_alone(layer):
     model, x = made(layer, 3, 4, num_layers=2, bidirectional=True), rng.normal(size=(5, 4, 3))
     y, end = model(tensor(x), lengths=LENGTHS)
@@ -181,7 +181,7 @@ def test_with_lengths_every_sequence_is_as_if_it_were_alone(layer):
     assert not any(part.numpy()[:, 3].any() for part in states(end))
 
 
-@BOTH
+@EACH
 def test_no_gradient_reaches_the_steps_beyond_a_length(layer):
     x = tensor(rng.normal(size=(5, 4, 3)), requires_grad=True)
     y, end = made(layer, 3, 4, bidirectional=True)(x, lengths=LENGTHS)
@@ -190,7 +190,7 @@ def test_no_gradient_reaches_the_steps_beyond_a_length(layer):
     assert (x.grad.numpy().any(axis=2) == active).all()
 
 
-@BOTH
+@EACH
 def test_lengths_may_be_a_list_an_array_or_a_tensor(layer):
     model, x = layer(2, 3), tensor(rng.normal(size=(3, 2, 2)))
     expected = model(x, lengths=[2, 3])[0].numpy()
@@ -229,7 +229,7 @@ def test_dropout_keeps_the_mean_of_what_goes_from_layer_to_layer():
     np.testing.assert_allclose(kept.mean(axis=0), expected, atol=5 * np.abs(expected).max() / np.sqrt(4000))
 
 
-@BOTH
+@EACH
 def test_there_is_no_dropout_after_the_last_layer(layer):
     model, x = made(layer, 2, 3, num_layers=2, dropout=1.0), tensor(rng.normal(size=(4, 2, 2)))
     y = model(x)[0].numpy()
@@ -260,7 +260,7 @@ def test_the_mask_on_what_is_fed_back_is_the_same_at_every_step():
     assert (again[1] != dropped[1]).any()
 
 
-@BOTH
+@EACH
 def test_what_is_fed_back_is_made_larger_by_what_is_dropped(layer):
     model, twice = repeating(layer, recurrent_dropout=0.5), repeating(layer)
     twice.weight_hh_l0.assign(2 * twice.weight_hh_l0.numpy())
@@ -274,7 +274,7 @@ def dropping(layer):
     return made(layer, 2, 4, num_layers=2, dropout=0.5, recurrent_dropout=0.5, variational=True)
 
 
-@BOTH
+@EACH
 def test_dropout_is_off_in_eval(layer):
     model, x, plain = dropping(layer), tensor(rng.normal(size=(4, 3, 2))), layer(2, 4, num_layers=2)
     plain.load_state_dict(model.state_dict())
@@ -283,7 +283,7 @@ def test_dropout_is_off_in_eval(layer):
     np.testing.assert_array_equal(model(x)[0].numpy(), plain(x)[0].numpy())
 
 
-@BOTH
+@EACH
 def test_monte_carlo_has_it_drop_in_eval_too(layer):
     model, x = dropping(layer).eval(), tensor(rng.normal(size=(4, 3, 2)))
     expected = model(x)[0].numpy()
@@ -294,7 +294,7 @@ def test_monte_carlo_has_it_drop_in_eval_too(layer):
     np.testing.assert_array_equal(model(x)[0].numpy(), expected)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("kind", [{"recurrent_dropout": 0.5}, {"dropout": 0.5, "num_layers": 2}])
 def test_monte_carlo_predicts_with_either_dropout_alone(layer, kind):
     class Last(nn.Module):
@@ -319,7 +319,7 @@ def test_the_seed_decides_what_is_dropped():
     assert (output() != first).any()
 
 
-@BOTH
+@EACH
 def test_a_checkpoint_gives_the_same_gradient_under_dropout(layer):
     def gradients(wrap):
         model, x = dropping(layer), tensor(np.ones((4, 3, 2)), requires_grad=True)
@@ -332,7 +332,7 @@ def test_a_checkpoint_gives_the_same_gradient_under_dropout(layer):
         np.testing.assert_allclose(again, plain, rtol=1e-6)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_a_copy_stands_for_itself(layer, copied):
     model, x = dropping(layer), tensor(rng.normal(size=(4, 3, 2)))
@@ -345,7 +345,7 @@ def test_a_copy_stands_for_itself(layer, copied):
 # ---- initial values, text
 
 
-@BOTH
+@EACH
 def test_initial_values(layer):
     model = layer(20, 30, num_layers=2, bidirectional=True, rng=tr.Generator(2))
     state = {n: v.numpy() for n, v in model.state_dict().items()}
@@ -362,11 +362,22 @@ def test_initial_values(layer):
     assert {n: p.decay for n, p in model.named_parameters()} == {n: "weight" in n for n in state}
 
 
+def test_the_nonlinearity_stands_where_it_does_in_pytorch():
+    x = tensor(rng.normal(size=(5, 2, 3)))
+    tanh, relu = RNN(3, 4, 1, "tanh", False), RNN(3, 4, 1, "relu", False)
+    relu.load_state_dict(tanh.state_dict())
+    assert (tanh(x)[0].numpy() < 0).any()
+    assert relu(x)[0].numpy().min() == 0
+    assert list(relu.state_dict()) == ["weight_ih_l0", "weight_hh_l0"]
+
+
 def test_without_a_bias_there_is_none():
     assert list(LSTM(2, 3, bias=False).state_dict()) == ["weight_ih_l0", "weight_hh_l0"]
 
 
 def test_as_text():
+    assert repr(RNN(2, 3, bias=False)).startswith("RNN(2, 3, bias=False\n")
+    assert repr(RNN(2, 3, 2, "relu")).startswith("RNN(2, 3, num_layers=2, nonlinearity='relu'\n")
     model = nn.Sequential(GRU(2, 3, num_layers=2, bias=False, bidirectional=True, dropout=0.25, variational=True))
     assert repr(model) == (
         "Sequential(\n"
@@ -431,6 +442,8 @@ def test_settings_out_of_range():
         ValueError, match="GRU: got input_size=3, hidden_size=0 and num_layers=1, expected at least 1 of each"
     ):
         GRU(3, 0)
+    with pytest.raises(ValueError, match="RNN: got nonlinearity='sigmoid', expected 'tanh' or 'relu'"):
+        RNN(3, 4, nonlinearity="sigmoid")
     with pytest.raises(ValueError, match=r"Dropout: got p=1.5, expected a share from 0 to 1"):
         LSTM(3, 4, 2, dropout=1.5)
     with pytest.raises(ValueError, match=r"Dropout: got p=-0.5, expected a share from 0 to 1"):
@@ -438,5 +451,8 @@ def test_settings_out_of_range():
 
 
 def test_dropout_between_layers_of_which_there_is_one_is_warned_of():
-    with pytest.warns(UserWarning, match=r"LSTM: got dropout=0.5 with one layer, where it does nothing"):
-        LSTM(3, 4, dropout=0.5)
+    for layer in (LSTM, RNN):
+        text = rf"{layer.__name__}: got dropout=0.5 with one layer, where it does nothing"
+        with pytest.warns(UserWarning, match=text) as caught:
+            layer(3, 4, dropout=0.5)
+        assert caught[0].filename == __file__

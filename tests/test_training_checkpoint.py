@@ -1,6 +1,7 @@
 """fit with a checkpoint: what is in the file, when a run goes on from it, and when it does not. NumPy, bit for bit."""
 
 import contextlib
+import math
 import os
 
 import pytest
@@ -87,6 +88,12 @@ def test_more_epochs_go_on_where_the_run_ended(path):
     at_once = short(path.with_name("other"), 5, other, rng=tr.Generator(0))
     assert len(first) == 2
     assert more.epochs == at_once.epochs
+
+
+def test_a_checkpoint_from_before_gradients_were_clipped_goes_on(path):
+    short(path, 2)
+    more = short(path, 3, clip_norm=1.0)["grad_norm"]
+    assert [math.isnan(norm) for norm in more] == [True, True, False]
 
 
 def test_a_run_that_was_stopped_stays_stopped(path):

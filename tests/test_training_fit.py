@@ -61,7 +61,7 @@ def test_it_is_the_loop_that_one_would_write():
 
     other, rng, (x, y) = Line(), tr.Generator(5), data()
     optimizer = tr.optim.SGD(other.parameters(), lr=0.2)
-    losses, penalties = [], []
+    losses, penalties, norms = [], [], []
     for _ in range(3):
         order, total, shrink = rng.permutation(10), 0.0, 0.0
         for start in (0, 4, 8):
@@ -69,7 +69,7 @@ def test_it_is_the_loop_that_one_would_write():
             loss, extra = mse(other(x[rows]), y[rows]), penalty(other)
             optimizer.zero_grad()
             (loss + extra).backward()
-            tr.optim.clip_grad_norm(other.parameters(), 0.5)
+            norms.append(tr.optim.clip_grad_norm(other.parameters(), 0.5))
             optimizer.step()
             total, shrink = total + len(rows) * loss.item(), shrink + len(rows) * extra.item()
         losses.append(total / 10)
@@ -77,6 +77,7 @@ def test_it_is_the_loop_that_one_would_write():
     np.testing.assert_array_equal(model.weight.numpy(), other.weight.numpy())
     assert history["loss"] == losses
     assert history["penalty"] == penalties
+    assert history["grad_norm"] == np.reshape(norms, (3, 3)).mean(axis=1).tolist()  # a small batch counts as much
 
 
 def test_means_count_every_sample_once_also_in_a_smaller_last_batch():
@@ -267,6 +268,7 @@ def test_data_without_batches():
         ({"epochs": 2.5}, "fit: got epochs=2.5, expected an integer"),
         ({"batch_size": 0}, "fit: got batch_size=0, expected an integer of at least 1"),
         ({"metrics": {"loss": mse}}, "fit: got a metric called 'loss', which is a column of its own; give it another name"),
+        ({"metrics": {"grad_norm": mse}}, "fit: got a metric called 'grad_norm', which is a column of its own"),
     ],
 )
 def test_settings_out_of_range(settings, text):
@@ -318,6 +320,22 @@ def test_clipping_bounds_the_first_step_and_names_a_parameter_without_a_finite_g
     assert np.linalg.norm(model.weight.numpy() - 0.25) == pytest.approx(0.5, rel=1e-6)
     with pytest.raises(RuntimeError, match="parameter weight"):
         quick(training=(tensor(np.full((4, 3), np.nan)), tensor(Y[:4])), clip_norm=0.5)
+
+
+def test_the_norm_in_the_history_is_that_before_clipping_and_there_where_gradients_are_clipped():
+    _, free = quick(lr=0.0, clip_norm=math.inf, batch_size=10)
+    _, clipped = quick(lr=0.0, clip_norm=1e-3, batch_size=10, validation=data())
+    assert clipped["grad_norm"] == pytest.approx(free["grad_norm"], rel=1e-12)
+    assert list(clipped[0]) == ["loss", "grad_norm", "validation_loss"]
+    assert "grad_norm" not in quick()[1].columns
+
+
+def test_the_norm_is_the_same_where_nobody_looks_at_gradients():
+    settings = {"rng": tr.Generator(0), "lr": 0.2, "clip_norm": 0.5}
+    with tr.unchecked("gradients"):
+        _, unchecked = quick(**settings)
+    _, checked = quick(**settings | {"rng": tr.Generator(0)})
+    assert unchecked["grad_norm"] == pytest.approx(checked["grad_norm"], rel=1e-12)
 
 
 def test_a_schedule_steps_after_each_epoch_and_the_history_has_the_rate_of_the_epoch():

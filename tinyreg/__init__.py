@@ -26,6 +26,7 @@ from .memory import keep_freed_memory
 from .ops import *
 from .random import Generator, seed
 from .recompute import checkpoint, fused
+from .safety import unchecked
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ __all__ = [
     "tensor",
     "testing",
     "training",
+    "unchecked",
     "use",
     "value_and_grad",
     "vjp",

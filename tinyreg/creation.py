@@ -89,7 +89,8 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, backend
     """A new Tensor with a copy of `data`: numbers, nested lists, an array, or another Tensor's values.
 
     Python floats take the default dtype (float32), Python integers int64; arrays keep their dtype and stay on their
-    backend, unless `dtype` or `backend` says otherwise. Lists are born on the backend in use.
+    backend, unless `dtype` or `backend` says otherwise. Lists are born on the backend in use (`tr.use`). A NumPy array
+    stays on NumPy whatever is in use: to move it, say where to, `tr.tensor(array, backend="cupy")`.
 
     Raises `TypeError` for text, complex numbers and ragged lists, and for integers that ask for a gradient.
 

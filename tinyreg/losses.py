@@ -13,6 +13,7 @@ from .activations import log_softmax
 from .core.backend import Array, Backend
 from .core.tensor import Tensor
 from .recompute import fused
+from .safety import checked
 from .signature import described
 
 
@@ -90,7 +91,7 @@ def cross_entropy(
     padding changes nothing.
 
     Raises `ValueError` for shapes that do not fit and for `label_smoothing` out of range, `IndexError` for a class
-    index out of range, and `TypeError` for dtypes that do not fit.
+    index out of range (unless `tr.unchecked("labels")`), and `TypeError` for dtypes that do not fit.
 
     Source of label smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016.
 
@@ -219,13 +220,14 @@ def smoothed_nll(logits: Any, index: Any, *, label_smoothing: float) -> Any:
 
 @smoothed_nll.fast
 def _(xp: Backend, logits: Array, index: Array, *, label_smoothing: float) -> tuple[Array, Array]:
-    z = logits - xp.max(logits, axis=1, keepdims=True)
-    at_index = z[xp.arange(len(z)), index]
-    middle = xp.mean(z, axis=1)
+    z = logits - logits.max(axis=1, keepdims=True)
+    of_logits = (label_smoothing - 1) * z[xp.arange(len(z)), index]
+    if label_smoothing:
+        of_logits -= label_smoothing / z.shape[1] * z.sum(axis=1)
     p = xp.exp(z, out=z)
-    total = xp.sum(p, axis=1)
-    p /= total[:, None]
-    return xp.log(total) + ((label_smoothing - 1) * at_index - label_smoothing * middle), p
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    return xp.log(total[:, 0]) + of_logits, p
 
 
 @smoothed_nll.backward
@@ -305,7 +307,7 @@ def _is_soft(logits: Any, target: Any, weight: Any) -> bool:
 def _class_indices(target: Any, classes: int, ignore_index: int | None) -> Any:
     """The target as int64, checked: on CuPy an index out of range would wrap around."""
     index = (target.data if isinstance(target, Tensor) else target).astype("int64", copy=False)
-    if not index.size or (index.min() >= 0 and index.max() < classes):
+    if not index.size or not checked("labels") or (index.min() >= 0 and index.max() < classes):
         return index
     valid = (index >= 0) & (index < classes)
     if ignore_index is not None:

@@ -52,19 +52,16 @@ def batch_norm(
     tensor([[0., 1.],
             [1., 3.]])
     """
-    axes = _axes("batch_norm", x, tuple(i for i in range(x.ndim) if i != 1) if axes is None else axes)
+    axes = _axes("batch_norm", x, (0, *range(2, x.ndim)) if axes is None else axes)
     kept = _others(x, axes)
     if (mean is None) != (var is None):
         raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
-    for name, value in (("mean", mean), ("var", var)):
-        _expect_shape("batch_norm", x, name, value, kept)
+    _expect_shape("batch_norm", x, kept, mean=mean, var=var, weight=weight, bias=bias)
     if mean is None and math.prod(x.shape[a] for a in axes) < 2:
         raise ValueError(
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
             "larger batch, or give mean and var"
         )
-    for name, value in (("weight", weight), ("bias", bias)):
-        _expect_shape("batch_norm", x, name, value, kept)
     if mean is None:
         y, mean, var = normalized_channels(_widened(x), weight, bias, axes=axes, eps=eps)
     else:
@@ -86,29 +83,31 @@ def normalized_channels(
 
 @normalized_channels.fast
 def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
-    y, mean, var, rate = _standardized_in_place(xp, x, axes, eps)
-    kept = _others(x, axes)
-    shape = tuple([x.shape[i] for i in kept])
-    return (_affine_in_place(y, weight, bias, kept), mean.reshape(shape), var.reshape(shape)), (mean, rate)
+    y, mean, var, rate = _centred(xp, x, axes, eps)
+    scale = rate if weight is None else rate * weight.reshape(rate.shape)
+    y = _onto(xp.multiply, y, scale)
+    if bias is not None:
+        y = _onto(xp.add, y, bias.reshape(rate.shape))
+    shape = tuple([x.shape[i] for i in _others(x, axes)])
+    return (y, mean.reshape(shape), var.reshape(shape)), (mean, rate)
 
 
 @normalized_channels.backward
 def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
     """dx = rate w (g - sum(g) / n - c sum(g c) / n), with c the normalized x, and the part of the statistics."""
     (mean, rate), (g, g_mean, g_var) = residuals, g
-    c = _again(x, mean, rate)
-    n, kept = math.prod([x.shape[a] for a in axes]), _others(x, axes)
-    product = g * c
-    total, weighted = g.sum(axis=axes, keepdims=True), product.sum(axis=axes, keepdims=True)
+    centred = x - mean
+    total, weighted = g.sum(axis=axes, keepdims=True), _dot(xp, g, centred, axes) * rate
     dx = None
     if 0 in wanted:
-        slope = rate if weight is None else rate * _placed(weight, x, kept)
-        of_c = 2 * _placed(g_var, x, kept) / rate - slope * weighted
-        of_one = _placed(g_mean, x, kept) - slope * total
+        slope, n = rate if weight is None else rate * weight.reshape(rate.shape), x.size // rate.size
+        of_centred = 2 * g_var.reshape(rate.shape) - slope * rate * weighted
+        of_one = g_mean.reshape(rate.shape) - slope * total
+        centred *= of_centred / n
+        centred += of_one / n
         dx = g * slope
-        dx += xp.multiply(c, of_c / n, out=product)
-        dx += of_one / n
-    shape = tuple([x.shape[i] for i in kept])
+        dx += centred
+    shape = g_mean.shape
     return dx, weighted.reshape(shape), total.reshape(shape)
 
 
@@ -130,8 +129,7 @@ def layer_norm(
             [-1.,  1.]])
     """
     axes = _axes("layer_norm", x, axes)
-    for name, value in (("weight", weight), ("bias", bias)):
-        _expect_shape("layer_norm", x, name, value, axes)
+    _expect_shape("layer_norm", x, axes, weight=weight, bias=bias)
     return _narrowed(normalized_features(_widened(x), weight, bias, axes=axes, eps=eps), x)
 
 
@@ -146,8 +144,13 @@ def normalized_features(
 
 @normalized_features.fast
 def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
-    y, mean, _, rate = _standardized_in_place(xp, x, axes, eps)
-    return _affine_in_place(y, weight, bias, axes), (mean, rate)
+    y, mean, _, rate = _centred(xp, x, axes, eps)
+    y *= rate
+    if weight is not None:
+        y = _onto(xp.multiply, y, _placed(weight, x, axes))
+    if bias is not None:
+        y = _onto(xp.add, y, _placed(bias, x, axes))
+    return y, (mean, rate)
 
 
 @normalized_features.backward
@@ -191,8 +194,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, *,
         raise ValueError(
             f"group_norm: got x {described(x)} and num_groups={num_groups}, expected (N, C, ...) with a C that it divides"
         )
-    for name, value in (("weight", weight), ("bias", bias)):
-        _expect_shape("group_norm", x, name, value, (1,))
+    _expect_shape("group_norm", x, (1,), weight=weight, bias=bias)
     apart = ops.reshape(_widened(x), (x.shape[0], num_groups, x.shape[1] // num_groups, *x.shape[2:]))
     y = normalized_features(apart, axes=tuple(range(2, apart.ndim)), eps=eps)
     return _narrowed(_affine(ops.reshape(y, x.shape), weight, bias, (1,)), x)
@@ -214,8 +216,7 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 
     """
     if math.prod(x.shape[2:]) < 2:
         raise ValueError(f"instance_norm: got x {described(x)}, expected (N, C, ...) with more than one position")
-    for name, value in (("weight", weight), ("bias", bias)):
-        _expect_shape("instance_norm", x, name, value, (1,))
+    _expect_shape("instance_norm", x, (1,), weight=weight, bias=bias)
     y = normalized_features(_widened(x), axes=tuple(range(2, x.ndim)), eps=eps)
     return _narrowed(_affine(y, weight, bias, (1,)), x)
 
@@ -235,7 +236,7 @@ def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,),
     tensor([ 1.,  1., -1.])
     """
     axes, wide = _axes("rms_norm", x, axes), _widened(x)
-    _expect_shape("rms_norm", x, "weight", weight, axes)
+    _expect_shape("rms_norm", x, axes, weight=weight)
     y = wide / ops.sqrt(ops.mean(ops.square(wide), axis=axes, keepdims=True) + eps)
     return _narrowed(_affine(y, weight, None, axes), x)
 
@@ -330,10 +331,11 @@ def _axes(name: str, x: Any, axes: int | tuple[int, ...]) -> tuple[int, ...]:
     """The axes counted from the front, in order."""
     if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got x {described(x)}, expected floats")
-    given = (axes,) if isinstance(axes, int) else tuple(axes)
-    if not given or not all(-x.ndim <= a < x.ndim for a in given) or len({a % x.ndim for a in given}) < len(given):
+    given, ndim = (axes,) if isinstance(axes, int) else tuple(axes), x.ndim
+    found = sorted({a % ndim for a in given if -ndim <= a < ndim})
+    if not found or len(found) < len(given):
         raise ValueError(f"{name}: got axes={axes} for x {described(x)}, expected axes that it has, each once")
-    return tuple(sorted(a % x.ndim for a in given))
+    return tuple(found)
 
 
 def _widened(x: Any) -> Any:
@@ -353,15 +355,22 @@ def _statistics(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     return mean, ops.mean(ops.square(x - mean), axis=axes, keepdims=True)
 
 
-def _standardized_in_place(xp: Backend, x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, ...]:
-    """((x - mean) rate, mean, var, rate), where rate is 1 / sqrt(var + eps), of arrays and with one of them to write to."""
+def _centred(xp: Backend, x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, ...]:
+    """(x - mean, mean, var, rate), where rate is 1 / sqrt(var + eps), of arrays and with the first of them to write to."""
     n = math.prod([x.shape[a] for a in axes])
-    mean = x.sum(axis=axes, keepdims=True) / n
+    mean = x.sum(axis=axes, keepdims=True)
+    mean /= n
     y = x - mean
-    var = xp.square(y).sum(axis=axes, keepdims=True) / n
-    rate = 1 / xp.sqrt(var + eps)
-    y *= rate
-    return y, mean, var, rate
+    var = _dot(xp, y, y, axes)
+    var /= n
+    return y, mean, var, 1 / xp.sqrt(var + eps)
+
+
+def _dot(xp: Backend, a: Array, b: Array, axes: tuple[int, ...]) -> Any:
+    """The sum of a b over the axes, which stay with length 1."""
+    if axes == (0,) and a.ndim == 2:  # the one sum that einsum adds up in the order of `sum`: as exact, and in one pass
+        return xp.einsum("ij,ij->j", a, b)[None]
+    return (a * b).sum(axis=axes, keepdims=True)
 
 
 def _again(x: Array, mean: Array, rate: Array) -> Array:
@@ -371,16 +380,10 @@ def _again(x: Array, mean: Array, rate: Array) -> Array:
     return c
 
 
-def _affine_in_place(y: Array, weight: Any, bias: Any, axes: tuple[int, ...]) -> Array:
-    """`_affine` of a y that nobody else holds: in its memory, unless a parameter has a wider dtype."""
-    if any(p is not None and p.dtype != y.dtype for p in (weight, bias)):
-        wide: Array = _affine(y, weight, bias, axes)
-        return wide
-    if weight is not None:
-        y *= _placed(weight, y, axes)
-    if bias is not None:
-        y += _placed(bias, y, axes)
-    return y
+def _onto(operation: Any, y: Array, other: Array) -> Array:
+    """y and another, of a y that nobody else holds: written to its memory, unless the other has another dtype."""
+    result: Array = operation(y, other, out=y if other.dtype == y.dtype else None)
+    return result
 
 
 def _others(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -388,9 +391,14 @@ def _others(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([i for i in range(x.ndim) if i not in axes])
 
 
-def _expect_shape(name: str, x: Any, label: str, value: Any, axes: tuple[int, ...]) -> None:
-    if value is not None and getattr(value, "shape", None) != (expected := tuple([x.shape[a] for a in axes])):
-        raise ValueError(f"{name}: got {label} {described(value)} for x {described(x)}, expected shape {list(expected)}")
+def _expect_shape(name: str, x: Any, axes: tuple[int, ...], **values: Any) -> None:
+    """Whether each value that is given has the shape that x has along these axes."""
+    expected = tuple([x.shape[a] for a in axes])
+    for label, value in values.items():
+        if value is not None and getattr(value, "shape", None) != expected:
+            raise ValueError(
+                f"{name}: got {label} {described(value)} for x {described(x)}, expected shape {list(expected)}"
+            )
 
 
 def _placed(value: Any, x: Any, axes: tuple[int, ...]) -> Any:

@@ -6,8 +6,11 @@ This stands below the core: nothing here knows of tensors or tapes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+PLAIN = {bool, int, float, str, tuple, type(None)}
+"""What settings are most of the time."""
 
 
 def described(value: Any) -> str:
@@ -15,9 +18,13 @@ def described(value: Any) -> str:
     return f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
 
 
-def keeping(named: Sequence[tuple[str, int]]) -> Callable[[Sequence[Any]], dict[str, Any]]:
-    """The function that keeps values by name, out of a list: compiled, because every op that is recorded calls one."""
-    return eval(f"lambda values: {{{', '.join(f'{name!r}: values[{i}]' for name, i in named)}}}")  # type: ignore[no-any-return]
+def keeping(sources: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
+    """The function that keeps values by name: compiled, because every op that is recorded calls one.
+
+    sources: for each name, an expression of values (arguments and result), settings, aside (residuals), xp and wanted.
+    """
+    named = ", ".join(f"{name!r}: {source}" for name, source in sources.items())
+    return eval(f"lambda values, settings, aside, xp, wanted: {{{named}}}")  # type: ignore[no-any-return]
 
 
 def calling(vjp: Callable[..., Any], names: Sequence[str]) -> Callable[[Any, dict[str, Any]], Any]:
@@ -51,6 +58,13 @@ class Signature:
         """The name of the i-th argument."""
         return self.arguments[min(i, len(self.arguments) - 1)]
 
+    def sources(self, residuals: Sequence[str]) -> dict[str, str]:
+        """Where a call has what VJPs may name, but for likes and the operands of `*xs`: as `keeping` takes it."""
+        found = {name: f"values[{i}]" for i, name in enumerate(self.arguments[: self.first])} | {"y": "values[-1]"}
+        found |= {name: f"settings[{name!r}]" for name in self.settings}
+        found |= {name: f"aside[{i}]" for i, name in enumerate(residuals)}
+        return found | {"xp": "xp", "wanted": "wanted"}
+
     def bind(self, args: Sequence[Any], given: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """The arguments in order, and every setting, from a call in any form; `TypeError` where it does not fit."""
         if self.variadic and len(args) == 1 and isinstance(args[0], list | tuple):
@@ -60,6 +74,8 @@ class Signature:
         except TypeError as error:
             raise TypeError(f"{error}; expected {self}") from None
         for name, value in settings.items():
+            if type(value) in PLAIN:
+                continue
             if hasattr(value, "dtype") and hasattr(value, "item") and not isinstance(value, type):
                 if getattr(value, "ndim", 0) or hasattr(value, "requires_grad"):
                     raise TypeError(

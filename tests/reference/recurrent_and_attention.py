@@ -38,6 +38,8 @@ def recurrent(layer):
 
 
 CALLS = {
+    **recurrent("RNN"),
+    "RNN with relu": {"layer": "RNN", "sizes": {"input_size": 2, "hidden_size": 4, "nonlinearity": "relu"}, "inputs": X},
     **recurrent("LSTM"),
     **recurrent("GRU"),
     "attention": {"layer": "MultiheadAttention", "sizes": {"embed_dim": 4, "num_heads": 2}, "inputs": QKV},

@@ -74,6 +74,7 @@ class Apply:
 class Compose:
     """Transforms one after the other: functions of this package as they are, and with settings and a chance as `Apply`.
 
+    transforms: any number of functions f(images, *, rng), `Apply` and `Compose`; a single one need not be in a list.
     Call it with images, or with images and labels, which then both come back; so it is a `transform` for `tr.training.fit`.
     Transforms of images leave labels as they are, mixup and cutmix mix them too. All draw from the one generator that is
     given, or the default generator if None.
@@ -93,7 +94,7 @@ class Compose:
     (8, 3, 32, 32)
     """
 
-    def __init__(self, transforms: Iterable[TransformFunction]) -> None:
+    def __init__(self, transforms: TransformFunction | Iterable[TransformFunction]) -> None:
         transforms = [transforms] if callable(transforms) else list(transforms)
         for transform in transforms:
             if not callable(transform):

@@ -55,9 +55,10 @@ def preview(
     for row, column in itertools.product(range(rows), range(columns)):
         axes = grid[row, column]
         axes.imshow(sheet[column][row], cmap="gray", vmin=0, vmax=1)
-        axes.set(xticks=[], yticks=[], frame_on=column == 0)
-        if (row, column) == (0, 0):
-            axes.set_title("original", fontsize=8)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color="lightgrey" if column else "black")
+        if row == 0:
+            axes.set_title(f"version {column}" if column else "original", fontsize=8)
     if path is not None:
         figure.savefig(path, dpi=150)
     return figure

@@ -44,8 +44,9 @@ def _host_erf(x: Array) -> Array:
 
 def _kept_by_bits(keep: Array, x: Array) -> Array:
     """x where `keep` holds, elsewhere 0: a tenth of the time of `where`, whose branch goes wrong at every other element."""
-    mask = np.negative(keep.view(np.int8)).astype(f"i{x.dtype.itemsize}")
-    return np.asarray(np.bitwise_and(x.view(mask.dtype), mask)).view(x.dtype)
+    bits = np.dtype(f"i{x.dtype.itemsize}")
+    mask = np.negative(keep.view(np.int8)).astype(bits)
+    return np.asarray(np.bitwise_and(x.view(bits), mask, out=mask if mask.shape == x.shape != () else None)).view(x.dtype)
 
 
 def _load_numpy() -> Backend:

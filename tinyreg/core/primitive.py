@@ -33,7 +33,7 @@ class Plan(NamedTuple):
 
     wanted: list[int]
     dropped: list[int]  # the arguments that want a gradient but have none
-    keep: Callable[[Sequence[Any]], dict[str, Any]]  # what is named of the arguments and the result, which comes last
+    keep: Callable[..., dict[str, Any]]  # what is named of the arguments, the result, settings and residuals
     rest: list[str]  # what else to keep
     single: list[tuple[int, Callable[..., Any]]]  # what calls the VJP of one argument
     joint: list[tuple[tuple[int, ...], Callable[..., Any]]]  # what calls the VJP of several
@@ -132,9 +132,9 @@ class Primitive:
             plan = self._plans.get(wanting) or self._plan(wanting, len(values))
             if plan.wanted:
                 arrays.append(y)
-                kept = plan.keep(arrays)
+                kept = plan.keep(arrays, settings, aside, xp, plan.wanted)
                 if plan.rest:
-                    kept.update(self._rest(plan, arrays[:-1], settings, aside, xp))
+                    kept.update(self._rest(plan, arrays[:-1], xp))
                 if plan.dropped:
                     parents = [None if i in plan.dropped else node for i, node in enumerate(parents)]
                 what = ([r.shape for r in y], [r.dtype for r in y]) if type(y) is tuple else (y.shape, y.dtype)
@@ -165,29 +165,27 @@ class Primitive:
             if rule not in rules:
                 rules.append(rule)
         asked = dict.fromkeys(name for _, _, names in rules for name in names)
-        at = {name: i for i, name in enumerate(s.arguments[: s.first])} | {"y": -1}
+        at = s.sources(self.residuals)
         calls = [(positions, calling(vjp, names)) for positions, vjp, names in rules]
         self._plans[wanting] = plan = Plan(
             wanted,
             dropped=[i for i in asking if i not in wanted],
-            keep=keeping([(name, at[name]) for name in at if name in asked or name in self.always_kept]),
+            keep=keeping({name: at[name] for name in at if name in asked or name in self.always_kept}),
             rest=[name for name in asked if name not in at],
             single=[(positions[0], call) for positions, call in calls if len(positions) == 1],
             joint=[(positions, call) for positions, call in calls if len(positions) > 1],
         )
         return plan
 
-    def _rest(self, plan: Plan, arrays: list[Any], settings: Any, aside: Any, xp: Any) -> dict[str, Any]:
-        """What VJPs name besides arguments and the result: settings, residuals, likes, and the operands of `*xs`."""
+    def _rest(self, plan: Plan, arrays: list[Any], xp: Any) -> dict[str, Any]:
+        """What VJPs name besides: likes, and the operands of `*xs`."""
         s = self.signature
-        offered = {**settings, **dict(zip(self.residuals, aside, strict=True)), "xp": xp, "wanted": plan.wanted}
-        if any(name.endswith("_like") for name in plan.rest):
-            likes = [Like(a.shape, a.dtype, a.ndim, xp.name) if hasattr(a, "shape") else a for a in arrays]
-            offered |= {f"{name}_like": like for name, like in zip(s.arguments, likes, strict=False)}
-            offered |= {f"{s.variadic}_like": tuple(likes[s.first :])} if s.variadic else {}
+        likes = [Like(a.shape, a.dtype, a.ndim, xp.name) if hasattr(a, "shape") else a for a in arrays]
+        offered: dict[str, Any] = {f"{name}_like": like for name, like in zip(s.arguments, likes, strict=False)}
         if s.variadic:
             # An operand that alone wants a gradient is not kept: its VJP asks for the others.
             others = [None if plan.wanted == [i] else a for i, a in enumerate(arrays)]
+            offered |= {f"{s.variadic}_like": tuple(likes[s.first :])}
             offered |= {"others": tuple(others[s.first :]), s.variadic: tuple(arrays[s.first :])}
         return {name: offered[name] for name in plan.rest}
 

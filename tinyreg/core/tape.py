@@ -202,13 +202,13 @@ def walk(
             if wanted is not None:
                 parents = [parent if parent in wanted else None for parent in parents]
             if g is not None:
+                g = _complete(g, entry) if type(g) is list else g
                 for i, raw in entry.op.pull(entry, parents, g, create_graph):
                     parent = parents[i]
                     if parent is None or raw is None:
                         continue
-                    fitted = raw
-                    if HOMES.get(type(raw)) is None or raw.shape != parent.shape or raw.dtype is not parent.dtype:
-                        fitted = _fit(raw, parent, entry.op)
+                    fits = HOMES.get(type(raw)) and raw.shape == parent.shape and raw.dtype is parent.dtype
+                    fitted = raw if fits else _fit(raw, parent, entry.op)
                     if observer:
                         observer(entry, parent, raw, fitted)
                     before = table.get(parent)
@@ -228,15 +228,19 @@ def _leading_to(targets: Iterable[Node], entries: Sequence[Any]) -> set[Node | N
 
 
 def _hand_over(result: Result, g: Gradient | None, table: dict[Node, Any]) -> None:
-    """Put the gradient of one of several results in its place with its entry; results nobody used count as zero."""
-    if g is None:
-        return
-    entry: Any = result.parents[0]
-    if entry not in table:
-        xp: Any = home(getattr(g, "_array", g))
-        pairs = zip(entry.shape, entry.dtype, strict=True)
-        table[entry] = [xp.zeros(s, dtype=d) if d.kind == "f" else None for s, d in pairs]
-    table[entry][result.index] = as_zero_dimensional(table[entry][result.index] + g)
+    """Put the gradient of one of several results in its place with its entry."""
+    if g is not None:
+        (entry,) = result.parents
+        together = table.setdefault(entry, [None] * len(entry.shape))
+        before = together[result.index]
+        together[result.index] = g if before is None else as_zero_dimensional(before + g)
+
+
+def _complete(together: list[Any], entry: Entry) -> list[Any]:
+    """The gradients of all results, where nobody used one zero, or None if it is not of floats."""
+    xp: Any = next(home(getattr(g, "_array", g)) for g in together if g is not None)
+    each = zip(together, entry.shape, entry.dtype, strict=True)  # type: ignore[call-overload]
+    return [xp.zeros(s, dtype=d) if g is None and d.kind == "f" else g for g, s, d in each]
 
 
 def _fit(raw: Gradient, parent: Node, op: Op) -> Gradient:

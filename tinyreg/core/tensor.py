@@ -74,9 +74,7 @@ class Tensor(Protocols):
         if not self.is_leaf:
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
         if wanted and self.dtype.kind != "f":
-            raise TypeError(
-                f"requires_grad: got {self.dtype}, expected floats: only floats have gradients. Use dtype='float32'"
-            )
+            raise TypeError(f"requires_grad: got {self.dtype}, expected floats: only floats have gradients; use float32")
         self._node = Leaf(self.shape, self.dtype) if wanted else None
 
     # ---- gradients
@@ -206,7 +204,9 @@ class Tensor(Protocols):
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _UNBOUND  # type: ignore[assignment]
     abs = all = any = argmax = argmin = astype = clip = cumulative_sum = diagonal = exp = expand_dims = _UNBOUND
     flatten = flip = log = logsumexp = max = mean = min = norm = permute_dims = prod = ravel = reshape = _UNBOUND
-    round = sort = sqrt = squeeze = std = sum = take = to = trace = transpose = var = T = mT = _UNBOUND
+    round = sort = sqrt = squeeze = std = sum = take = to = trace = transpose = var = _UNBOUND
+    T: Tensor
+    mT: Tensor
 
 
 def wrap(array: Array, node: Node | None = None, new: Any = object.__new__) -> Tensor:

@@ -18,7 +18,7 @@ from .embedding import Embedding
 from .linear import Linear
 from .module import Buffer, Module, Parameter
 from .norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from .recurrent import GRU, LSTM
+from .recurrent import GRU, LSTM, RNN
 from .shape import Flatten
 from .wrappers import DropConnect, Reparametrization, SpectralNorm, WeightNorm
 
@@ -27,6 +27,7 @@ __all__ = [
     "GELU",
     "GRU",
     "LSTM",
+    "RNN",
     "AlphaDropout",
     "AvgPool2d",
     "BatchNorm",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..core.tape import Leaf
 from ..core.tensor import Tensor
 from ..creation import as_array
-from ..signature import described
+from ..signature import PLAIN, described
 
 M = TypeVar("M", bound="Module")
 
@@ -130,7 +130,10 @@ class Module:
     def members(self) -> Iterator[tuple[str, Any]]:
         """What the attributes hold, by name; the elements of lists, tuples and dicts one by one."""
         for name, value in vars(self).items():
-            yield from _elements(name, value)
+            if isinstance(value, list | tuple | dict):
+                yield from _elements(name, value)
+            else:
+                yield name, value
 
     def children(self) -> list[Module]:
         """The modules directly inside this one."""
@@ -157,12 +160,17 @@ class Module:
         """All buffers, each once."""
         return [buffer for _, buffer in self.named_buffers()]
 
-    def _tensors(self, kind: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    def _tensors(self, kind: Any, path: str = "") -> list[tuple[str, Any]]:
+        """All tensors of a kind in this module and inside it, with their paths."""
+        found = []
         for name, value in self.members():
+            if type(value) in PLAIN:
+                continue
             if isinstance(value, kind):
-                yield path + name, value
+                found.append((path + name, value))
             elif isinstance(value, Module):
-                yield from value._tensors(kind, f"{path}{name}.")
+                found += value._tensors(kind, f"{path}{name}.")
+        return found
 
     # ---- modes and gradients
 
@@ -228,17 +236,16 @@ class Module:
         return f"{name}({settings}" + textwrap.indent("".join(["\n", *inside]), "  ") * bool(inside) + ")"
 
 
-def _elements(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list | tuple):
-        value = dict(enumerate(value))
-    if isinstance(value, dict):
-        for key, element in value.items():
-            yield from _elements(f"{name}.{key}", element)
-    else:
-        yield name, value
+def _elements(name: str, held: Any) -> Iterator[tuple[str, Any]]:
+    """What a list, tuple or dict holds, one by one, also what such hold in it."""
+    for key, value in held.items() if isinstance(held, dict) else enumerate(held):
+        if isinstance(value, list | tuple | dict):
+            yield from _elements(f"{name}.{key}", value)
+        else:
+            yield f"{name}.{key}", value
 
 
-def _each_once(named: Iterator[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def _each_once(named: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     seen: dict[int, tuple[str, Any]] = {}
     for name, value in named:
         seen.setdefault(id(value), (name, value))

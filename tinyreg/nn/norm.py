@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -67,10 +66,10 @@ class BatchNorm(Module):
             raise ValueError(
                 f"BatchNorm: got x {described(x)}, expected (N, {self.num_features}) or (N, {self.num_features}, ...)"
             )
-        normalize = functools.partial(normalization.batch_norm, x, self.weight, self.bias, eps=self.eps)
         if not self.training or self.frozen:
-            return normalize(mean=self.running_mean, var=self.running_var)
-        y, mean, var = normalize(return_stats=True)
+            mean, var = self.running_mean, self.running_var
+            return normalization.batch_norm(x, self.weight, self.bias, mean=mean, var=var, eps=self.eps)
+        y, mean, var = normalization.batch_norm(x, self.weight, self.bias, eps=self.eps, return_stats=True)
         self._follow(mean, var, x.size // self.num_features)
         return y
 

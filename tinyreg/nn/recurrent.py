@@ -1,4 +1,4 @@
-"""Recurrent layers: LSTM and GRU, with dropout between layers and over time, for sequences of any lengths."""
+"""Recurrent layers: RNN, LSTM and GRU, with dropout between layers and over time, for sequences of any lengths."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from . import init
 from .dropout import Dropout, SpatialDropout
 from .module import Module, Parameter
 
+NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
+
 
 class _Recurrent(Module):
-    """What LSTM and GRU share: everything but one step of one layer, which is `step`."""
+    """What RNN, LSTM and GRU share: everything but one step of one layer, which is `step`."""
 
     gates: ClassVar[int]
-    states: ClassVar[tuple[str, ...]]
+    states: ClassVar[tuple[str, ...]] = ("h",)
 
     def __init__(
         self,
@@ -44,7 +46,8 @@ class _Recurrent(Module):
             )
         if dropout and num_layers == 1:
             text = f"{name}: got dropout={dropout:g} with one layer, where it does nothing: it drops between layers"
-            warnings.warn(text, stacklevel=2)
+            own_init = type(self).__init__ is not _Recurrent.__init__  # then the caller is a frame further away
+            warnings.warn(text, stacklevel=2 + own_init)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout = (SpatialDropout if variational else Dropout)(dropout, rng=rng)
@@ -80,6 +83,11 @@ class _Recurrent(Module):
         raise NotImplementedError
 
     # ---- over time
+
+    def forward(self, x: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
+        """(output, h)."""
+        output, (h,) = self._run(x, None if hx is None else (hx,), lengths)
+        return output, h
 
     def _run(self, x: Any, state: tuple[Any, ...] | None, lengths: Any) -> tuple[Any, tuple[Any, ...]]:
         """The outputs of the last layer, and the state in which each layer and direction ended."""
@@ -124,7 +132,7 @@ class _Recurrent(Module):
     def _noise(self, x: Any) -> Any:
         """What h is multiplied by before W_hh, at every step the same; None where nothing is dropped.
 
-        (h is between -1 and 1, so this cannot come to inf * 0.)
+        (h is between -1 and 1, so this cannot come to inf * 0; a ReLU that has overflowed is past help.)
         """
         drop = self.recurrent_dropout
         if not drop.p or not (drop.training or drop.sampling):
@@ -164,6 +172,58 @@ class _Recurrent(Module):
         shown = [str(self.input_size), str(self.hidden_size)] + [f"num_layers={self.num_layers}"] * (self.num_layers > 1)
         shown += ["bias=False"] * (not self.bias)
         return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "bidirectional") if getattr(self, n)])
+
+
+class RNN(_Recurrent):
+    """Plain recurrent layer: h = tanh(W_ih x + b_ih + W_hh h + b_hh) at every step, or relu in place of tanh.
+
+    nonlinearity: "tanh" or "relu", in the place that it has in PyTorch. Returns (output, h). Shapes, dropout, lengths and
+    initial values are as for `LSTM`, all biases starting from 0.
+
+    Raises `ValueError` for another nonlinearity, and for sizes below 1, shares, lengths and shapes out of range.
+
+    Source: Elman, "Finding Structure in Time", 1990.
+
+    >>> import tinyreg as tr
+    >>> output, h = tr.nn.RNN(3, 4, nonlinearity="relu", rng=tr.Generator(0))(tr.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 4), (1, 2, 4))
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        rng: Generator | None = None,
+    ) -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"RNN: got nonlinearity={nonlinearity!r}, expected {' or '.join(map(repr, NONLINEARITIES))}")
+        super().__init__(
+            *(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional),
+            variational=variational,
+            recurrent_dropout=recurrent_dropout,
+            rng=rng,
+        )
+        self.nonlinearity = nonlinearity
+
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The formula of the class."""
+        return (NONLINEARITIES[self.nonlinearity](x + h),)
+
+    def extra_repr(self) -> str:
+        """Sizes, and what differs from the defaults."""
+        return super().extra_repr() + f", nonlinearity={self.nonlinearity!r}" * (self.nonlinearity != "tanh")
 
 
 class LSTM(_Recurrent):
@@ -239,12 +299,7 @@ class GRU(_Recurrent):
     ((2, 5, 8), (2, 2, 4))
     """
 
-    gates, states = 3, ("h",)
-
-    def forward(self, x: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
-        """(output, h)."""
-        output, (h,) = self._run(x, None if hx is None else (hx,), lengths)
-        return output, h
+    gates = 3
 
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """The formula of the class."""

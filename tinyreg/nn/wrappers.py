@@ -102,12 +102,13 @@ class WeightNorm(Reparametrization):
 
 
 class SpectralNorm(Reparametrization):
-    """A layer with weight / sigma in place of its weight, whose largest singular value is then 1.
+    """A layer with weight / sigma in place of its weight, where sigma is its largest singular value.
 
     In training each call does `iterations` steps of the power method, from where the last call left the vectors u and v,
-    which are buffers; out of training they are used as they are. exact: work sigma out by a singular value decomposition
-    at every call instead. axis: that of the outputs. See `tr.normalization.spectral_norm`. As in PyTorch, 15 steps are
-    done at first. rng: of the first u.
+    which are buffers; out of training they are used as they are. What they give is at most sigma and lags behind a weight
+    that changes, so the largest singular value of what takes its place is about 1, not below. exact: work sigma out by a
+    singular value decomposition at every call instead; then it is 1. axis: that of the outputs. See
+    `tr.normalization.spectral_norm`. As in PyTorch, 15 steps are done at first. rng: of the first u.
 
     Raises `ValueError` for fewer than one iteration and for a weight of fewer than two axes.
 

@@ -260,13 +260,22 @@ def pad(xp: Backend, x: Array, *, pad_width: Sequence[tuple[int, int]], value: f
     """
     if len(pad_width) != x.ndim:
         raise ValueError(f"pad_width has {len(pad_width)} pairs for {x.ndim} axes")
-    return xp.pad(x, pad_width, mode="constant", constant_values=value) if pad_width else x
+    if any(min(pair) < 0 for pair in pad_width):
+        raise ValueError(f"pad_width is {tuple(pad_width)}; to take away, use a slice")
+    shape = [sum(pair) + n for pair, n in zip(pad_width, x.shape, strict=True)]
+    y = xp.full_like(x, value, shape=shape)  # in the memory order of x
+    y[_inside(pad_width, x.shape)] = x
+    return y
 
 
 @pad.vjp("x")
 def _(g: Any, x_like: Any, pad_width: Sequence[tuple[int, int]]) -> Any:
-    inside = zip(pad_width, x_like.shape, strict=True)
-    return getitem(g, tuple(slice(before, before + n) for (before, _), n in inside))
+    return getitem(g, _inside(pad_width, x_like.shape))
+
+
+def _inside(pad_width: Sequence[tuple[int, int]], shape: Shape) -> tuple[slice, ...]:
+    """Where an array of that shape lies in what it is padded to."""
+    return tuple(slice(before, before + n) for (before, _), n in zip(pad_width, shape, strict=True))
 
 
 @primitive

@@ -51,7 +51,8 @@ def windows(xp: Backend, x: Array, *, size: Two, stride: Two = (1, 1), dilation:
 def unwindow(xp: Backend, x: Array, *, shape: Two, stride: Two, dilation: Two) -> Array:
     """Zeros of height and width `shape`, to which windows are added where they came from: the way back of `windows`."""
     rows, columns, height, width = x.shape[-4:]
-    y = xp.zeros((*x.shape[:-4], *shape), dtype=accumulator(x.dtype) or x.dtype)
+    corner = x[..., 0, 0]  # whose memory order y shares
+    y = xp.zeros_like(corner, dtype=accumulator(x.dtype) or x.dtype, shape=(*corner.shape[:-2], *shape))
     for p in range(height):
         down = slice(p * dilation[0], p * dilation[0] + rows * stride[0], stride[0])
         for q in range(width):
@@ -162,15 +163,27 @@ def _patches(view: Any, groups: int) -> Any:
     return reshape(across, shape=(groups, channels // groups * math.prod(size), images * rows * columns))
 
 
+def _images_last(xp: Backend, x: Array) -> Array:
+    """x with the images next to each other in memory, so that the windows of a row are one long piece of it."""
+    return xp.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+
+
+def _columns(view: Array, groups: int) -> Array:
+    """`_patches` with the images as the last axis of the columns."""
+    images, channels, rows, columns, *size = view.shape
+    across = view.transpose(1, 4, 5, 2, 3, 0)
+    return across.reshape(groups, channels // groups * math.prod(size), rows * columns * images)
+
+
 @correlation.fast
 def _(
     xp: Backend, x: Array, weight: Array, bias: Array = None, *, stride: Two, dilation: Two, groups: int
 ) -> tuple[Array, None]:
-    view = windows(x, size=weight.shape[2:], stride=stride, dilation=dilation)
-    y = xp.matmul(_kernels(weight, groups), _patches(view, groups))
-    y = y.reshape(weight.shape[0], view.shape[0], *view.shape[2:4])
+    view = windows(_images_last(xp, x), size=weight.shape[2:], stride=stride, dilation=dilation)
+    y = xp.matmul(_kernels(weight, groups), _columns(view, groups))
+    y = y.reshape(weight.shape[0], *view.shape[2:4], view.shape[0])
     y = y if bias is None else added_in_place(xp, y, bias.reshape(-1, 1, 1, 1))
-    return y.transpose(1, 0, 2, 3), None
+    return y.transpose(3, 0, 1, 2), None
 
 
 @correlation.backward
@@ -179,15 +192,15 @@ def _(
 ) -> tuple[Array, Array, Array]:
     """The patches are made once more: to keep them would take as many times the memory of x as a kernel has elements."""
     out, _, *size = weight.shape
-    rows = g.transpose(1, 0, 2, 3).reshape(groups, out // groups, -1)
+    rows = g.transpose(1, 2, 3, 0).reshape(groups, out // groups, -1)
     dx = dw = None
     if 0 in wanted:
         columns = xp.matmul(_kernels(weight, groups).swapaxes(1, 2), rows)
-        columns = columns.reshape(x.shape[1], *size, g.shape[0], *g.shape[2:]).transpose(3, 0, 4, 5, 1, 2)
+        columns = columns.reshape(x.shape[1], *size, *g.shape[2:], g.shape[0]).transpose(5, 0, 3, 4, 1, 2)
         dx = unwindow(columns, shape=x.shape[2:], stride=stride, dilation=dilation)
     if 1 in wanted:
-        patches = _patches(windows(x, size=tuple(size), stride=stride, dilation=dilation), groups)
-        dw = xp.matmul(rows, patches.swapaxes(1, 2)).reshape(weight.shape)
+        view = windows(_images_last(xp, x), size=tuple(size), stride=stride, dilation=dilation)
+        dw = xp.matmul(rows, _columns(view, groups).swapaxes(1, 2)).reshape(weight.shape)
     return dx, dw, sum(rows, axis=2).reshape(out) if 2 in wanted else None
 
 
@@ -256,7 +269,7 @@ def window_max(x: Any, *, size: Two, stride: Two, dilation: Two) -> Any:
 @window_max.fast
 def _(xp: Backend, x: Array, *, size: Two, stride: Two, dilation: Two) -> tuple[Array, None]:
     first, *others = _places(x.shape, size, stride, dilation)
-    y = x[first].copy()
+    y = x[first].copy(order="K")
     for place in others:
         xp.maximum(y, x[place], out=y)
     return y, None
@@ -267,7 +280,7 @@ def _(g: Array, xp: Backend, x: Array, y: Array, size: Two, stride: Two, dilatio
     places = _places(x.shape, size, stride, dilation)
     chosen = [x[place] == y for place in places]
     share = g / _ties(chosen, g.dtype)
-    dx = xp.zeros(x.shape, dtype=g.dtype)
+    dx = xp.zeros_like(x, dtype=g.dtype)
     for place, among in zip(places, chosen, strict=True):
         dx[place] += xp.kept(among, share)
     return dx

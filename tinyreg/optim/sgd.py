@@ -62,7 +62,12 @@ class SGD(Optimizer):
         momentum = settings["momentum"]
         if not momentum:
             return g
-        v = state["momentum_buffer"] = momentum * state.get("momentum_buffer", 0.0) + g
+        v = state.get("momentum_buffer")
+        if v is None:
+            v = state["momentum_buffer"] = g.copy()
+        else:  # in place: nobody else holds it, and large arrays that are new at each step cost page faults
+            v *= momentum
+            v += g
         return g + momentum * v if settings["nesterov"] else v
 
     def _settings(self, group: Mapping[str, Any]) -> dict[str, Any]:

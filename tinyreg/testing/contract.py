@@ -100,13 +100,13 @@ def _check_memory(trial: Trial, found: OpRun, g: Sequence[Array]) -> None:
 @declared("P6", "fan-out", pairs=False)
 def fan_out(trial: Trial) -> None:
     """Where a tensor is used more than once its contributions add up: in two slots, in three calls, behind a diamond."""
-    alone = trial.run().pull(trial.incoming(6))
-    other = trial.run().pull(trial.incoming(7))
+    first, second = trial.incoming(6), trial.incoming(7)
+    alone, other, left = trial.run().pull(first), trial.run().pull(second), cancelled(*first, *second)
     for i, p, q, threefold, diamond in zip(trial.wanted, alone, other, *_shared(trial), strict=True):
         if p is not None:
             size = np.max(np.abs(p) + np.abs(q), initial=0.0)
-            agree(threefold, 3 * p, 1e-12, "used in three calls", trial.case.argument(i), size)
-            agree(diamond, p + q, 1e-12, "used at both sides of a diamond", trial.case.argument(i), size)
+            agree(threefold, 3 * p, 1e-12, "used in three calls", trial.case.argument(i), size, left)
+            agree(diamond, p + q, 1e-12, "used at both sides of a diamond", trial.case.argument(i), size, left)
     pairs = [
         (i, j) for i, j in itertools.combinations(trial.wanted, 2) if _alike(trial.call.arrays[i], trial.call.arrays[j])
     ]
@@ -156,7 +156,8 @@ def _check_two_slots(trial: Trial, i: int, j: int) -> None:
         together = _pull(found, g, inputs[i])
     if p is not None and q is not None and np.all(np.isfinite(p + q)):
         size = np.max(np.abs(p) + np.abs(q), initial=0.0)
-        agree(together, p + q, 1e-12, f"used as {trial.case.argument(j)} too", trial.case.argument(i), size)
+        what = f"used as {trial.case.argument(j)} too"
+        agree(together, p + q, 1e-12, what, trial.case.argument(i), size, cancelled(*g))
 
 
 def _pull(ends: Sequence[Tensor], g: Sequence[Array], leaf: Tensor) -> Any:

@@ -58,7 +58,7 @@ def _as_tensor(data: Any) -> Tensor:
 
 
 class Means:
-    """Means over samples of numbers that come as one mean for each batch, and may be on a device.
+    """Means over samples of numbers that come as one mean for each batch, or over batches; they may be on a device.
 
     A device is waited for only when the means are read. Sums are float64, in the order of the batches, so that reading
     in between changes nothing.
@@ -66,20 +66,23 @@ class Means:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, tuple[float, int]] = {}
         self._unread: list[tuple[int, dict[str, Any]]] = []
 
-    def add(self, n: int, values: Mapping[str, Any]) -> None:
-        """Take the means over the n samples of a batch."""
+    def add(self, n: int, values: Mapping[str, Any], once: Mapping[str, Any] | None = None) -> None:
+        """Take the means over the n samples of a batch, and what counts once a batch, however many samples it has."""
         self.samples += n
-        self._unread.append((n, {name: v.detach() if isinstance(v, Tensor) else v for name, v in values.items()}))
+        for weight, numbers in ((n, values), (1, once or {})):
+            held = {name: v.detach() if isinstance(v, Tensor) else v for name, v in numbers.items()}
+            self._unread.append((weight, held))
 
     def read(self) -> dict[str, float]:
         """The means so far, by name; `ValueError` where nothing was added."""
         if not self.samples:
             raise ValueError("fit: the data gave no batches in an epoch, expected at least one; an iterator serves once")
-        for n, values in self._unread:
+        for weight, values in self._unread:
             for name, value in values.items():
-                self._sums[name] = self._sums.get(name, 0.0) + n * float(value)
+                total, weights = self._sums.get(name, (0.0, 0))
+                self._sums[name] = total + weight * float(value), weights + weight
         self._unread.clear()
-        return {name: total / self.samples for name, total in self._sums.items()}
+        return {name: total / weights for name, (total, weights) in self._sums.items()}

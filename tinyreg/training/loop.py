@@ -52,9 +52,10 @@ def fit(
     all gradients together. schedule: its `step()` is called after each epoch. progress: whether to show a bar.
 
     A row of the history has "loss", without the penalty, and each metric: means over the samples of the epoch, in
-    training mode, while the weights change; "penalty", where there is one, averaged alike; with `validation`, the same
-    as "validation_loss" and so on after the epoch, in evaluation mode and unrecorded; with a schedule, the "lr" that
-    the epoch had. All modules are in training mode while they train, and at the end each in the one in which it was.
+    training mode, while the weights change; "penalty", where there is one, averaged alike; with clip_norm, "grad_norm":
+    the mean over the batches of the norm before clipping; with `validation`, the same as "validation_loss" and so on after
+    the epoch, in evaluation mode and unrecorded; with a schedule, the "lr" that the epoch had. All modules are in
+    training mode while they train, and at the end each in the one in which it was.
 
     Ctrl-C ends training, and the history so far is returned, with `interrupted` set. Anything else that is raised is
     passed on; either way every callback's `on_end` is called.
@@ -116,14 +117,14 @@ def _check(epochs: Any, batch_size: Any, metrics: Mapping[str, Any]) -> None:
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"fit: got {name}={value!r}, expected an integer of at least 1")
-    for name in ("loss", "penalty", "lr"):
+    for name in ("loss", "penalty", "grad_norm", "lr"):
         if name in metrics:
             raise ValueError(f"fit: got a metric called {name!r}, which is a column of its own; give it another name")
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What is done with one batch; gives the number of samples, and means over them."""
+    """What is done with one batch; gives the number of samples, means over them, and what counts once a batch."""
 
     model: Module
     optimizer: Any
@@ -134,7 +135,7 @@ class _Step:
     clip_norm: float | None
     rng: Generator
 
-    def train(self, x: Any, y: Any) -> tuple[int, dict[str, Any]]:
+    def train(self, x: Any, y: Any) -> tuple[int, dict[str, Any], dict[str, Any]]:
         if self.transform is not None:
             x, y = self.transform(x, y, self.rng)
         output = self.model(x)
@@ -145,10 +146,11 @@ class _Step:
             total = loss + values["penalty"]
         self.optimizer.zero_grad()
         total.backward()
+        once = {}
         if self.clip_norm is not None:
-            optim.clip_grad_norm(self.model.parameters(), self.clip_norm)
+            once["grad_norm"] = optim.clip_grad_norm(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
-        return len(x), values | self._measured(output, y)
+        return len(x), values | self._measured(output, y), once
 
     def validate(self, x: Any, y: Any) -> tuple[int, dict[str, Any]]:
         output = self.model(x)
@@ -160,7 +162,7 @@ class _Step:
 
 
 def _train(run: Run, step: _Step, batches: Any, callbacks: Sequence[Callback], bar: Progress) -> dict[str, float]:
-    """An epoch of training: the means over its samples."""
+    """An epoch of training: the means over its samples, or over its batches."""
     run.model.train()
     means = Means()
     bar.start_epoch()

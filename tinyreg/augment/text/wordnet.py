@@ -6,6 +6,7 @@ Source: Miller, "WordNet: A Lexical Database for English", 1995; the manual page
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
 
@@ -96,12 +97,19 @@ class _PartOfSpeech:
         return [word.removesuffix(old) + new for old, new in self._endings if word.endswith(old) and word != old]
 
     def _senses(self, word: str) -> list[int]:
-        """Where the senses of a word stand in the data: the last numbers of its line, as many as its third field says."""
-        start = self._index.find(b"\n" + word.encode() + b" ") + 1
-        if not start:
+        """Where the senses of a word stand in the data: the last numbers of its line, as many as its third field says.
+
+        Lines are in the order of their bytes, those of the licence first, because they begin with a space.
+        """
+        start = bisect_left(range(len(self._index)), word.encode() + b" ", key=self._line)
+        if not word or not self._index.startswith(word.encode() + b" ", start):
             return []
-        fields = self._index[start : self._index.index(b"\n", start)].split()
+        fields = self._line(start).split()
         return [int(field) for field in fields[-int(fields[2]) :]]
+
+    def _line(self, i: int) -> bytes:
+        """The line of the index to which byte i belongs."""
+        return self._index[self._index.rfind(b"\n", 0, i) + 1 : self._index.index(b"\n", i)]
 
     def _words(self, sense: int) -> list[str]:
         """The words of a sense: behind their hexadecimal number, each before a number; after adjectives marks, "(p)"."""

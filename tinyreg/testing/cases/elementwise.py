@@ -238,6 +238,16 @@ CASES = [
         reach=math.inf,
     ),
     Case(
+        ops.clamp,
+        elementwise(min=st.sampled_from([-33 / 16, -17 / 16]), max=st.sampled_from([33 / 16, 17 / 16])),
+        lambda x, min, max: np.clip(x, min, max),
+        points=[
+            at([0.0, 1.0, 0.5, math.nan], min=0.0, max=1.0, gradient=[0.0, 0.0, 1.0, 0.0]),
+            at([0.0, 1.5, 3.0], min=2.0, max=1.0, gradient=[0.0, 0.0, 0.0]),
+        ],
+        reach=1 / 32,
+    ),
+    Case(
         tr.clip,
         _clipped(),
         lambda x, min, max: np.clip(x, min, max) if min is not None or max is not None else x,

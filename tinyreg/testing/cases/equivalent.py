@@ -6,7 +6,7 @@ COMPARED = "the argument enters only through a comparison or a sign, which have 
 MASKED = "what stands here goes nowhere: the outer `where` has 0 in its place"
 ONE_DTYPE = "the gradient, the argument and the result have one dtype"
 INFINITE = "exp(-inf - c) is 0 for every finite c, and for the result of this op it is finite"
-SUMS = "of several results the engine hands over sums of its own, which lie in rows and which nobody else holds"
+MEMORY = "only the order in memory differs, which saves time"
 SQUARE = "the matrices are square"
 TWICE = "what stands on the diagonal is added once and taken away once; 0 there saves the rounding"
 SIZES = "the determinants of the factors are 1 or -1"
@@ -33,9 +33,6 @@ _CHOSEN = {
     "x: `1.0` -> `1.01`": MASKED,
 }
 _LARGER = {"x1: detached arguments": COMPARED, "x2: detached arguments": COMPARED}
-_OF_SEVERAL = {"x: g in memory order": SUMS, "x: g changed in place": SUMS}
-
-_OF_SEVERAL_TOGETHER = {f"x, weight, bias: g {how}": SUMS for how in ("in memory order", "changed in place")}
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "abs": {"x: detached arguments": COMPARED},
@@ -46,12 +43,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x, weight, bias: `x` -> `weight` (2)": ALIKE,
         "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
     },
-    "normalized_channels": _OF_SEVERAL_TOGETHER
-    | {f"x, weight, bias: `x` -> `g` ({n})": ALIKE for n in range(2, 8)}
-    | {
-        "x, weight, bias: `xp.multiply(c, of_c / n, out=product)` -> `xp.multiply(of_c / n, c, out=product)`": "a product",
-        "x, weight, bias: `xp.multiply(c, of_c / n, out=product)` -> `xp.multiply(c, of_c / n)`": REUSED,
-        "x, weight, bias: `product` -> `g` (2)": SUMS,
+    "normalized_channels": {
+        "x, weight, bias: `_dot(xp, g, centred, axes)` -> `_dot(xp, centred, g, axes)`": "a product",
+        "x, weight, bias: `x` -> `g` (2)": ALIKE,
     },
     "normalized_features": {
         "x, weight, bias: `x` -> `g` (2)": ALIKE,
@@ -66,20 +60,29 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "logits: `1` -> `-1`": LAST,
         "logits: `g` -> `index`": ALIKE,
         "logits: `g` -> `residuals`": ALIKE,
-        "fast form: `xp.max(logits, axis=1, keepdims=True)` -> `xp.max(logits, keepdims=True, axis=-1)`": LAST,
+        "fast form: `logits.max(axis=1, keepdims=True)` -> `logits.max(keepdims=True, axis=-1)`": LAST,
         "fast form: `1` -> `-1`": LAST,
+        "fast form: `1` -> `-1` (3)": LAST,
+        "fast form: `1` -> `-1` (4)": LAST,
         "fast form: `z` -> `logits` (2)": ALIKE,
+        "fast form: `z` -> `logits` (3)": ALIKE,
         "fast form: `z` -> `index` (2)": ALIKE,
-        "fast form: `xp.mean(z, axis=1)` -> `xp.mean(z, axis=-1)`": LAST,
+        "fast form: `z.sum(axis=1)` -> `z.sum(axis=-1)`": LAST,
         "fast form: `xp.exp(z, out=z)` -> `xp.exp(z)`": REUSED,
-        "fast form: `xp.sum(p, axis=1)` -> `xp.sum(p, axis=-1)`": LAST,
+        "fast form: `p.sum(axis=1, keepdims=True)` -> `p.sum(keepdims=True, axis=-1)`": LAST,
+        "fast form: `0` -> `-1`": "there is one column",
     },
-    "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)},
+    "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)}
+    | {
+        "x: `xp.zeros_like(x, dtype=g.dtype)` -> `xp.zeros_like(x)`": ONE_DTYPE,
+        "fast form: `x[first].copy(order='K')` -> `x[first].copy()`": MEMORY,
+    },
     "asinh": {"x: `1.0` -> `-1.0`": "hypot takes the size of its arguments"},
     "atan2": {
         "x1: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
         "x2: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
     },
+    "clamp": {"x: detached arguments": COMPARED},
     "cofactor": {
         "x: `s` -> `g`": SQUARE,
         "x: `s` -> `x`": SQUARE,
@@ -110,18 +113,18 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", " (3)", " (5)")},
         "x, weight, bias: `3` -> `-3` (2)": "there are six axes",
         "x, weight, bias: `_kernels(weight, groups).swapaxes(1, 2)` -> `_kernels(weight, groups).swapaxes(2, 1)`": SWAPPED,
-        "x, weight, bias: `patches.swapaxes(1, 2)` -> `patches.swapaxes(2, 1)`": SWAPPED,
-        "x, weight, bias: `g` -> `x` (2)": ALIKE,
+        "x, weight, bias: `_columns(view, groups).swapaxes(1, 2)` -> `_columns(view, groups).swapaxes(2, 1)`": SWAPPED,
+        "x, weight, bias: `_images_last(xp, x)` -> `x`": MEMORY,
+        "fast form: `_images_last(xp, x)` -> `x`": MEMORY,
+        "x, weight, bias: `g` -> `x` (3)": ALIKE,
         "x, weight, bias: `sum(rows, axis=2).reshape(out) if 2 in wanted else None` -> "
         "`sum(rows, axis=2).reshape(out)`": UNWANTED,
         "x, weight, bias: `sum(rows, axis=2)` -> `sum(rows, axis=-1)`": "there are three axes",
         "fast form: `2` -> `-2`": FROM_THE_END,
         "fast form: `2` -> `-2` (3)": FROM_THE_END,
-        "fast form: `view` -> `x` (2)": ALIKE,
+        "fast form: `view` -> `x` (3)": ALIKE,
     },
-    "cut": _OF_SEVERAL,
     "cut_out": {"x: `2` -> `-2`": FROM_THE_END},
-    "eigh": _OF_SEVERAL,
     "logaddexp": {
         f"{a}: {change}": INFINITE
         for a in ("x1", "x2")
@@ -135,15 +138,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "minimum": _LARGER,
     "p_norm": {"x: `2` -> `-2`": SHORT, "x: `2` -> `0`": SHORT},
     "put_back": {"x: `2` -> `-2`": FROM_THE_END},
-    "qr": _OF_SEVERAL,
+    "qr": {"x: g changed in place": "in this case both gradients are new arrays, which nobody else holds"},
     "relu": {
         "x: detached arguments": COMPARED,
         "x: `greater(y, 0.0)` -> `y`": "a result that is not negative is true where it is positive",
     },
     "remainder": {"x2: detached arguments": COMPARED},
-    "slogdet": _OF_SEVERAL | {"x: `1` -> `-1`": "there are two results"},
-    "svd": _OF_SEVERAL
-    | {
+    "slogdet": {"x: `1` -> `-1`": "there are two results"},
+    "svd": {
         "x: `expand_dims(gs, axis=-2) * sign(columns)` -> `expand_dims(gs, axis=-2) / sign(columns)`": "as below",
         "x: `expand_dims(gs, axis=-2) * sign(columns)` -> `expand_dims(gs, axis=-2)`": (
             "the case of svd has no singular value of 0, because the vectors jump there; the points of svdvals do"
@@ -151,7 +153,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x: `u.shape[-2] > s.shape[-1]` -> `u.shape[-2] >= s.shape[-1]`": ROOM,
         "x: `vh.shape[-1] > s.shape[-1]` -> `vh.shape[-1] >= s.shape[-1]`": ROOM,
     },
-    "unstack": _OF_SEVERAL,
 }
 """By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
 

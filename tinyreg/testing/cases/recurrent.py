@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
-from tinyreg.nn.recurrent import GRU, LSTM
+from tinyreg.nn.recurrent import GRU, LSTM, RNN
 
 from ..case import Call, Case, at
 from ..strategies import arrays
@@ -67,11 +67,13 @@ def called(cls: Any) -> Callable[..., Any]:
         lengths: Any,
         training: bool,
         rng: int,
+        **own: Any,
     ) -> Any:
         state, parameters = state_and_parameters[:count], state_and_parameters[count:]
-        sizes = (x.shape[2], parameters[1].shape[1], num_layers, bias, batch_first, dropout, bidirectional)
+        settings = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional} | own
+        settings |= {"dropout": dropout, "variational": variational, "recurrent_dropout": recurrent_dropout}
         generator = tr.Generator(rng)
-        layer = cls(*sizes, variational=variational, recurrent_dropout=recurrent_dropout, rng=generator).train(training)
+        layer = cls(x.shape[2], parameters[1].shape[1], num_layers, **settings, rng=generator).train(training)
         generator.seed(rng)
         hx = None if state[0] is None else state if count > 1 else state[0]
         output, end = holding(layer, parameters)(x, hx, lengths=lengths)
@@ -85,6 +87,14 @@ def called(cls: Any) -> Callable[..., Any]:
 
 def _sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def _rnn_step(x: Array, h: Array, h_before: Array, c: Array) -> tuple[Array, Array]:
+    return np.tanh(x + h), c
+
+
+def _relu_step(x: Array, h: Array, h_before: Array, c: Array) -> tuple[Array, Array]:
+    return np.maximum(x + h, 0), c
 
 
 def _lstm_step(x: Array, h: Array, h_before: Array, c: Array) -> tuple[Array, Array]:
@@ -138,6 +148,10 @@ def _in_numpy(
                     output[t, n, way * size : (way + 1) * size] = h[k, n]
         x = output
     return np.swapaxes(x, 0, 1) if batch_first else x, h, c
+
+
+def _rnn_in_numpy(x: Array, h: Any, *parameters: Array, nonlinearity: str = "tanh", **settings: Any) -> tuple[Array, ...]:
+    return _in_numpy(_relu_step if nonlinearity == "relu" else _rnn_step, x, h, h, parameters, **settings)[:2]
 
 
 def _lstm_in_numpy(x: Array, h: Any, c: Any, *parameters: Array, **settings: Any) -> tuple[Array, ...]:
@@ -207,10 +221,33 @@ PLAIN: dict[str, Any] = {
     "rng": 0,
 }
 ONE, NONE = [[[1.0]]], [[[0.0]]]
-LSTM_ZEROS, GRU_ZEROS = [[0.0]] * 4, [[0.0]] * 3
+RNN_ZERO, LSTM_ZEROS, GRU_ZEROS = [[0.0]], [[0.0]] * 4, [[0.0]] * 3
 BENT = 1 - math.tanh(1.0) ** 2  # the slope of tanh at 1
 
 CASES = [
+    Case(
+        called(RNN),
+        _sequences(1, 1),
+        _rnn_in_numpy,
+        name="RNN",
+        points=[
+            # Saturated, it lets nothing through.
+            at([[[1e4]]], ONE, [[1.0]], [[1.0]], gradients=[NONE, NONE, RNN_ZERO, RNN_ZERO], **PLAIN),
+            at(ONE, ONE, [[1.0]], [[1.0]], gradients=[NONE, ONE, RNN_ZERO, RNN_ZERO], **PLAIN | {"lengths": (0,)}),
+            # With relu, output and h are both x W + h U above 0; at 0 nothing is let through.
+            at(
+                *([[[3.0]]], [[[0.5]]], [[2.0]], [[4.0]]),
+                gradients=[[[[4.0]]], [[[8.0]]], [[6.0]], [[1.0]]],
+                **PLAIN | {"nonlinearity": "relu"},
+            ),
+            at(
+                *([[[2.0]]], ONE, [[-2.0]], [[4.0]]),
+                gradients=[NONE, NONE, RNN_ZERO, RNN_ZERO],
+                **PLAIN | {"nonlinearity": "relu"},
+            ),
+        ],
+        reach=math.inf,
+    ),
     Case(
         called(LSTM),
         _sequences(4, 2),
