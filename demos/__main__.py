@@ -4,42 +4,54 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tinyreg as tr
 
-from . import weight_decay
-from .base import Demo, Settings
+from .base import Demo, Result, Settings
+from .report import write
 
-DEMOS: dict[str, Demo] = {demo.name: demo for demo in (weight_decay.DEMO,)}
-MAIN_JOB = ["weight_decay"]
-OPTIONAL = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+NAMES = (
+    *("ladder", "bias_variance", "weight_decay", "dropout", "batch_norm", "layer_norm", "early_stopping"),
+    *("mixup", "text", "label_smoothing", "clipping", "spectral_norm", "which_one"),
+)
+MAIN_JOB = ("ladder",)
+OPTIONAL = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm", "threadpoolctl": "threadpoolctl"}
 INTERRUPTED = 130  # as a shell has it
+
+
+def demo(name: str) -> Demo[Any]:
+    """The demo of that name."""
+    found: Demo[Any] = importlib.import_module(f"{__package__}.{name}").DEMO
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run demos as the command line says; returns the exit status."""
     parser = command_line()
     given = parser.parse_args(arguments)
-    if given.list:
-        for demo in DEMOS.values():
-            print(f"{demo.name}   exercise {demo.exercise}, about {demo.seconds} s\n    {demo.question}")
-        return 0
-    names = given.names or MAIN_JOB
-    if unknown := [name for name in names if name not in DEMOS]:
-        parser.error(f"unknown demo {', '.join(unknown)}; there are: {', '.join(DEMOS)}")
+    names = tuple(dict.fromkeys(given.names)) or MAIN_JOB
+    if unknown := [name for name in names if name not in (*NAMES, "all")]:
+        parser.error(f"unknown demo {', '.join(unknown)}; there are: {', '.join(NAMES)}, and all")
     if missing := [package for module, package in OPTIONAL.items() if not importlib.util.find_spec(module)]:
         parser.error(f"the demos need {', '.join(missing)}: pip install -e '.[demos]'")
+    if given.list:
+        print("\n".join(map(entry, map(demo, NAMES))))
+        return 0
     try:
         with tr.use(given.backend) if given.backend else contextlib.nullcontext():
             given.backend = tr.zeros(0).backend
-    except (ValueError, RuntimeError) as error:
+        for folder in filter(None, (given.report, given.out)):
+            folder.mkdir(parents=True, exist_ok=True)
+    except (ValueError, RuntimeError, OSError) as error:
         parser.error(str(error))
-    return max(show(DEMOS[name], given) for name in names)
+    return run([demo(name) for name in (NAMES if "all" in names else names)], given)
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -47,12 +59,13 @@ def command_line() -> argparse.ArgumentParser:
     out = Path(__file__).parent / "out"
     parser = argparse.ArgumentParser(prog="python -m demos", description="Run demos: by default the main job.")
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help=f"which demos (default: {' '.join(MAIN_JOB)})")
+    add("names", nargs="*", metavar="NAME", help=f"which demos, or all (default: {' '.join(MAIN_JOB)})")
     add("--list", action="store_true", help="list the demos, with their questions and times")
     add("--backend", help="numpy or cupy (default: TINYREG_BACKEND, or numpy)")
     add("--seeds", type=positive, metavar="N", help="over how many seeds (default: the demo's own number)")
     add("--fast", action="store_true", help="two seeds, few epochs: shows that it runs, and nothing else")
     add("--out", type=Path, default=out, metavar="DIR", help="where pictures go (default: %(default)s)")
+    add("--report", type=Path, metavar="DIR", help="write one page with all that was found, DIR/index.html")
     return parser
 
 
@@ -64,17 +77,42 @@ def positive(text: str) -> int:
     return number
 
 
-def show(demo: Demo, given: argparse.Namespace) -> int:
-    """Run one demo and print what it found; returns the exit status."""
-    started = time.perf_counter()
-    seeds = given.seeds or (2 if given.fast else demo.seeds)
-    print(f"{demo.name} (exercise {demo.exercise}): {demo.question}")
-    result = demo.run(Settings(given.backend, seeds, given.fast, given.out))
-    if result is None:
-        print("interrupted before the first seed was finished: nothing to show", file=sys.stderr)
-        return INTERRUPTED
-    print(f"\n{result}\n\npicture: {result.picture}\n{time.perf_counter() - started:.0f} s on {given.backend}")
-    return 0 if result.complete else INTERRUPTED
+def entry(demo: Demo[Any]) -> str:
+    """What the list says of a demo."""
+    return f"{demo.name}   {demo.section}, about {demo.seconds} s\n    {demo.question}"
+
+
+def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
+    """Run demos one after the other, up to the first that is interrupted; returns the exit status.
+
+    The report is written after each: however this ends, it holds what was found by then.
+    """
+    done: list[tuple[Demo[Any], Result, float]] = []
+    page: Path | None = None
+    for number, one in enumerate(demos, 1):
+        print(f"{number}/{len(demos)} " * (len(demos) > 1) + f"{one.name} ({one.section}): {one.question}")
+        started = time.perf_counter()
+        result = attempt(one, given)
+        if result is not None:
+            done.append((one, result, time.perf_counter() - started))
+            print(f"\n{result}\n\npicture: {result.picture}\n{done[-1][2]:.0f} s on {given.backend}\n")
+            if given.report:
+                page = write(given.report, done, given.backend, given.fast)
+        if result is None or not result.complete:
+            break
+    if page:
+        print(f"report: {page}")
+    return 0 if len(done) == len(demos) and done[-1][1].complete else INTERRUPTED
+
+
+def attempt(one: Demo[Any], given: argparse.Namespace) -> Result | None:
+    """What a demo finds; None, and a line that says so, where Ctrl-C came before there was anything to show."""
+    settings = Settings(given.backend, given.seeds or (2 if given.fast else one.seeds), given.fast, given.out)
+    with contextlib.suppress(KeyboardInterrupt):
+        if (result := one.run(settings)) is not None:
+            return result
+    print("interrupted before the first seed was finished: nothing to show", file=sys.stderr)
+    return None
 
 
 if __name__ == "__main__":

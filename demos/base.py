@@ -1,14 +1,17 @@
-"""What a demo is: a question, a measured time, and a run that ends in a table, a picture and a finding."""
+"""What a demo is: a question, what is measured for a seed, and a report: a table, a picture and a finding."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+import tinyreg as tr
 
 T = TypeVar("T")
+Tick = Callable[[], Any]
+"""Called after each piece of a measurement: it moves the progress bar by one."""
 
 
 @dataclass(frozen=True)
@@ -23,32 +26,49 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found. It is complete unless it was interrupted; then it holds the seeds that were finished."""
+    """What a run found: `Demo.run` says from how many seeds, and whether these are all, or it was interrupted."""
 
     table: list[list[str]]
     note: str
     finding: str
     picture: Path
-    complete: bool
+    complete: bool = True
+    seeds: int = 0
 
     def __str__(self) -> str:
         return f"{aligned(self.table)}\n{self.note}\n\n{self.finding}"
 
 
 @dataclass(frozen=True)
-class Demo:
-    """An entry of the list: `run` gives None where it was interrupted before a seed was finished."""
+class Demo(Generic[T]):
+    """An entry of the list, from which the command and the report make the rest.
+
+    measure(seed, fast, tick) gives the numbers of one seed, on the default backend, and calls tick() steps(fast) times.
+    report(runs, settings) makes table, picture and finding from those of all seeds.
+    """
 
     name: str
-    exercise: str
+    section: str
     question: str
     seconds: int  # measured, on two cores
     seeds: int
-    run: Callable[[Settings], Result | None]
+    steps: Callable[[bool], int]
+    measure: Callable[[int, bool, Tick], T]
+    report: Callable[[list[T], Settings], Result]
+
+    def run(self, settings: Settings) -> Result | None:
+        """Measure for each seed and report; None where it was interrupted before a seed was finished."""
+        with tr.use(settings.backend):
+            runs = over_seeds(
+                settings.seeds, self.steps(settings.fast), lambda seed, tick: self.measure(seed, settings.fast, tick)
+            )
+        if not runs:
+            return None
+        return replace(self.report(runs, settings), complete=len(runs) == settings.seeds, seeds=len(runs))
 
 
-def over_seeds(seeds: int, steps: int, run: Callable[[int, Callable[[], Any]], T]) -> list[T]:
-    """What run(seed, tick) gives for each seed, under a progress bar of `steps` ticks a seed.
+def over_seeds(seeds: int, steps: int, measure: Callable[[int, Tick], T]) -> list[T]:
+    """What measure(seed, tick) gives for each seed, under a progress bar of `steps` ticks a seed.
 
     Ctrl-C ends it with the seeds that are finished.
     """
@@ -57,52 +77,14 @@ def over_seeds(seeds: int, steps: int, run: Callable[[int, Callable[[], Any]], T
 
     finished: list[T] = []
     # One thread: these matrices are small, and threads that wait for each other cost more than they bring.
-    with threadpool_limits(1), tqdm(total=seeds * steps, unit=" epochs", dynamic_ncols=True) as bar:
+    with threadpool_limits(1), tqdm(total=seeds * steps, dynamic_ncols=True) as bar:
         try:
             for seed in range(seeds):
                 bar.set_description(f"seed {seed + 1} of {seeds}")
-                finished.append(run(seed, bar.update))
+                finished.append(measure(seed, bar.update))
         except KeyboardInterrupt:
             bar.set_description(f"stopped after {len(finished)} of {seeds} seeds")
     return finished
-
-
-def mean_and_spread(values: Sequence[float], digits: int) -> str:
-    """The mean and the standard deviation over seeds; of one seed there is no spread."""
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {standard_deviation(values):.{digits}f}"
-
-
-def standard_deviation(values: Sequence[float]) -> float:
-    """The unbiased standard deviation of two values or more."""
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What a change did, from pairs of runs that differ in nothing else."""
-
-    mean: float
-    error: float  # the standard error of the mean; infinite for a single pair
-
-    @classmethod
-    def between(cls, before: Sequence[float], after: Sequence[float]) -> Difference:
-        """Of after - before, pair by pair."""
-        pairs = [b - a for a, b in zip(before, after, strict=True)]
-        error = standard_deviation(pairs) / math.sqrt(len(pairs)) if len(pairs) > 1 else math.inf
-        return cls(math.fsum(pairs) / len(pairs), error)
-
-    @property
-    def clear(self) -> bool:
-        """Whether it is more than two standard errors away from 0."""
-        return abs(self.mean) > 2 * self.error
-
-    def text(self, digits: int) -> str:
-        """The mean with its sign, and the standard error where there is one."""
-        return f"{self.mean:+.{digits}f}" + (f" ± {self.error:.{digits}f}" if math.isfinite(self.error) else "")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

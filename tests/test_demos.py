@@ -1,51 +1,143 @@
-"""The demos: that they run and show what the run gave, and what the command line refuses."""
+"""`python -m demos`: what can be asked for, what is refused, what Ctrl-C leaves, and that every demo keeps to the frame."""
 
-import itertools
+import re
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import tinyreg as tr
 from demos import __main__ as command
-from demos import weight_decay
-from demos.base import Difference, Settings, aligned, mean_and_spread, over_seeds
-from demos.data import digits
-from demos.weight_decay import Scores
+from demos import picture
+from demos.base import Demo, Result, Settings, aligned, over_seeds
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-# ---- the command
+def measured(seed, fast, tick):
+    tick()
+    return float(seed)
+
+
+def small(name, measure=measured, report=None):
+    """A demo that measures next to nothing."""
+
+    def report_of(runs, settings):
+        figure, _ = picture.new(name, 1)
+        path = picture.save(figure, settings.out / f"{name}.png", "")
+        return Result([["", "sum"], ["seeds", f"{sum(runs):g}"]], "A note.", f"{len(runs)} seeds were run.", path)
+
+    question = f"Does {name} run?"
+    return Demo(
+        name, "6.1", question, seconds=1, seeds=3, steps=lambda fast: 1, measure=measure, report=report or report_of
+    )
+
+
+def interrupted_at(seed):
+    """A measurement during which Ctrl-C is pressed, at that seed."""
+
+    def measure(this, fast, tick):
+        if this == seed:
+            signal.raise_signal(signal.SIGINT)
+        return measured(this, fast, tick)
+
+    return measure
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Runs the command with these demos in place of the real ones; gives its status, and what it printed."""
+
+    def command_with(demos, *arguments):
+        monkeypatch.setattr(command, "NAMES", tuple(one.name for one in demos))
+        monkeypatch.setattr(command, "MAIN_JOB", (demos[0].name,))
+        monkeypatch.setattr(command, "demo", {one.name: one for one in demos}.get)
+        status = command.main([*arguments, "--out", str(tmp_path / "out"), "--backend", "numpy"])
+        return status, *capsys.readouterr()
+
+    return command_with
+
+
+# ---- what is run
 
 
 def test_the_main_job_in_its_fast_form(tmp_path):
-    arguments = [sys.executable, "-m", "demos", "--fast", "--seeds", "1", "--out", str(tmp_path), "--backend", "numpy"]
+    arguments = [sys.executable, "-m", "demos", "--fast", "--seeds", "1", "--out", tmp_path, "--backend", "numpy"]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
     assert done.returncode == 0, done.stderr
-    assert "weight_decay (exercise 6.1): Does L2" in done.stdout
-    assert "After 20 epochs on 50 digits" in done.stdout
-    assert "Found over a single seed, which says little: with L2 of strength 0.01, " in done.stdout
-    assert "40/40" in done.stderr  # the progress bar
-    assert (tmp_path / "weight_decay.png").read_bytes().startswith(PNG)
+    demo = command.demo("ladder")
+    assert done.stdout.startswith(f"ladder ({demo.section}): {demo.question}\n")
+    assert f"picture: {tmp_path / 'ladder.png'}\n" in done.stdout
+    assert f"{demo.steps(True)}/{demo.steps(True)}" in done.stderr  # the progress bar
+    assert (tmp_path / "ladder.png").read_bytes().startswith(PNG)
 
 
-def test_the_list_gives_question_and_time(capsys):
+def test_by_default_the_main_job_is_run_over_its_own_number_of_seeds(run, tmp_path):
+    status, out, err = run([small("one"), small("two")])
+    assert (status, out.count("Does")) == (0, 1)
+    assert (
+        "one (6.1): Does one run?\n\n        sum\n-----------\nseeds     3\nA note.\n\n3 seeds were run.\n\npicture: "
+        in out
+    )
+    assert "seed 3 of 3" in err
+    assert "3/3" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seeds"), [([], 3), (["--fast"], 2), (["--seeds", "5"], 5), (["--fast", "--seeds", "1"], 1)]
+)
+def test_the_number_of_seeds_and_the_form(run, arguments, seeds):
+    forms = []
+    assert run([small("one", measure=lambda seed, fast, tick: forms.append(fast) or 0.0)], *arguments)[0] == 0
+    assert forms == ["--fast" in arguments] * seeds
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["two", "one"], ["two", "one"]),
+        (["all"], ["one", "two"]),
+        (["two", "all"], ["one", "two"]),
+        (["one", "one"], ["one"]),
+    ],
+)
+def test_each_demo_that_is_named_is_run_once(run, names, expected):
+    assert re.findall(r"Does (\w+) run", run([small("one"), small("two")], *names)[1]) == expected
+
+
+def test_a_demo_measures_on_the_backend_that_was_asked_for(backend, tmp_path):
+    def measure(seed, fast, tick):
+        assert tr.zeros(0).backend == backend
+        return measured(seed, fast, tick)
+
+    with tr.use("numpy"):
+        assert small("one", measure).run(Settings(backend, 2, True, tmp_path)).seeds == 2
+
+
+def test_the_list_gives_question_section_and_time(capsys):
     assert command.main(["--list"]) == 0
     said = capsys.readouterr().out
-    for demo in command.DEMOS.values():
-        assert f"{demo.name}   exercise {demo.exercise}, about {demo.seconds} s\n    {demo.question}\n" in said
+    for demo in map(command.demo, command.NAMES):
+        assert f"{demo.name}   {demo.section}, about {demo.seconds} s\n    {demo.question}\n" in said
+
+
+# ---- what is refused
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["overfitting"], "unknown demo overfitting; there are: weight_decay"),
+        (["overfitting"], "unknown demo overfitting; there are: ladder, bias_variance"),
+        (["all", "overfitting"], "unknown demo overfitting; there are: ladder"),
         (["--backend", "tpu"], "unknown backend 'tpu': expected one of 'numpy', 'cupy'"),
         (["--seeds", "0"], "argument --seeds: got 0, expected at least 1"),
         (["--seeds", "many"], "argument --seeds: invalid positive value: 'many'"),
+        (["--report", __file__], f"File exists: '{__file__}'"),
+        (["--out", f"{__file__}/pictures"], f"Not a directory: '{__file__}/pictures'"),
     ],
 )
 def test_what_the_command_line_refuses(arguments, text, capsys):
@@ -70,123 +162,121 @@ def test_a_missing_package_is_named_before_anything_runs(monkeypatch, capsys):
     assert "the demos need no-such-package: pip install -e '.[demos]'" in capsys.readouterr().err
 
 
-# ---- what a run shows
-
-
-def test_the_table_has_the_numbers_of_the_runs(tmp_path, backend):
-    pairs = [weight_decay.both(seed, lambda: None, weight_decay.FAST_EPOCHS, backend) for seed in (0, 1)]
-    result = weight_decay.run(Settings(backend, 2, True, tmp_path))
-    rows = {row[0]: row[1:] for row in result.table}
-    last = np.array([[run[-1] for run in pair] for pair in pairs])  # seed, without and with L2, score
-    for column, (row, decimals) in enumerate(
-        [
-            ("training loss (nats)", 4),
-            ("validation loss (nats)", 3),
-            ("training accuracy (%)", 1),
-            ("validation accuracy (%)", 1),
-            ("norm of the weights", 1),
-        ]
-    ):
-        before, after = last[:, 0, column], last[:, 1, column]
-        change = after - before
-        expected = [(v.mean(), v.std(ddof=1)) for v in (before, after)]
-        cells = [f"{mean:.{decimals}f} ± {spread:.{decimals}f}" for mean, spread in expected]
-        cells.append(f"{change.mean():+.{decimals}f} ± {change.std(ddof=1) / 2**0.5:.{decimals}f}")
-        assert rows[row] == cells
-    gaps = (last[:, :, 1] - last[:, :, 0]).mean(axis=0)
-    assert [cell.split(" ")[0] for cell in rows["gap of the losses"]][:2] == [f"{gap:.3f}" for gap in gaps]
-    assert result.complete
-    assert result.picture.read_bytes().startswith(PNG)
-
-
-def test_l2_makes_the_weights_smaller(backend):
-    splits = digits(1, 0, backend)
-    runs = [weight_decay.train(*splits, strength, 0, 40, lambda: None) for strength in (0.0, 0.1)]
-    assert runs[1][-1].weight_norm < 0.9 * runs[0][-1].weight_norm
-
-
-def test_digits_are_split_without_overlap_and_evenly(backend):
-    training, validation = digits(5, 3, backend)
-    assert (training.images.shape, validation.images.shape) == ((50, 64), (1747, 64))
-    assert np.bincount(training.labels.numpy()).tolist() == [5] * 10
-    assert (training.images.dtype, training.labels.dtype) == ("float32", "int64")
-    assert (validation.images.numpy().min(), validation.images.numpy().max()) == (0.0, 1.0)
-    whole = np.concatenate([training.images.numpy(), validation.images.numpy()])
-    again, _ = digits(5, 3, backend)
-    other, _ = digits(5, 4, backend)
-    np.testing.assert_array_equal(again.images.numpy(), training.images.numpy())
-    assert not np.array_equal(other.images.numpy(), training.images.numpy())
-    from sklearn.datasets import load_digits
-
-    assert whole.sum(dtype=float) == pytest.approx(load_digits().data.sum() / 16, rel=1e-12)
-
-
-# ---- what is said, whichever way it went
-
-
-def runs(validation_losses, accuracy=80.0):
-    return [[Scores(0.1, loss, 100.0, accuracy, 5.0)] for loss in validation_losses]
-
-
-@pytest.mark.parametrize(
-    ("with_l2", "text"),
-    [
-        ([0.5, 0.6, 0.41], "the validation loss 0.497 nats lower,"),
-        ([1.5, 1.6, 1.41], "the validation loss 0.503 nats higher,"),
-        ([0.5, 1.6, 0.91], "the validation loss not clearly different (+0.003 ± 0.289 nats),"),
-    ],
-)
-def test_the_finding_says_what_the_numbers_say(with_l2, text):
-    assert text in weight_decay.finding(runs([1.0, 1.1, 0.9]), runs(with_l2))
-
-
-def test_one_seed_finds_nothing():
-    said = weight_decay.finding(runs([1.0]), runs([0.1], accuracy=99.0))
-    assert "over a single seed" in said
-    assert "the validation loss not clearly different (-0.900 nats)" in said
-
-
-def test_spread_and_difference():
-    assert mean_and_spread([1.0, 3.0], 2) == "2.00 ± 1.41"
-    assert mean_and_spread([1.0], 2) == "1.00"
-    assert Difference.between([1.0, 1.0], [2.0, 4.0]) == Difference(2.0, 1.0)
-    assert not Difference(2.0, 1.0).clear
-    assert Difference(-2.1, 1.0).clear
-    assert not Difference(0.0, 0.0).clear
-    assert aligned([["", "a"], ["row", "1.5"]]) == "        a\n---------\nrow   1.5"
-
-
 # ---- interrupted
 
 
-def stopping_after(monkeypatch, runs_done):
-    count = itertools.count()
-    train = weight_decay.train
-
-    def stopped(*arguments):
-        if next(count) == runs_done:
-            raise KeyboardInterrupt
-        return train(*arguments)
-
-    monkeypatch.setattr(weight_decay, "train", stopped)
+def test_ctrl_c_leaves_the_seeds_that_were_finished(run, tmp_path):
+    status, out, err = run([small("one", interrupted_at(2))])
+    assert status == command.INTERRUPTED
+    assert "2 seeds were run." in out
+    assert "stopped after 2 of 3 seeds" in err
+    assert (tmp_path / "out" / "one.png").exists()
 
 
-def test_ctrl_c_leaves_what_was_finished(monkeypatch, tmp_path, capsys):
-    stopping_after(monkeypatch, 3)
-    assert command.main(["--fast", "--seeds", "4", "--out", str(tmp_path), "--backend", "numpy"]) == command.INTERRUPTED
-    said = capsys.readouterr()
-    assert "Found over a single seed" in said.out
-    assert "stopped after 1 of 4 seeds" in said.err
-    assert (tmp_path / "weight_decay.png").exists()
+def test_ctrl_c_before_a_seed_was_finished_says_so(run, tmp_path):
+    status, _, err = run([small("one", interrupted_at(0))])
+    assert status == command.INTERRUPTED
+    assert "interrupted before the first seed was finished: nothing to show" in err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_ctrl_c_before_anything_was_finished(monkeypatch, tmp_path, capsys):
-    stopping_after(monkeypatch, 1)
-    assert command.main(["--fast", "--out", str(tmp_path), "--backend", "numpy"]) == command.INTERRUPTED
-    assert "nothing to show" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(("seed", "in_report"), [(0, ["one"]), (1, ["one", "two"])])
+def test_ctrl_c_in_all_ends_it_and_leaves_pictures_and_a_report_of_what_was_done(run, tmp_path, seed, in_report):
+    demos = [small("one"), small("two", interrupted_at(seed)), small("three")]
+    status, out, _ = run(demos, "all", "--report", str(tmp_path / "report"))
+    assert status == command.INTERRUPTED
+    assert "2/3 two (6.1): Does two run?" in out
+    assert "Does three run?" not in out
+    assert out.endswith(f"report: {tmp_path / 'report' / 'index.html'}\n")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<article id="(\w+)"', page) == in_report
+    assert ("Interrupted: found over a single seed" in page) == (seed == 1)
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == in_report[:1] + in_report[1:]
+
+
+def test_ctrl_c_while_a_picture_is_drawn_leaves_what_came_before(run, tmp_path):
+    def report(runs, settings):
+        signal.raise_signal(signal.SIGINT)
+
+    status, out, _ = run([small("one"), small("two", report=report)], "all", "--report", str(tmp_path))
+    assert status == command.INTERRUPTED
+    assert "report: " in out
+    assert "Does two run?" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_demo_that_fails_is_heard_of_and_the_report_has_what_came_before(run, tmp_path):
+    def measure(seed, fast, tick):
+        raise ValueError("a fault in the demo")
+
+    with pytest.raises(ValueError, match="a fault in the demo"):
+        run([small("one"), small("two", measure)], "all", "--report", str(tmp_path))
+    assert "Does one run?" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+# ---- seeds and tables
 
 
 def test_seeds_run_in_order_and_tick(capsys):
     assert over_seeds(3, 2, lambda seed, tick: (tick(), tick()) and 10 * seed) == [0, 10, 20]
     assert "6/6" in capsys.readouterr().err
+
+
+def test_a_table_is_aligned():
+    assert aligned([["", "a"], ["row", "1.5"]]) == "        a\n---------\nrow   1.5"
+
+
+# ---- every demo
+
+
+@pytest.mark.parametrize("name", command.NAMES)
+def test_a_demo_is_described_for_the_list(name):
+    demo = command.demo(name)
+    assert demo.name == name
+    assert re.match(r"6\.\d", demo.section)
+    assert demo.question.endswith("?")
+    assert 0 < demo.seconds <= 90
+    assert demo.seeds > 2
+    assert demo.steps(False) > 0
+
+
+@pytest.mark.parametrize("name", command.NAMES)
+def test_a_demo_in_its_fast_form_keeps_to_the_frame_and_a_seed_gives_the_same_again(name, tmp_path):
+    demo, runs = counted(command.demo(name))
+    keeps_to_the_frame(demo.run(Settings("numpy", 2, True, tmp_path)), tmp_path / f"{name}.png")
+    tr.seed(12345)
+    demo.run(Settings("numpy", 1, True, tmp_path))
+    assert repr(runs[2]) == repr(runs[0]) != repr(runs[1])
+
+
+@pytest.mark.parametrize("name", command.NAMES)
+def test_a_demo_runs_on_other_backends_and_for_a_single_seed(name, other_backend, tmp_path):
+    demo, _ = counted(command.demo(name))
+    keeps_to_the_frame(demo.run(Settings(other_backend, 1, True, tmp_path)), tmp_path / f"{name}.png")
+
+
+def counted(demo):
+    """The demo, held to its number of ticks, and the list to which it adds what it measures for each seed."""
+    runs = []
+
+    def measure(seed, fast, tick):
+        ticks = []
+        runs.append(demo.measure(seed, fast, lambda: ticks.append(tick())))
+        assert len(ticks) == demo.steps(fast)
+        return runs[-1]
+
+    return replace(demo, measure=measure), runs
+
+
+def keeps_to_the_frame(result, path):
+    """A picture, a table with a name for every row, and one sentence; nothing is said of an interval that there is not."""
+    assert result.picture == path
+    assert path.read_bytes().startswith(PNG)
+    head, *body = result.table
+    assert body
+    assert all(len(row) == len(head) and row[0] for row in body)
+    assert all(isinstance(cell, str) for row in result.table for cell in row)
+    assert re.search(r"[\w)%]\.$", result.finding)
+    assert not re.search(r"[.?!] [A-Z]", result.finding)
+    assert len(result.finding.split()) <= 60
+    assert "± inf" not in str(result)
+    assert "± nan" not in str(result)

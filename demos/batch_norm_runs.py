@@ -1,0 +1,132 @@
+"""What the demo of batch norm measures: trainings of a deep network with it before and after relu, and without."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+import tinyreg as tr
+
+from .base import Tick
+from .data import Split, digits
+from .deep_network import WIDTH, Between, GroupedBatchNorm, Watch, Watching, deep
+from .learning import accuracy, answers, train
+
+nn = tr.nn
+ARMS: dict[str, Between] = {
+    "none": lambda: [nn.ReLU()],
+    "before relu": lambda: [nn.BatchNorm(WIDTH), nn.ReLU()],
+    "after relu": lambda: [nn.ReLU(), nn.BatchNorm(WIDTH)],
+}
+NONE, BEFORE, AFTER = ARMS
+RATES, SCALES = (0.03, 0.1, 0.3, 1.0), (0.25, 0.5, 1.0, 2.0, 4.0)
+RATE, SCALE = RATES.index(0.1), SCALES.index(1.0)  # where nothing else is said
+EACH, FAST_EACH, BATCH, EPOCHS, FAST_EPOCHS = 50, 10, 25, 15, 2
+TARGET = 0.5  # nats; to guess has 2.3. It and EPOCHS are such that without batch norm one gets there, at some rate
+FEW, NOISE_BATCH, NOISE_EPOCHS, FAST_NOISE_EPOCHS = 10, 50, 100, 2  # so few digits of each class that networks overfit
+SIZES = (5, 10, 25, 50)
+
+
+class Score(NamedTuple):
+    """On held-out digits: accuracy in %, and cross-entropy in nats."""
+
+    accuracy: float
+    loss: float
+
+
+class Run(NamedTuple):
+    """What came out for each arm, and for networks that learned from few digits."""
+
+    budget: int  # how many steps a training has at most
+    steps: dict[str, list[list[float]]]  # to TARGET, infinite where it was not reached, for each of SCALES and RATES
+    losses: dict[str, list[float]]  # of each epoch, in nats
+    moves: dict[str, list[float]]  # how far layer inputs moved in each epoch but the first
+    quiet: Score  # without batch norm
+    noisy: list[Score]  # with it before relu, by the statistics of as many digits as SIZES says
+
+
+class Reached(tr.training.Callback):
+    """Stops when an epoch's loss is at most TARGET, or no number any more."""
+
+    def on_epoch_end(self, run: tr.training.Run) -> None:
+        """Look at the last loss."""
+        loss = run.history[-1]["loss"]
+        run.stop = loss <= TARGET or not math.isfinite(loss)
+
+
+def measure(seed: int, fast: bool, tick: Tick) -> Run:
+    """Networks start from the same weights, but for their scale, and see the same batches."""
+    training, _ = digits(FAST_EACH if fast else EACH, seed=seed)
+    epochs = FAST_EPOCHS if fast else EPOCHS
+    steps = {
+        arm: [[steps_to_target(training, arm, rate, scale, seed, epochs, tick) for rate in RATES] for scale in SCALES]
+        for arm in ARMS
+    }
+    watched = {arm: losses_and_moves(training, arm, seed, epochs, tick) for arm in ARMS}
+    losses, moves = ({arm: of_arm[i] for arm, of_arm in watched.items()} for i in (0, 1))
+    few, held_out = digits(FEW, seed=seed)
+    kinds: list[Between] = [ARMS[NONE], *(partial(grouped, size) for size in SIZES)]
+    quiet, *noisy = (score(few, held_out, kind, seed, FAST_NOISE_EPOCHS if fast else NOISE_EPOCHS, tick) for kind in kinds)
+    return Run(epochs * len(training.labels) // BATCH, steps, losses, moves, quiet, noisy)
+
+
+def trainings() -> int:
+    """How many a seed has."""
+    return len(ARMS) * (len(RATES) * len(SCALES) + 1) + 1 + len(SIZES)
+
+
+def steps_to_target(training: Split, arm: str, rate: float, scale: float, seed: int, epochs: int, tick: Tick) -> float:
+    """Until the mean loss of an epoch's batches is at most TARGET."""
+    rng = tr.Generator(seed)
+    model = deep(rng, ARMS[arm], scale)
+    with np.errstate(over="ignore", invalid="ignore"):  # some diverge, as they are meant to
+        losses = learn(model, training, rate, BATCH, epochs, rng, [Reached()])
+    tick()
+    return len(losses) * len(training.labels) // BATCH if losses[-1] <= TARGET else math.inf
+
+
+def losses_and_moves(training: Split, arm: str, seed: int, epochs: int, tick: Tick) -> tuple[list[float], list[float]]:
+    """With the usual rate and scale: each epoch's loss, and the mean over layers of how far their inputs moved."""
+    rng = tr.Generator(seed)
+    model = deep(rng, lambda: [*ARMS[arm](), Watch()])
+    watches = [layer for layer in model.modules() if isinstance(layer, Watch)]
+    losses = learn(model, training, RATES[RATE], BATCH, epochs, rng, [Watching(watches)])
+    tick()
+    return losses, [math.fsum(moves) / len(moves) for moves in zip(*(watch.moves() for watch in watches), strict=True)]
+
+
+def grouped(size: int) -> list[tr.nn.Module]:
+    """Batch norm before relu, by the statistics of `size` digits."""
+    return [GroupedBatchNorm(WIDTH, size), nn.ReLU()]
+
+
+def score(few: Split, held_out: Split, kind: Between, seed: int, epochs: int, tick: Tick) -> Score:
+    """Of a network that has learned from few digits."""
+    rng = tr.Generator(seed)
+    model = deep(rng, kind)
+    learn(model, few, RATES[RATE], NOISE_BATCH, epochs, rng)
+    tick()
+    logits = answers(model, held_out.inputs)
+    return Score(accuracy(logits, held_out.labels).item(), tr.losses.cross_entropy(logits, held_out.labels).item())
+
+
+def learn(
+    model: tr.nn.Module,
+    training: Split,
+    rate: float,
+    batch: int,
+    epochs: int,
+    rng: tr.Generator,
+    callbacks: Sequence[tr.training.Callback] = (),
+) -> list[float]:
+    """SGD; returns the loss of each epoch."""
+    optimizer = tr.optim.SGD(model.parameters(), lr=rate)
+    history = train(
+        model, training, tick=lambda: None, callbacks=callbacks, loss=tr.losses.cross_entropy, optimizer=optimizer,
+        epochs=epochs, batch_size=batch, rng=rng,
+    )  # fmt: skip
+    return history["loss"]

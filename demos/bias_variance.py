@@ -1,0 +1,242 @@
+"""Section 6.1: the error of networks of growing size as bias squared, variance and noise, and where its curve turns."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import tinyreg as tr
+
+from .base import Demo, Result, Settings, Tick
+from .data import digits
+from .estimate import INTERVALS, PICKED, Estimate, over
+from .learning import answers, train
+
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+FAST_WIDTHS = (1, 8, 64)
+# Standard deviations of the noise added to each of a digit's ten targets; 0.3 is also that of the targets themselves.
+NOISES = (0.1, 0.3)
+HELD_OUT_EACH, SAMPLES, SETS = 50, 100, 10
+# So many steps that networks of 128 units and more fit their noisy targets.
+LEARNING_RATE, STEPS, FAST_STEPS = 0.01, 500, 20
+
+
+class Parts(NamedTuple):
+    """Squared errors, summed over the ten targets and averaged over digits."""
+
+    noise: float  # that was added
+    bias: float  # squared
+    variance: float
+    measured: float  # the error on noisy targets of held-out digits
+    training: float  # that on the noisy targets which were learned
+
+    @property
+    def error(self) -> float:
+        """What the decomposition makes of the error on noisy targets."""
+        return self.bias + self.variance + self.noise
+
+
+Run = list[list[Parts]]  # for each of NOISES, one for each width
+
+
+class Problem(NamedTuple):
+    """What is learned, with noise in its targets, and held-out digits with their targets, without noise and with."""
+
+    sets: tuple[tr.Tensor, tr.Tensor]  # (SETS, SAMPLES, 64) and (SETS, SAMPLES, 10)
+    inputs: tr.Tensor
+    targets: tr.Tensor
+    noisy: tr.Tensor
+
+
+class Networks(tr.nn.Module):
+    """`members` networks of one hidden layer of relu that know nothing of each other, as stacked matrices.
+
+    x: (members, N, 64), or (N, 64) for all alike; the result is (members, N, 10).
+    """
+
+    def __init__(self, members: int, width: int, rng: tr.Generator) -> None:
+        def stacked(inputs: int, outputs: int, nonlinearity: str) -> tr.nn.Parameter:
+            drawn = [tr.nn.init.weight((outputs, inputs), nonlinearity, rng=rng).T for _ in range(members)]
+            return tr.nn.Parameter(tr.stack(drawn, axis=0))
+
+        self.inner, self.inner_bias = stacked(64, width, "relu"), tr.nn.Parameter(tr.zeros((members, 1, width)))
+        self.outer, self.outer_bias = stacked(width, 10, "linear"), tr.nn.Parameter(tr.zeros((members, 1, 10)))
+
+    def forward(self, x: tr.Tensor) -> tr.Tensor:
+        """relu(x V + a) W + b."""
+        y: tr.Tensor = tr.relu(x @ self.inner + self.inner_bias) @ self.outer + self.outer_bias
+        return y
+
+
+def measure(seed: int, fast: bool, tick: Tick) -> Run:
+    """The parts for each noise and width. Widths share training sets and noise; noises share initial weights too."""
+    held_out, pool = digits(HELD_OUT_EACH, seed=seed)
+    rng = tr.Generator(seed)
+    sets = tr.stack([rng.permutation(len(pool.labels))[:SAMPLES] for _ in range(SETS)], axis=0)
+    learned, targets = one_hot(pool.labels)[sets], one_hot(held_out.labels)
+    of_learned, of_held_out = rng.normal(shape=learned.shape), rng.normal(shape=targets.shape)
+    run: Run = []
+    for std in NOISES:
+        noisy = (pool.inputs[sets], learned + std * of_learned)
+        problem = Problem(noisy, held_out.inputs, targets, targets + std * of_held_out)
+        run.append([solved(problem, std, width, seed, fast, tick) for width in widths(fast)])
+    return run
+
+
+def solved(problem: Problem, std: float, width: int, seed: int, fast: bool, tick: Tick) -> Parts:
+    """Train a network of this width on each training set, all at once, and take their errors apart."""
+    networks = Networks(SETS, width, tr.Generator(seed))
+    # The mean over all networks makes the gradient of each SETS times smaller; Adam does not go by its size.
+    optimizer = tr.optim.Adam(networks.parameters(), lr=LEARNING_RATE)
+    steps = FAST_STEPS if fast else STEPS
+    # One batch is all training sets, so an epoch is a step.
+    train(networks, [problem.sets], tick=lambda: None, loss=tr.losses.mse, optimizer=optimizer, epochs=steps)
+    tick()
+    said = answers(networks, problem.inputs)
+    bias, variance = decomposed(said, problem.targets)
+    training = squared(answers(networks, problem.sets[0]) - problem.sets[1])
+    return Parts(10 * std**2, bias, variance, squared(said - problem.noisy), training)
+
+
+def decomposed(said: tr.Tensor, targets: tr.Tensor) -> tuple[float, float]:
+    """(bias squared, variance) of answers of several networks: |E f - y|^2 and E |f - E f|^2, averaged over digits.
+
+    said: (networks, N, K); targets: (N, K), without noise. Both are unbiased: variance / R is that of the mean of R.
+    """
+    variance = tr.var(said, axis=0, correction=1).sum(axis=-1).mean().item()
+    return squared(tr.mean(said, axis=0) - targets) - variance / len(said), variance
+
+
+def squared(difference: tr.Tensor) -> float:
+    """The square summed over the last axis, averaged over the others."""
+    return float(tr.square(difference).sum(axis=-1).mean().item())
+
+
+def one_hot(labels: tr.Tensor) -> tr.Tensor:
+    """(N, 10): 1 at the label, 0 elsewhere."""
+    targets: tr.Tensor = tr.astype(labels[:, None] == tr.arange(10), "float32")
+    return targets
+
+
+def widths(fast: bool) -> Sequence[int]:
+    """Which are tried."""
+    return FAST_WIDTHS if fast else WIDTHS
+
+
+# ---- what came out ---------------------------------------------------------------------------------------------------
+
+
+def report(runs: list[Run], settings: Settings) -> Result:
+    """A row for each width, and a panel for each noise."""
+    sizes, steps = widths(settings.fast), FAST_STEPS if settings.fast else STEPS
+    off = max(abs(parts.measured - parts.error) for run in runs for of_noise in run for parts in of_noise)
+    return Result(
+        table=table(runs, sizes),
+        note=f"Squared error on {10 * HELD_OUT_EACH} held-out digits, summed over ten targets: one-hot, plus normal noise\n"
+        f"of known variance; {len(runs)} seeds: {INTERVALS}. For each seed {SETS} training\n"
+        f"sets of {SAMPLES} digits, and a network on each, {steps} full steps of Adam at {LEARNING_RATE:g}; variance is\n"
+        "over these sets, their noise and initial weights. Bias is against the labels: noise that they have of their own\n"
+        "counts as bias. To answer 0.1 to everything has 0.9 + noise. The sum of the parts and the error measured on\n"
+        f"noisy targets differed by at most {off:.3f}.\n{PICKED}",
+        finding=finding(runs, sizes),
+        picture=draw(runs, sizes, settings),
+    )
+
+
+def curves(runs: list[Run], k: int, part: str) -> list[list[float]]:
+    """For each seed, a part over the widths; k: of which of NOISES."""
+    return [[getattr(parts, part) for parts in run[k]] for run in runs]
+
+
+def means(curves: list[list[float]]) -> list[float]:
+    """Over seeds, for each width."""
+    return [Estimate.of(values).mean for values in zip(*curves, strict=True)]
+
+
+def table(runs: list[Run], sizes: Sequence[int]) -> list[list[str]]:
+    """For each width and noise: bias squared, variance, and their sum with the noise."""
+    columns = [["hidden units", *map(str, sizes)]]
+    for k, parts in enumerate(part[0] for part in runs[0]):
+        heads = {"bias": "bias²", "variance": "variance", "error": f"+ noise {parts.noise:.1f} = error"}
+        for part, head in heads.items():
+            cells = [Estimate.of(values).text(3) for values in zip(*curves(runs, k, part), strict=True)]
+            columns.append([head, *cells])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def finding(runs: list[Run], sizes: Sequence[int]) -> str:
+    """What was found, in a sentence that is true whichever way it went."""
+    bias, error = [], []
+    for k in range(len(NOISES)):
+        first, last = ([of_seed[i] for of_seed in curves(runs, k, "bias")] for i in (0, -1))
+        bias.append(Estimate.change(first, last).said("lower", "higher", 2, ""))
+        error.append(turns(curves(runs, k, "error"), sizes))
+    noises = " and ".join(f"{of_noise[0].noise:.1f}" for of_noise in runs[0])
+    return (
+        f"Found {over(len(runs))}: with noise of variance {noises}, bias squared was {' and '.join(bias)} for {sizes[-1]} "
+        f"hidden units than for {sizes[0]}; the error was {', and '.join(error)}."
+    )
+
+
+def turns(errors: list[list[float]], sizes: Sequence[int]) -> str:
+    """How the error went with the width, by its largest rise and what came before and after. errors: by seed and width."""
+    pairs = list(itertools.combinations(range(len(sizes)), 2))
+
+    def clearly(i: int, j: int, sign: int) -> bool:
+        before, after = ([of_seed[k] for of_seed in errors] for k in (i, j))
+        change = Estimate.change(before, after, among=len(pairs))
+        return change.clear and change.mean * sign > 0
+
+    mean = means(errors)
+    low, high = max(pairs, key=lambda pair: mean[pair[1]] - mean[pair[0]])
+    least = f"least, {min(mean):.2f}, for {sizes[mean.index(min(mean))]}"
+    if not clearly(low, high, 1):
+        return f"{least}, with no clear rise: no U"
+    rose = f"{least}, and rose by {mean[high] - mean[low]:.2f} from {sizes[low]} to {sizes[high]}"
+    fell = clearly(0, low, -1)
+    if clearly(high, -1, -1):
+        return f"{rose}, {'double descent' if fell else 'a peak'} and no U"
+    return f"{rose}, {'as a U' if fell else 'without a fall before'}"
+
+
+def draw(runs: list[Run], sizes: Sequence[int], settings: Settings) -> Path:
+    """The parts over the width, a panel for each noise."""
+    from . import picture
+
+    figure, panels = picture.new(headline(runs, sizes), len(NOISES))
+    labels = {"error": "error: the sum of the three", "bias": "bias squared", "training": "training error"}
+    for k, axes in enumerate(panels):
+        for part, look in zip(("error", "bias", "variance", "noise", "training"), picture.LOOKS, strict=False):
+            picture.curve(axes, sizes, curves(runs, k, part), labels.get(part, part), look)
+        # A hidden unit has 64 + 1 + 10 parameters, and the outputs have 10 more.
+        axes.axvline((10 * SAMPLES - 10) / 75, color="#444444", linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, map(str, sizes))
+        axes.set(xlabel="hidden units", title=f"noise of variance {runs[0][k][0].noise:.1f}", ylim=(0, None))
+    panels[0].set_ylabel("squared error, summed over ten targets")
+    note = f"{picture.over_seeds(len(runs))}; dotted upright: as many parameters as numbers to learn"
+    return picture.save(figure, settings.out / "bias_variance.png", note)
+
+
+def headline(runs: list[Run], sizes: Sequence[int]) -> str:
+    """Where the error was least, as a title."""
+    errors = [means(curves(runs, k, "error")) for k in range(len(NOISES))]
+    least = [
+        f"{min(of_noise):.2f}, for width {sizes[of_noise.index(min(of_noise))]} with noise of variance {first.noise:.1f}"
+        for of_noise, (first, *_) in zip(errors, runs[0], strict=True)
+    ]
+    return f"The error was least, {'; '.join(least)}"
+
+
+DEMO = Demo(
+    name="bias_variance",
+    section="6.1",
+    question="Of what is the error of a network made, bias, variance and noise, and where does its curve turn as it grows?",
+    seconds=30,
+    seeds=5,
+    steps=lambda fast: len(NOISES) * len(widths(fast)),
+    measure=measure,
+    report=report,
+)

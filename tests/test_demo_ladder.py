@@ -1,0 +1,124 @@
+"""The demo of the ladder: what each rung changes, what it does not touch, and what is said of it."""
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+from demos import ladder
+from demos.base import Settings
+from demos.ladder import BASELINE, DEMO, RUNGS, Run, Scores, finding, network, scores
+from demos.mixup import digit_images
+from tinyreg.augment import Compose
+
+
+def test_a_rung_stands_on_all_before_it_and_batch_norm_takes_the_place_of_layer_norm(monkeypatch):
+    trained = []
+
+    def noted(parts, seed, fast, **settings):
+        trained.append(settings)
+        return Scores(100.0, float(len(trained)))
+
+    monkeypatch.setattr(ladder, "scores", noted)
+    run = DEMO.measure(0, True, lambda: None)
+    settings = {name: trained[int(each.test) - 1] for name, each in run.stacked.items()}
+    assert {name: trained[int(each.test) - 1] for name, each in run.alone.items()} == {BASELINE: {}, **RUNGS}
+    assert settings[BASELINE] == {}
+    assert settings["dropout 0.5"] == {"dropout": 0.5}
+    assert settings["weight decay 1e-4"] == {"dropout": 0.5, "l2": 1e-4}
+    assert settings["layer norm"] == {"dropout": 0.5, "l2": 1e-4, "norm": tr.nn.LayerNorm}
+    assert settings["batch norm"] == settings["layer norm"] | {"norm": tr.nn.BatchNorm}
+    assert settings["early stopping"] == settings["batch norm"] | RUNGS["augmentation"] | {"patience": 10}
+    assert len(trained) == 1 + 2 * len(RUNGS) - 1  # the first rung is the same alone and stacked
+
+
+def test_a_technique_that_does_nothing_gives_the_baseline_so_batches_and_weights_are_the_same(backend):
+    parts = digit_images(10, 10, seed=0)
+    assert scores(parts, 0, True, transform=Compose([]), dropout=0.0, l2=0.0) == scores(parts, 0, True)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"dropout": 0.9}, {"l2": 1.0}, *(RUNGS[name] for name in ("layer norm", "batch norm", "augmentation"))]
+)
+def test_every_technique_reaches_the_training(settings):
+    parts = digit_images(10, 10, seed=0)
+    assert scores(parts, 0, True, **settings) != scores(parts, 0, True)
+
+
+def test_only_early_stopping_looks_at_its_part_and_nothing_at_the_test_digits():
+    training, validation, test = digit_images(10, 10, seed=0)
+    wrong = validation._replace(labels=9 - validation.labels)
+    assert scores([training, wrong, test], 0, True) == scores([training, validation, test], 0, True)
+    stopped = scores([training, validation, test], 0, True, patience=1)
+    assert scores([training, wrong, test], 0, True, patience=1).training != stopped.training
+    assert scores([training, validation, wrong], 0, True, patience=1).training == stopped.training
+
+
+def test_norms_stand_before_relu_and_dropout_behind_it():
+    layers = network(tr.Generator(0), 0.5, tr.nn.BatchNorm)
+    names = [type(layer).__name__ for layer in layers]
+    assert names == ["Flatten", *["Linear", "BatchNorm", "ReLU", "Dropout"] * 2, "Linear"]
+
+
+def test_the_table_has_the_numbers_of_the_runs(tmp_path):
+    runs = [DEMO.measure(seed, True, lambda: None) for seed in (0, 1)]
+    head, *rows = DEMO.report(runs, Settings("numpy", 2, True, tmp_path)).table
+    assert head[1:] == [f"{way}: {number}" for way in ("alone", "stacked") for number in ("training", "test", "gap")]
+    for row, rung in zip(rows, (BASELINE, *RUNGS), strict=True):
+        assert rung in row[0]
+        both = [np.mean([getattr(run, way)[rung] for run in runs], axis=0) for way in ("alone", "stacked")]
+        expected = [number for training, test in both for number in (training, test, training - test)]
+        assert [cell.split(" ")[0] for cell in row[1:]] == [f"{number:.1f}" for number in expected]
+
+
+def runs(dropout=90.0, everything=90.0, noise=(-0.1, 0.0, 0.1)):
+    made = []
+    for e in noise:
+        same = {rung: Scores(100.0, 90.0 + e) for rung in (BASELINE, *RUNGS)}
+        alone = same | {"dropout 0.5": Scores(100.0, dropout - e)}
+        made.append(Run(alone, same | {"early stopping": Scores(98.0, everything - e)}))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("dropout", "everything", "texts"),
+    [
+        (
+            92.0,
+            93.0,
+            [
+                "training and test accuracy was clearly lower only with dropout 0.5, and",
+                "the test accuracy of 90.0% clearly higher only with dropout 0.5;",
+                "all rungs stacked made the gap 5.0 points lower and the test accuracy 3.0 points higher.",
+            ],
+        ),
+        (
+            88.0,
+            87.0,
+            [
+                "training and test accuracy was clearly higher only with dropout 0.5, and",
+                "the test accuracy of 90.0% clearly lower only with dropout 0.5;",
+                "all rungs stacked made the gap 1.0 points higher and the test accuracy 3.0 points lower.",
+            ],
+        ),
+        (
+            90.7,  # ± 0.5 by itself, and ± 1.3 of six
+            90.0,
+            [
+                "the gap of 10.0 points between training and test accuracy was not clearly different with any, and",
+                "the test accuracy of 90.0% not clearly different with any;",
+                "made the gap 2.0 points lower and the test accuracy not clearly different (+0.0 ± 0.5 points).",
+            ],
+        ),
+    ],
+)
+def test_the_finding_says_what_the_numbers_say(dropout, everything, texts):
+    said = finding(runs(dropout, everything))
+    for text in texts:
+        assert text in said
+
+
+def test_one_seed_finds_nothing():
+    said = finding(runs(99.0, 80.0, noise=(0.0,)))
+    assert "over a single seed" in said
+    assert said.count("not clearly different with any") == 2
+    assert "the test accuracy not clearly different (-10.0 points)." in said
