@@ -196,8 +196,10 @@ def _spectral_norm(weight: Array, u: Any = None, v: Any = None, axis: int = 0) -
 
 @st.composite
 def _iterated(pick: Pick) -> Call:
+    """A weight, and a start that is not across to where it stretches most: where that goes, rounding decides."""
     weight, axis = pick(separated())
-    u = pick(arrays((weight.shape[axis],), st.sampled_from([1.0, 0.5, 2.0])))
+    most = np.linalg.svd(matrix(weight, axis), full_matrices=False)[0][:, 0]
+    u = pick(arrays((weight.shape[axis],), st.sampled_from([1.0, 0.5, 2.0]))) * np.sign(most)
     settings = {"iterations": pick(st.sampled_from([1, 3])), "axis": axis, "eps": pick(st.sampled_from([1e-12, 100.0]))}
     return Call((weight, u), settings)
 
