@@ -1,6 +1,8 @@
 """The benchmark of augmentation compares before it times, says who is not there, and stores what it prints."""
 
 import json
+import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,3 +54,20 @@ def test_a_loop_that_makes_something_else_is_not_timed(monkeypatch):
 def test_what_is_over_the_edge_of_a_box_is_cut_off(row, column, expected):
     image = np.zeros((32, 32))
     assert image[image_loops.box(row, column)].shape == expected
+
+
+def test_the_numbers_of_the_readme_are_what_was_measured():
+    root = Path(__file__).parents[1]
+    stored = json.loads((root / "benchmarks" / "results" / "2026-11-25-augment.json").read_text())
+
+    def rate(beside, who, images):
+        seconds = statistics.median(stored["beside"][beside]["seconds"][who])
+        return f"{round(images / seconds, -3 if images > 100 else -2):,.0f}"
+
+    ours = rate("scipy.ndimage", "tinyreg", stored["images"])
+    theirs = [rate(name, name, stored["few"]) for name in ("scipy.ndimage", "torchvision", "albumentations")]
+    said = (
+        f"on one core (`python -m benchmarks.augment`): {ours} a second in tinyreg's batches; one by one {theirs[0]} with "
+        f"scipy.ndimage, {theirs[1]} with torchvision, {theirs[2]} with Albumentations."
+    )
+    assert said in " ".join((root / "README.md").read_text(encoding="utf-8").split())
