@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from .processes import Peer, import_seconds, running
 from .workloads.base import Settings, Workload
 
 TOLERANCE = 1e-4  # relative: float32 rounds by 6e-8, and some thousand operations come in another order in each peer
+
+SETTLED = 5  # turns: for so long the threads of the peer before may spin, in case it has more to do
 
 Found = dict[str, list[float] | str]
 """By peer: a number a round, or why it was left out."""
@@ -98,6 +101,8 @@ def take_turns(workload: Workload, settings: Settings, peers: Iterable[Any], pla
     for i in range(plan.rounds):
         first = i % len(ready)
         for peer in [*ready[first:], *ready[:first]]:
+            if plan.threads == "all":
+                time.sleep(SETTLED * plan.seconds)
             told = peer.ask(seconds=plan.seconds)
             _note(found, peer.name, told["lacks"] if "lacks" in told else told["seconds"])
     return found
