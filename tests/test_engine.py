@@ -71,8 +71,10 @@ def test_grad_is_settable():
     np.testing.assert_array_equal(x.grad.data, [6.0, 7.0])
     x.grad = None
     assert x.grad is None
-    with pytest.raises(ValueError, match=r"grad: got float64\[3\], expected a Tensor like its own, float64\[2\]"):
+    with pytest.raises(ValueError, match=r"grad: got float64\[3\], expected as the tensor: float64\[2\] on numpy"):
         x.grad = tr.tensor(np.zeros(3))
+    with pytest.raises(ValueError, match=r"grad: got float64\[2\], expected as the tensor: float64\[2\] on numpy"):
+        x.grad = tr.tensor(np.zeros(2), backend="standin")
     with pytest.raises(RuntimeError, match="set requires_grad=True first"):
         tr.zeros(2).grad = tr.zeros(2)
 

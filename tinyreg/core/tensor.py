@@ -91,8 +91,9 @@ class Tensor(Protocols):
             return
         if self._node is None:
             raise RuntimeError("grad: this tensor wants no gradient; set requires_grad=True first")
-        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (self.shape, self.dtype):
-            raise ValueError(f"grad: got {described(value)}, expected a Tensor like its own, {described(self)}")
+        own = type(self._array), self.shape, self.dtype
+        if not isinstance(value, Tensor) or (type(value._array), value.shape, value.dtype) != own:
+            raise ValueError(f"grad: got {described(value)}, expected as the tensor: {described(self)} on {self.backend}")
         self._node.grad = value
 
     def zero_grad(self) -> None:
@@ -228,8 +229,7 @@ def replace(leaves: Any, arrays: Any) -> None:
 def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | None) -> None:
     """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
     table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
-    totals: dict[Node, Any] = {}
-    held = {id(getattr(g, "_array", g))}
+    totals, held = dict[Node, Any](), {id(getattr(g, "_array", g))}
     for node, gradient in table.items():
         if node.grad is not UNKEPT and gradient is not None:
             array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
