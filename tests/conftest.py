@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import standin
 from hypothesis import settings
@@ -12,6 +14,9 @@ from tinyreg.core import tape
 from tinyreg.testing import PROFILES, use_profile
 
 BACKENDS = ("numpy", "standin", "cupy")
+
+# A job in the background ignores Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 standin.install()
 

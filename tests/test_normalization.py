@@ -394,3 +394,15 @@ def test_what_does_not_fit_is_refused(call, text):
 def test_integers_are_refused(normalize):
     with pytest.raises(TypeError, match=r"norm: got x int64\[4, 3\], expected floats"):
         normalize(tensor(X, "int64"))
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "text"),
+    [
+        ([1.0, 2.0], TypeError, r"batch_norm: got x \[1.0, 2.0\], expected floats"),
+        (np.ones(3), ValueError, r"batch_norm: got x float64\[3\], expected \(N, C\) or \(N, C, ...\); or say the axes"),
+    ],
+)
+def test_what_has_no_channels_is_refused(x, kind, text):
+    with pytest.raises(kind, match=text):
+        tr.normalization.batch_norm(x)

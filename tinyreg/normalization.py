@@ -52,7 +52,7 @@ def batch_norm(
     tensor([[0., 1.],
             [1., 3.]])
     """
-    axes = _axes("batch_norm", x, (0, *range(2, x.ndim)) if axes is None else axes)
+    axes = _axes("batch_norm", x, axes)
     kept = _others(x, axes)
     if (mean is None) != (var is None):
         raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
@@ -327,11 +327,15 @@ def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _axes(name: str, x: Any, axes: int | tuple[int, ...]) -> tuple[int, ...]:
-    """The axes counted from the front, in order."""
+def _axes(name: str, x: Any, axes: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """The axes counted from the front, in order; every one but the second if None."""
     if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got x {described(x)}, expected floats")
-    given, ndim = (axes,) if isinstance(axes, int) else tuple(axes), x.ndim
+    ndim = x.ndim
+    if axes is None and ndim < 2:
+        raise ValueError(f"{name}: got x {described(x)}, expected (N, C) or (N, C, ...); or say the axes")
+    axes = (0, *range(2, ndim)) if axes is None else axes
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
     found = sorted({a % ndim for a in given if -ndim <= a < ndim})
     if not found or len(found) < len(given):
         raise ValueError(f"{name}: got axes={axes} for x {described(x)}, expected axes that it has, each once")
