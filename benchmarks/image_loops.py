@@ -33,7 +33,8 @@ class Loop(Protocol):
 
 def box(row: int, column: int) -> tuple[slice, slice]:
     """The rows and columns of the box around a pixel, without what is over the edge."""
-    return tuple(slice(max(p - BOX // 2, 0), max(p + BOX - BOX // 2, 0)) for p in (row, column))  # type: ignore[return-value]
+    rows, columns = (slice(max(p - BOX // 2, 0), max(p + BOX - BOX // 2, 0)) for p in (row, column))
+    return rows, columns
 
 
 class SciPy:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -13,7 +15,7 @@ class Entrant(NamedTuple):
     distribution: str
     module: str
     kind: str
-    settings: dict[str, Any] = {}  # noqa: RUF012 - nobody writes to it
+    settings: Mapping[str, Any] = MappingProxyType({})
 
     def start(self) -> Any:
         """Its library. Raises `ModuleNotFoundError` where it is not installed."""

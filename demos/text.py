@@ -185,9 +185,9 @@ def finding(runs: list[Run]) -> str:
     """What was found, in a sentence that is true whichever way it went."""
     plain, regularized = (change(runs, ANY, k).said("lower", "higher", 1, " points") for k in range(len(NETWORKS)))
     return (
-        f"Found {over(len(runs))}: with one of four edits to each sentence, held-out accuracy was {plain} for "
-        f"the plain Transformer, and {regularized} for the regularized one; the best single edits were {best(runs, 0)} for "
-        f"the one and {best(runs, 1)} for the other."
+        f"Found {over(len(runs))}: with one of four edits to each sentence of {python()}, held-out accuracy was {plain} "
+        f"for the plain Transformer, and {regularized} for the regularized one; the best single edits were {best(runs, 0)} "
+        f"for the one and {best(runs, 1)} for the other."
     )
 
 
@@ -217,7 +217,7 @@ def draw(runs: list[Run], settings: Settings) -> Path:
     changes.set_yticklabels([])
     levels.set(xlabel="accuracy on held-out sentences (%)")
     changes.set(xlabel="change against no augmentation (points)")
-    note = f"{picture.over_seeds(len(runs))}; regularized: layer norm, dropout, label smoothing"
+    note = f"{picture.over_seeds(len(runs))}; regularized: layer norm, dropout, label smoothing; {python()}"
     return picture.save(figure, settings.out / "text.png", note)
 
 

@@ -128,7 +128,7 @@ def finding(runs: list[Run]) -> str:
     return (
         f"Found {over(len(runs))}: held-out accuracy gained most, in points over nothing, with {listed(firsts)}, "
         f"{f'clearly only for {listed(helped)}' if helped else 'nowhere clearly'}; the chapter recommends {named} of these "
-        f"{len(winners)}."
+        f"{len(winners)} (text: {python()})."
     )
 
 
@@ -150,7 +150,8 @@ def draw(runs: list[Run], settings: Settings) -> Path:
         axes.set(title=f"{name}: {problem.samples(settings.fast)}", xlabel="change of accuracy (points)")
         if axes is not panels[0]:
             axes.set_yticklabels([])
-    return picture.save(figure, settings.out / "which_one.png", picture.over_seeds(len(runs)))
+    note = f"{picture.over_seeds(len(runs))}; sentences of {python()}"
+    return picture.save(figure, settings.out / "which_one.png", note)
 
 
 DEMO = Demo(

@@ -122,7 +122,7 @@ def test_the_finding_names_the_winner_of_each_problem_and_how_many_are_recommend
 def test_the_finding_says_where_nothing_helped():
     said = finding(made(["none", "none", "dropout", "none"]))
     assert "dropout for images (-1.0 ± 0.7)" in said
-    assert ", clearly only for few data; the chapter recommends 3 of these 4." in said
+    assert ", clearly only for few data; the chapter recommends 3 of these 4 (text: " in said
     assert ", nowhere clearly; the chapter" in finding(made(["none"] * 4))
 
 

@@ -26,10 +26,9 @@ class TestOffByName:
     @pytest.mark.parametrize("max_norm", [0.0, 1.0, 13.0, 26.0, math.inf])
     def test_gradients_are_clipped_alike(self, max_norm):
         def clipped():
-            ws = [tr.tensor(np.zeros(2), requires_grad=True), tr.tensor(np.zeros(1), requires_grad=True)]
-            ws = [ws[0], tr.tensor(np.zeros(1, "float16"), requires_grad=True)]
+            ws = [tr.tensor([0.0] * n, dtype=d, requires_grad=True) for n, d in ((2, "float64"), (1, "float16"))]
             for w, g in zip(ws, ([3.0, 4.0], [12.0]), strict=True):
-                w.grad = tr.tensor(np.array(g, dtype=w.dtype))
+                w.grad = tr.tensor(g, dtype=w.dtype)
             norm = tr.optim.clip_grad_norm(ws, max_norm)
             return norm, [w.grad.dtype for w in ws], np.concatenate([w.grad.numpy() for w in ws])
 
