@@ -302,7 +302,7 @@ def test_any_callables_translate():
 
 @pytest.mark.parametrize("empty", ["", " \n", [], [""]])
 def test_an_empty_text_is_not_sent(empty):
-    assert text.back_translation(empty, None, None) == empty
+    assert text.back_translation(empty, pytest.fail, pytest.fail) == empty
 
 
 def test_a_translator_must_return_a_string():
@@ -312,10 +312,20 @@ def test_a_translator_must_return_a_string():
         text.back_translation(3, str, str)
 
 
+@pytest.mark.parametrize("sentence", [SENTENCE, ""])
+def test_a_translator_is_a_function(sentence):
+    with pytest.raises(
+        TypeError, match=r"""got 'en' as there, expected a function from a string .*; .* pass Apertium\("en", "es"\)"""
+    ):
+        text.back_translation(sentence, "en", "es")
+    with pytest.raises(TypeError, match="got None as back, expected a function from a string to a string"):
+        text.back_translation(sentence, str, None)
+
+
 def test_without_apertium_the_error_names_the_packages(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(
-        FileNotFoundError, match="Apertium: found no program apertium; .* apt-get install apertium apertium-en-es"
+        FileNotFoundError, match=r"Apertium: found no program apertium; .* apt-get install apertium apertium-en-es \("
     ):
         Apertium("es", "en")
 
@@ -340,6 +350,19 @@ def test_apertium_is_asked_for_the_pair_by_either_code(fake_apertium):
         ValueError, match="Apertium: got 'en' to 'fr', expected one of eng-spa; .* apt-get install apertium-en-fr"
     ):
         Apertium("en", "fr")
+
+
+def test_wrong_calls_of_apertium_are_told(fake_apertium):
+    with pytest.raises(
+        ValueError,
+        match="got 'en' to 'xx', expected one of eng-spa; .*`apt-cache search apertium-` lists the pairs that exist",
+    ):
+        Apertium("en", "xx")
+    for wrong in (("en", 3), (None, "es")):
+        with pytest.raises(TypeError, match='Apertium: got (3|None), expected the code of a language, such as "en"'):
+            Apertium(*wrong)
+    with pytest.raises(TypeError, match=r"Apertium\('en', 'es'\): got \['Hello'\], expected a string"):
+        Apertium("en", "es")(["Hello"])
 
 
 def test_a_failure_of_apertium_is_told(fake_apertium):

@@ -149,8 +149,8 @@ def test_scales_are_tried_in_turn():
     def gradient(x, factor=1.0):
         return factor * v * 1e5 / np.cosh(1e5 * (x - 1.0)) ** 2
 
-    def judged(factor, *scales):
-        ladder = Ladder(step, x, v, along, rng(), scales=scales)
+    def judged(factor, scale, *further):
+        ladder = Ladder(Probe(step, x, v, along, rng(), scale=scale), further)
         return {one.verdict for one in ladder.compare(lambda x: gradient(x, factor))}
 
     assert judged(1.0, 1.0) != {Verdict.PASS}

@@ -96,6 +96,24 @@ def test_what_has_no_place_on_a_logarithmic_scale_is_marked(model, tmp_path):
     assert crosses.get_xydata().tolist() == [[1.0, 3.0]]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [
+        (3, "3"),
+        (None, "None"),
+        (tr.ones(2), r"float32\[2\]"),
+        ([tr.nn.ReLU()], r"\[ReLU\(\)\]"),
+        (tr.nn.Linear, "<class .*Linear'>"),
+    ],
+    ids=["number", "none", "tensor", "list", "class"],
+)
+def test_a_model_is_a_module(wrong, shown):
+    with pytest.raises(
+        TypeError, match=f"gradient_flow: got {shown}, expected a Module, .*; put several in one tr.nn.Sequential"
+    ):
+        tr.explore.gradient_flow(wrong)
+
+
 def test_errors_say_what_to_do(model, monkeypatch):
     with pytest.raises(ValueError, match=r"gradient_flow: got ReLU without parameters, expected at least one"):
         tr.explore.gradient_flow(tr.nn.ReLU())

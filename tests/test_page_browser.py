@@ -1,194 +1,16 @@
-"""The page in a real browser: every button and key, and that the numbers shown are those that were computed."""
+"""The page in a real browser: every button and key, names, contrast and motion, and a file that needs nothing else."""
 
 import re
 
 import numpy as np
 import pytest
-from page_browser import Page
+from page_tapes import layered, long, small
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 import tinyreg as tr
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(4, 3)).astype("float32")
-W = RNG.normal(size=(3, 2)).astype("float32")
-B = RNG.normal(size=2).astype("float32")
-
-
-def small():
-    """x @ w + b, its squares' mean; h is used twice."""
-    w, b = tr.tensor(W, requires_grad=True), tr.tensor(B, requires_grad=True)
-    with tr.explain():
-        h = tr.tensor(X) @ w + b
-        loss = (h * h).mean()
-        return tr.tape(loss, w=w, b=b)
-
-
-def layered():
-    tr.seed(0)
-    model = tr.nn.Sequential(tr.nn.Linear(3, 16), tr.nn.Tanh(), tr.nn.Linear(16, 2))
-    with tr.explain(definitions=True):
-        y = model(tr.tensor(X))
-        return tr.tape((y * y).mean())
-
-
-def long():
-    x = tr.tensor(np.linspace(-1, 1, 40, dtype="float32"), requires_grad=True)
-    with tr.explain():
-        y = x
-        for _ in range(1000):
-            y = tr.tanh(y) + x
-        return tr.tape(y.sum(), x=x)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Pages by the name of the function that makes their tape."""
-    folder = tmp_path_factory.mktemp("pages")
-    known = {}
-
-    def file(make):
-        if make not in known:
-            known[make] = folder / f"{make.__name__}.html"
-            make().save_html(known[make])
-        return known[make]
-
-    return file
-
-
-@pytest.fixture(scope="module")
-def browser():
-    page = Page()
-    yield page
-    page.driver.quit()
-
-
-@pytest.fixture
-def page(browser):
-    """The browser; whatever a test does, nothing may be left on the console."""
-    yield browser
-    assert browser.log("browser") == []
-    browser.emulate()
-
-
-@pytest.fixture
-def net(page, files):
-    page.open(files(small))
-    return page
-
-
-# ---- the numbers
-
-
-def gradients():
-    """Of the small network by hand, in NumPy."""
-    h = X @ W + B
-    from_each = h / h.size
-    return {"h": h, "each": from_each, "both": 2 * from_each, "b": (2 * from_each).sum(0), "w": X.T @ (2 * from_each)}
-
-
-def close(shown, computed):
-    np.testing.assert_allclose(shown, np.ravel(computed), rtol=1e-5, atol=1e-7)
-
-
-def test_values_forward_are_those_that_numpy_computes(net):
-    known = gradients()
-    close(net.numbers("value", of="Result"), X @ W)
-    close(net.numbers("value", of="w"), W)
-    net.press("n")
-    assert net.sentence == "#1: add(#0, b) gives float32 (4, 2)."
-    close(net.numbers("value", of="Result"), known["h"])
-    close(net.numbers("value", of="b"), B)
-    net.click("#to-loss")
-    close(net.numbers("value", of="Result"), np.mean(known["h"] ** 2))
-
-
-def test_gradients_after_the_backward_are_there_from_the_start(net):
-    known = gradients()
-    close(net.numbers("gradient, after the backward", of="w"), known["w"])
-    net.press("n")
-    close(net.numbers("gradient, after the backward", of="b"), known["b"])
-    close(net.numbers("gradient, after the backward", of="Result"), known["both"])
-
-
-def test_a_tensor_that_is_used_twice_gathers_two_contributions(net):
-    known = gradients()
-    net.press("b")
-    net.until("#1 has 1 of 2 contributions")
-    close(net.numbers("sum so far at #1", of="On the way back"), known["each"])
-    assert net.texts("#row-e1 .mark small") == ["1/2"]
-    assert net.find("#row-e1 .ring").get_attribute("aria-label") == "1 of 2 contributions"
-    net.until("#1 has its gradient: the sum of 2 contributions")
-    close(net.numbers("contribution to #1", of="On the way back"), known["each"])
-    close(net.numbers("gradient of #1, complete", of="On the way back"), known["both"])
-    assert net.find("#row-e1 .ring").get_attribute("aria-label") == "gradient complete"
-
-
-def test_a_broadcast_is_undone_in_a_step_of_its_own(net):
-    known = gradients()
-    net.press("b")
-    net.until("#1, add: the VJP for x2 gives a contribution to b, float32 (4, 2).")
-    close(net.numbers("contribution to b", of="On the way back"), known["both"])
-    net.press("n")
-    assert net.sentence == "Broadcasting undone for b: summed over axis 0: (4, 2) → (2,)."
-    close(net.numbers("fitted to b", step="summed over axis 0: (4, 2) → (2,)"), known["b"])
-    assert net.find("#row-l1 .ring").get_attribute("aria-label") == "0 of 1 contributions"
-    net.press("n")
-    close(net.numbers("gradient of b, complete"), known["b"])
-
-
-def test_a_wider_dtype_is_undone_in_a_step_of_its_own(page, tmp_path):
-    w = tr.tensor(W, requires_grad=True)
-    with tr.explain():
-        tr.tape((tr.tensor(X.astype("float64")) @ w).sum(), w=w).save_html(tmp_path / "tape.html")
-    page.open(tmp_path / "tape.html")
-    page.press("b")
-    page.until("Dtype undone for w: cast: float64 → float32.")
-    close(page.numbers("fitted to w"), np.repeat(X.sum(0), 2))
-
-
-def test_what_has_not_arrived_yet_is_not_shown(net):
-    net.press("b")
-    net.until("#1, add: its gradient")
-    assert any(figure["label"] == "gradient so far, 0 of 1" and "none yet" in figure["text"] for figure in net.figures())
-    net.press(Keys.END)
-    close(net.numbers("gradient, complete", of="w"), gradients()["w"])
-
-
-def test_a_heat_map_tells_its_numbers_to_pointer_and_keyboard(page, files):
-    page.open(files(layered))
-    canvas = page.find("#entry canvas")
-    assert "float32 (3, 16), from" in canvas.get_attribute("aria-label")
-    tr.seed(0)
-    transposed = tr.nn.Linear(3, 16).weight.numpy().T
-    page.run("arguments[0].focus()", canvas)
-    page.press(Keys.DOWN, Keys.RIGHT, Keys.RIGHT)
-    where, number = page.text("#entry figure output").split("] ")
-    assert where == "[1, 2"
-    close([float(number)], transposed[1, 2])
-    page.press(Keys.END)
-    assert page.text("#entry figure output").startswith("[2, 15] ")
-    ActionChains(page.driver).move_to_element(canvas).perform()
-    assert page.text("#entry figure output").startswith("[1, 8] ")
-    colours = page.run(
-        "const c = arguments[0]; return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]", canvas
-    )
-    red, blue = (np.reshape(colours, (-1, 4))[:, i].astype(int) for i in (0, 2))
-    far = np.abs(transposed.ravel()) > 0.1 * np.abs(transposed).max()
-    assert np.array_equal((red > blue)[far], (transposed.ravel() > 0)[far])  # orange above 0, blue below
-
-
-def test_numbers_that_are_not_finite_are_counted(page, tmp_path):
-    x = tr.tensor([1.0, np.nan, -np.inf], requires_grad=True)
-    with tr.explain():
-        y = tr.where(np.array([True, False, False]), x, 0.0)
-        tr.tape(y.sum(), x=x).save_html(tmp_path / "tape.html")
-    page.open(tmp_path / "tape.html")
-    (shown,) = [figure for figure in page.figures() if figure["of"].startswith("x") and figure["label"] == "value"]
-    assert "1 NaN, 1 inf" in shown["text"]
-    cells = [cell.get_attribute("title") for cell in page.all("#entry td")]
-    assert {"[0] 1", "[1] nan", "[2] -inf"} < set(cells)
+pytest_plugins = ["page_fixtures"]
 
 
 # ---- time
@@ -310,7 +132,7 @@ def test_a_leaf_is_chosen_without_moving_in_time(net):
 
 
 def test_the_line_that_made_the_entry_is_lit_and_a_click_goes_to_its_first_entry(net):
-    assert net.text("#source-title").endswith("test_page_browser.py")
+    assert net.text("#source-title").endswith("page_tapes.py")
     assert net.text("#lines .lit code").strip() == "h = tr.tensor(X) @ w + b"
     assert 0 < net.find("#lines .lit").rect["y"] < 880  # it was scrolled into sight
     made = [line for line in net.all("#lines .made") if "loss = (h * h).mean()" in line.text]
@@ -505,18 +327,6 @@ def test_a_tape_of_a_leaf_alone_is_shown(page, tmp_path):
     page.open(tmp_path / "tape.html")
     page.press("n", "b", Keys.END, Keys.DOWN, Keys.ENTER)
     assert page.sentence == "Nothing was recorded: the tensor is a leaf."
-
-
-def test_several_results_have_a_gradient_each(page, tmp_path):
-    x = tr.tensor(np.diag([1.0, 2.0]), requires_grad=True)
-    with tr.explain():
-        _, logarithm = tr.slogdet(x)
-        tr.tape(logarithm * 3.0, x=x).save_html(tmp_path / "tape.html")
-    page.open(tmp_path / "tape.html")
-    assert page.texts("#entry > section > h3") == ["Result 0", "Result 1", "Its VJP", "Inputs"]
-    page.press("b")
-    page.until("#0, slogdet: its gradient")
-    assert page.numbers("g, of result 1") == [3.0]
 
 
 def test_whatever_stands_in_names_and_source_is_text(page, tmp_path):

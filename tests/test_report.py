@@ -107,6 +107,25 @@ def test_functions_that_bend_within_a_small_part_of_their_inputs(f, inputs):
     assert report, str(report)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", [tr.nn.Linear, tr.nn.LSTM], ids=["linear", "recurrent"])
+def test_a_function_that_closes_over_parameters_of_either_dtype(layer, dtype):
+    tr.set_default_dtype(dtype)
+    try:
+        model = layer(2, 3)
+    finally:
+        tr.set_default_dtype("float32")
+    report = tr.testing.check_gradients(lambda x: model(x)[0], [[[0.5, -1.0], [2.0, 0.25]]])
+    assert report, str(report)
+
+
+def test_a_random_function_is_an_error_that_says_so():
+    dropout = tr.nn.Dropout(0.5)
+    with pytest.raises(ValueError, match=r"check_gradients: got .* from Dropout and then .* put layers out of training"):
+        tr.testing.check_gradients(dropout, [float(i) for i in range(1, 50)])
+    assert tr.testing.check_gradients(dropout.eval(), [1.0, 2.0])
+
+
 # ---- functions that are not tinyreg's
 
 

@@ -125,12 +125,30 @@ def test_inputs_say_where_they_came_from():
     with tr.explain():
         shown = scene(tr.tape((x @ w * 0.5).sum()))
     assert shown["entries"][0]["inputs"] == [
-        {"label": "x", "entry": None, "result": 0, "leaf": None},
-        {"label": "w", "entry": None, "result": 0, "leaf": 0},
+        {"label": "x", "entry": None, "result": 0, "leaf": None, "value": summary(x.data, ALL)},
+        {"label": "w", "entry": None, "result": 0, "leaf": 0, "value": None},
     ]
     assert [i["label"] for i in shown["entries"][1]["inputs"]] == ["#0", "0.5"]
     assert shown["entries"][0]["call"] == "matmul(x, w)"
     assert shown["entries"][0]["keeps"] == [{"name": "x1", "bytes": 16, "holder": None}]
+
+
+def test_constants_have_their_values_and_what_is_on_the_tape_has_them_elsewhere():
+    """Data, labels and a mask; of a number the label is enough."""
+    x, labels, mask = tr.ones((2, 3)) * 4.0, tr.tensor([2, 0]), np.array([[True], [False]])
+    w = tr.tensor(np.eye(3, dtype="float32"), requires_grad=True)
+    with tr.explain():
+        y = tr.where(mask, x @ w, 0.0)
+        shown = scene(tr.tape(tr.losses.cross_entropy(y, labels) * 0.5, labels=labels))
+    inputs = [i for entry in shown["entries"] for i in entry["inputs"]]
+    constants = {i["label"]: i["value"] for i in inputs if i["entry"] is i["leaf"] is None}
+    assert {label: value["values"] for label, value in constants.items() if value} == {
+        "x": [4] * 6,
+        "labels": [2, 0],
+        "mask": [1, 0],
+    }
+    assert {label for label, value in constants.items() if not value} == {"0", "0.5"}
+    assert not any(i["value"] for i in inputs if i["entry"] is not None or i["leaf"] is not None)
 
 
 def test_settings_are_text():
@@ -150,6 +168,8 @@ def test_outside_explain_the_structure_is_there_without_values():
     ]
     assert shown["entries"][0]["results"] == [{"shape": [2], "dtype": "float32", "value": None, "gradient": None}]
     assert shown["entries"][0]["line"] is None
+    kept = scene(tr.tape((x * tr.ones(2)).sum(), x=x))  # the entry keeps the constant, but a tape holds no array
+    assert kept["entries"][0]["inputs"][1] == {"label": "const", "entry": None, "result": 0, "leaf": None, "value": None}
 
 
 # ---- the sources of VJPs
@@ -259,6 +279,14 @@ def test_two_thousand_entries_stay_under_five_megabytes(shape):
     assert shown["totals"]["entries"] == 2000
     size = len(json.dumps(shown, separators=(",", ":")))
     assert 1_000_000 < size < 4_600_000
+
+
+def test_many_constants_stay_under_five_megabytes():
+    x, rng = tr.ones((16, 16), requires_grad=True), np.random.default_rng(0)
+    with tr.explain():
+        shown = scene(tr.tape(tr.concat([x, *rng.normal(size=(2000, 16, 16))])))
+    assert {len(i["value"]["blocks"]["values"]) for i in shown["entries"][0]["inputs"][1:]} == {64}
+    assert len(json.dumps(shown, separators=(",", ":"))) < 4_600_000
 
 
 def test_the_fewer_entries_the_more_is_told():

@@ -170,7 +170,7 @@ def test_a_checkpoint_and_a_fast_form_are_entries_like_others():
 
     tape = tr.tape(cubed(w), w=w)
     tr.recompute.FUSED.pop("cubed")
-    assert str(tape).splitlines()[1] == "#0     cubed(w, None)  float32[2, 2]  x, residuals     32"
+    assert str(tape).splitlines()[1] == "#0     cubed(w)       float32[2, 2]  x, residuals     32"
 
 
 def test_a_long_tape_folds_in_the_middle():

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.backend import Array, get
 from ..nn.module import Module
+from ..signature import described
 from ..training.callbacks import Callback
 from ..training.extra import extra
 from ..training.run import Run
@@ -29,6 +30,11 @@ class GradientFlow(Callback):
     """
 
     def __init__(self, model: Module) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(
+                f"gradient_flow: got {described(model):.80}, expected a Module, such as the model that you train; put "
+                "several in one tr.nn.Sequential"
+            )
         self._named = model.named_parameters()
         if not self._named:
             raise ValueError(f"gradient_flow: got {type(model).__name__} without parameters, expected at least one")
@@ -99,7 +105,7 @@ def gradient_flow(model: Module) -> GradientFlow:
     Call `record()` after each backward, or hand it to `tr.training.fit` as a callback; `plot(path)` draws it. Gradients
     that shrink from layer to layer towards the input vanish there; those that grow explode.
 
-    Raises `ValueError` for a model without parameters.
+    Raises `TypeError` for what is no Module, and `ValueError` for a model without parameters.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
 

@@ -53,6 +53,7 @@ def _detail(tape: Tape, budget: int) -> Detail:
     """As much as there is room for."""
     arrays = [leaf.value for leaf in tape.leaves]
     arrays += [array for row in tape if row.record for array in arrays_in(row.record.result)]
+    arrays += {id(array): array for row in tape for array in _constants(row)}.values()
     if tape.walk:
         arrays += tape.walk.gradients.values()
         for step in tape.walk.steps:
@@ -112,7 +113,10 @@ class _Drawn:
             "number": row.number,
             "op": row.op.name,
             "call": call(row),
-            "inputs": [source._asdict() for source in row.inputs],
+            "inputs": [
+                {**source._asdict(), "value": self._array(constant)}
+                for source, constant in zip(row.inputs, _constants(row), strict=True)
+            ],
             "settings": {name: setting(value) for name, value in row.settings.items()},
             "results": self._results(row),
             "keeps": [{"name": kept.name, "bytes": kept.nbytes, "holder": kept.holder} for kept in row.kept],
@@ -122,7 +126,7 @@ class _Drawn:
             "vjp": [
                 {"argument": argument_name(row, i), "source": self._vjp(row, i)}
                 for i, source in enumerate(row.inputs)
-                if source.entry is not None or source.leaf is not None
+                if not source.is_constant
             ],
         }
 
@@ -170,6 +174,14 @@ class _Drawn:
         if key not in self._vjps:
             self._vjps[key] = vjp_source(row.op, i)
         return self._vjps[key]
+
+
+def _constants(row: Row) -> list[Array]:
+    """The array of each argument that is not on the tape; None for those that are, and for numbers."""
+    if not row.record:
+        return [None] * len(row.inputs)
+    pairs = zip(row.inputs, row.record.inputs, strict=True)
+    return [value if source.is_constant and hasattr(value, "shape") else None for source, value in pairs]
 
 
 def argument_name(row: Row, i: int) -> str:

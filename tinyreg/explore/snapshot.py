@@ -35,6 +35,11 @@ class Input(NamedTuple):
     result: int = 0
     leaf: int | None = None
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is not on the tape."""
+        return self.entry is None and self.leaf is None
+
 
 class Kept(NamedTuple):
     """What an entry keeps under one name: its bytes, and how many of them nothing before it keeps already."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .snapshot import Row, Tape
 
 HEAD = ("entry", "op and inputs", "result", "keeps", "bytes")
-LONGEST = {"op and inputs": 48, "result": 40, "keeps": 32}  # what is longer is cut, so that ordinary lines stay short
+LONGEST = {"op and inputs": 56, "result": 40, "keeps": 32}  # what is longer is cut, so that ordinary lines stay short
 WIDTH = 100  # of the lines at the foot
 
 
@@ -30,9 +30,12 @@ def table(tape: Tape, limit: int | None, fold: bool) -> str:
 
 
 def call(row: Row) -> str:
-    """The op with its inputs and settings, as one would write it."""
+    """The op with its inputs and settings, as one would write it: without optional arguments that end it as None."""
+    inputs = [source.label for source in row.inputs]
+    while inputs and inputs[-1] == "None":
+        inputs.pop()
     settings = [f"{name}={setting(value)}" for name, value in row.settings.items()]
-    return f"{row.op.name}({', '.join([*(source.label for source in row.inputs), *settings])})"
+    return f"{row.op.name}({', '.join([*inputs, *settings])})"
 
 
 def setting(value: Any) -> str:

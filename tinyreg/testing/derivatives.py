@@ -8,7 +8,7 @@ import numpy as np
 
 from .case import Array, Call, Point
 from .diagnosis import Evidence, looks_like
-from .differences import Finding, Ladder, Verdict, directions
+from .differences import Finding, Ladder, Probe, Verdict, directions
 from .failure import short
 from .property import BrokenError, declared
 from .run import Floats, flat, parted
@@ -113,10 +113,10 @@ def second_order(trial: Trial) -> list[Finding]:
         return trial.second_gradient(z[:n], z[n:], w)
 
     z = np.concatenate([trial.x, trial.v])
-    scales = [np.concatenate([scale, np.ones(trial.v.size)]) for scale in trial.scales]
+    scale, *further = [np.concatenate([scale, np.ones(trial.v.size)]) for scale in trial.scales]
     along = directions(z.size, rng, SECOND_ENTRIES)
-    ladder = Ladder(lambda z: trial.gradient(z[:n], z[n:]), z, w, along, rng, scales=scales, reach=trial.case.reach)
-    findings = ladder.compare(again, confidence=8.0)
+    probe = Probe(lambda z: trial.gradient(z[:n], z[n:]), z, w, along, rng, scale=scale, reach=trial.case.reach)
+    findings = Ladder(probe, further).compare(again, confidence=8.0)
     for one in findings:
         if one.verdict is Verdict.FAIL:
             incoming = "incoming " + ", ".join(short(part) for part in trial.incoming())

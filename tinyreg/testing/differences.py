@@ -127,28 +127,27 @@ class _Line:
         return dataclasses.replace(self, noise=noise, roundings=roundings, steps=steps, slopes=slopes, inputs=inputs)
 
 
+@dataclasses.dataclass(eq=False)
 class Probe:
     """f near x, along directions, for an incoming gradient v: evaluated once, for however many gradients to be compared.
 
-    scale: the distance over which f changes, for all elements or for each. reach: how far every element may move before
-    a kink or the edge of the domain.
+    rng: of the inputs nearby that show how f rounds. scale: the distance over which f changes, for all elements or for
+    each. reach: how far every element may move before a kink or the edge of the domain.
     """
 
-    def __init__(
-        self,
-        f: Function,
-        x: Floats,
-        v: Floats,
-        directions: Floats,
-        rng: np.random.Generator,
-        *,
-        scale: float | Floats = 1.0,
-        reach: float = math.inf,
-    ) -> None:
-        self.f, self.x, self.v, self.reach = f, x, v, reach
-        self.directions: Floats = directions * scale
-        self.nearby = [jittered(x, rng) for _ in range(JITTERS)]
-        self.close = [ROUGH * scale * rng.uniform(-1.0, 1.0, x.shape) for _ in range(ROUGHNESS + CLOSER)]
+    f: Function
+    x: Floats
+    v: Floats
+    directions: Floats
+    rng: np.random.Generator
+    scale: float | Floats = dataclasses.field(default=1.0, kw_only=True)
+    reach: float = dataclasses.field(default=math.inf, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.scaled: Floats = self.directions * self.scale
+        self.nearby = [jittered(self.x, self.rng) for _ in range(JITTERS)]
+        spread = ROUGH * self.scale
+        self.close = [spread * self.rng.uniform(-1.0, 1.0, self.x.shape) for _ in range(ROUGHNESS + CLOSER)]
 
     @functools.cached_property
     def _at_x(self) -> Floats:
@@ -173,7 +172,7 @@ class Probe:
     def lines(self) -> list[_Line]:
         """The differences along every direction."""
         with np.errstate(all="ignore"):
-            found = [self._line(u) for u in self.directions]
+            found = [self._line(u) for u in self.scaled]
         largest = max((line.size for line in found), default=0.0)
         for line in found:
             line.elsewhere = max(other.variation for other in found)
@@ -277,7 +276,7 @@ class Probe:
         found = [_judged(line, g, 0.0, confidence) for line in self.lines]
         if all(one.verdict is not Verdict.FAIL for one in found) or not np.all(np.isfinite(g)):
             return found
-        changes = [np.abs(self.directions @ (gradient(x) - g)) for x in self.nearby]
+        changes = [np.abs(self.scaled @ (gradient(x) - g)) for x in self.nearby]
         jitter = np.max(changes, axis=0)
         return [_judged(line, g, float(change), confidence) for line, change in zip(self.closer, jitter, strict=True)]
 
@@ -351,31 +350,20 @@ def _judged(line: _Line, g: Floats, jitter: float, confidence: float) -> Finding
     return Finding(u, analytic, analytic + residual, error, tolerance, unit, verdict, note)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Ladder:
-    """Probes at several scales: what does not pass at one is tried at the next. What never does fails if it failed."""
+    """A probe, and more scales: what does not pass at one is tried at the next. What never does fails if it failed."""
 
-    def __init__(
-        self,
-        f: Function,
-        x: Floats,
-        v: Floats,
-        directions: Floats,
-        rng: np.random.Generator,
-        *,
-        scales: Sequence[float | Floats] = (1.0,),
-        reach: float = math.inf,
-    ) -> None:
-        self.directions, self.scales = directions, scales
-        self._probe = functools.partial(Probe, f, x, v, rng=rng, reach=reach)
-        self._first = self._probe(directions, scale=scales[0])
+    first: Probe
+    further: Sequence[float | Floats] = ()
 
     def compare(self, gradient: Function, confidence: float = 4.0) -> list[Finding]:
         """What the differences say of a gradient, along each direction."""
-        found = self._first.compare(gradient, confidence)
-        for scale in self.scales[1:]:
+        found = self.first.compare(gradient, confidence)
+        for scale in self.further:
             left = [k for k, one in enumerate(found) if one.verdict is not Verdict.PASS]
             if left:
-                probe = self._probe(self.directions[left], scale=scale)
+                probe = dataclasses.replace(self.first, directions=self.first.directions[left], scale=scale)
                 for k, one in zip(left, probe.compare(gradient, confidence), strict=True):
                     better = (Verdict.PASS, Verdict.FAIL) if found[k].verdict is Verdict.UNRESOLVED else (Verdict.PASS,)
                     found[k] = one if one.verdict in better else found[k]

@@ -13,8 +13,9 @@ import numpy as np
 from ..core.tensor import Tensor
 from .case import Call, Case
 from .differences import Verdict
-from .failure import Failure, described, literal
+from .failure import Failure, described, literal, short
 from .property import PROPERTIES, Property
+from .run import run
 from .trial import Trial
 
 ASKED = ("P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10")
@@ -76,7 +77,8 @@ def check_gradients(
     The report is true where every property holds. Where rounding leaves too few digits to tell, or at a kink, it says
     "unresolved", and is false.
 
-    Raises `ValueError` where no input is of floats, or the order is neither 1 nor 2.
+    Raises `ValueError` where no input is of floats, the order is neither 1 nor 2, or f is not a function of its inputs
+    alone, such as a layer that drops out.
 
     >>> import tinyreg as tr
     >>> print(tr.testing.check_gradients(tr.tanh, [0.5, -1.5], order=1))
@@ -93,11 +95,23 @@ def check_gradients(
     if order not in (1, 2) or not call.differentiable():
         raise ValueError(f"check_gradients: got order={order} and {len(inputs)} inputs, expected 1 or 2, and floats")
     case = Case(f, st.nothing(), order=1 if vjp else order, vjp=vjp, scales=lambda call: _scales(case, call))
+    _check_repeatable(case, call)
     shown = ", ".join([case.name if case.name.isidentifier() else "f", *map(literal, call.arrays), f"order={order}"])
     again = f"tr.testing.check_gradients({shown}{', vjp=vjp' if vjp else ''}, seed={seed})"
     asked = [PROPERTIES[key] for key in ASKED if PROPERTIES[key].applies(case)]
     inputs_ = tuple(map(described, call.arrays))
     return Report(case.name, inputs_, tuple(_checked(which, Trial(case, call, seed, again=again)) for which in asked))
+
+
+def _check_repeatable(case: Case, call: Call) -> None:
+    """Whether f gives the same twice: a random one has no gradient to compare."""
+    first, second = ([np.array(r) for r in run(case, call, []).results] for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        if not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
+            raise ValueError(
+                f"check_gradients: got {short(one)} from {case.name} and then {short(other)} for the same inputs, expected "
+                "a function of its inputs alone; put layers out of training with eval(), or seed a generator inside f"
+            )
 
 
 def _checked(which: Property, trial: Trial) -> Checked:

@@ -13,7 +13,7 @@ from ..core.primitive import Primitive
 from ..core.tape import walk
 from ..core.tensor import Tensor
 from .case import Array, Call, Case
-from .differences import Ladder, directions
+from .differences import Ladder, Probe, directions
 from .run import Floats, OpRun, Run, as_list, flat, node, parted, placed_like, run
 
 
@@ -126,7 +126,8 @@ class Trial:
 
     def probe_along(self, along: Floats, v: Floats) -> Ladder:
         """The differences of f along given directions, for given incoming gradients."""
-        return Ladder(self.f, self.x, v, along, self.rng(2), scales=self.scales, reach=self.case.reach)
+        scale, *further = self.scales
+        return Ladder(Probe(self.f, self.x, v, along, self.rng(2), scale=scale, reach=self.case.reach), further)
 
     def place(self, k: int) -> tuple[int, tuple[int, ...]]:
         """The argument, and the index in it, of the k-th element of x."""

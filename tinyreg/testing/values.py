@@ -9,13 +9,13 @@ import numpy as np
 
 from ..core.backend import get, home
 from ..core.primitive import Primitive
-from ..core.tape import observed
+from ..core.tape import Leaf, observed, reach
 from ..core.tensor import Tensor
 from ..recompute import Fused
 from .case import Array, Call, Case
 from .failure import short
 from .property import BrokenError, declared
-from .run import Floats, OpRun, Run, as_list, parted, placed_like
+from .run import Floats, OpRun, Run, as_list, node, parted, placed_like
 from .trial import Trial
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -74,14 +74,24 @@ def _check_types(case: Case, call: Call, found: OpRun) -> None:
 
 
 def pulled_uncast(found: Run, g: Sequence[Any]) -> list[Any]:
-    """The gradients of a run, where each VJP gives the dtype of its argument before the engine casts what it gave."""
+    """The gradients of a run, where each VJP gives the dtype of its argument before the engine casts what it gave.
+
+    A result that is wider than an argument, though nobody asked for its dtype, says that another argument was wider: what
+    a VJP gives then is wide too, and the cast is the engine's.
+    """
 
     def look(entry: Any, parent: Any, raw: Any, fitted: Any) -> None:
-        if raw.dtype != parent.dtype:
+        mixed = parent.dtype not in as_list(entry.dtype) and "dtype" not in entry.settings
+        if raw.dtype != parent.dtype and not mixed:
             raise BrokenError(f"dtype: the VJP of {entry.op.name} gave {raw.dtype} for an argument of {parent.dtype}")
 
     with observed(look):
         return found.pull(g)
+
+
+def _rests_on_float64(found: OpRun) -> bool:
+    parents = (parent for entry in reach(map(node, found.ends)) for parent in entry.parents)
+    return any(type(parent) is Leaf and parent.dtype == np.float64 for parent in parents)
 
 
 @declared("P8", "float32 against float64")
@@ -92,6 +102,8 @@ def float32(trial: Trial) -> None:
     64 float32 roundings of the largest gradient and incoming gradient.
     """
     single = trial.run(dtype=np.float32)
+    if isinstance(single, OpRun) and _rests_on_float64(single):
+        return  # a function that closes over float64, such as layers with parameters of it
     gradients = pulled_uncast(single, parted(trial.v, single.outputs))
     for y in single.outputs:
         if y.dtype != np.float32:

@@ -22,7 +22,8 @@ def back_translation(text: Text, there: Callable[[str], str], back: Callable[[st
     a string, such as `Apertium("en", "es")` and `Apertium("es", "en")`. An empty text stays as it is.
     Case and punctuation are as the translators leave them.
 
-    Raises `TypeError` for what is neither a string nor a list of strings, also where a translator returns it.
+    Raises `TypeError` for what is neither a string nor a list of strings, also where a translator returns it, and for a
+    translator that is no function, such as the code of a language.
 
     Source: Sennrich, Haddow and Birch, "Improving Neural Machine Translation Models with Monolingual Data", 2016.
 
@@ -33,6 +34,12 @@ def back_translation(text: Text, there: Callable[[str], str], back: Callable[[st
     'A large house.'
     """
     check_text("back_translation", text)
+    for name, translate in (("there", there), ("back", back)):
+        if not callable(translate):
+            raise TypeError(
+                f"back_translation: got {translate!r:.80} as {name}, expected a function from a string to a string; for a "
+                'language, pass Apertium("en", "es") and Apertium("es", "en")'
+            )
     whole = text if isinstance(text, str) else " ".join(text)
     if not whole.strip():
         return text
@@ -50,19 +57,24 @@ class Apertium:
 
     source, target: codes of languages as in `apertium -l`, of two or three letters. Words that it does not know stay.
 
-    Raises `FileNotFoundError` where the program is not there, and `ValueError` where it lacks the pair, each with the
-    package to install (Debian, Ubuntu: `apt-get install apertium apertium-en-es`); and `RuntimeError` where it fails.
+    Raises `FileNotFoundError` where the program is not there, and `ValueError` where it lacks the pair, each with what to
+    install (Debian, Ubuntu: `apt-get install apertium apertium-en-es`); few of all pairs of languages exist, and
+    `apt-cache search apertium-` lists them. Raises `TypeError` for a code or a text that is no string, and `RuntimeError`
+    where the program fails.
 
     Source: Forcada et al., "Apertium: a free/open-source platform for rule-based machine translation", 2011.
     """
 
     def __init__(self, source: str, target: str) -> None:
+        for code in (source, target):
+            if not isinstance(code, str):
+                raise TypeError(f'Apertium: got {code!r:.80}, expected the code of a language, such as "en" or "eng"')
         self.source, self.target = source, target
         self._program = shutil.which("apertium") or ""
-        packages = f"apertium-{'-'.join(sorted((source, target)))}"
+        package = f"apertium-{'-'.join(sorted((source, target)))} (`apt-cache search apertium-` lists the pairs that exist)"
         if not self._program:
             raise FileNotFoundError(
-                f"Apertium: found no program apertium; install it and the pair: apt-get install apertium {packages}"
+                f"Apertium: found no program apertium; install it and the pair: apt-get install apertium {package}"
             )
         known = self._run("-l").split()
         names = (f"{source}-{target}", f"{LETTERS.get(source, source)}-{LETTERS.get(target, target)}")
@@ -70,7 +82,7 @@ class Apertium:
         if not self._mode:
             raise ValueError(
                 f"Apertium: got {source!r} to {target!r}, expected one of {', '.join(known) or 'no pairs at all'}; install "
-                f"the pair: apt-get install {packages}"
+                f"the pair: apt-get install {package}"
             )
 
     def __repr__(self) -> str:
@@ -78,6 +90,8 @@ class Apertium:
 
     def __call__(self, text: str) -> str:
         """The text in the other language."""
+        if not isinstance(text, str):
+            raise TypeError(f"{self!r}: got {text!r:.80}, expected a string; of a list of tokens, pass each or join them")
         return self._run("-u", self._mode, text=text)
 
     def _run(self, *arguments: str, text: str = "") -> str:

@@ -30,13 +30,19 @@ function pair({ value, gradient }, key, at) {
   return make("div.pair", figure("value", value), figure(label, sum, of ? "none yet" : none));
 }
 
+/** An argument that is not on the tape, such as data, labels or a mask; that of a number is its label. */
+function constantSection({ label, value }, times) {
+  const says = `${value ? `${typed(value)}, ` : ""}no gradient wanted`;
+  return section(null, make("h4", label, times, make("small", says)), value && make("div.pair", figure("value", value)));
+}
+
 function inputSections(entry, at) {
   const uses = new Map();
-  for (const input of entry.inputs) push(uses, slot(input) ?? input.label, input);
+  for (const input of entry.inputs) push(uses, slot(input) ?? input.value ?? input.label, input);
   return [...uses].map(([key, [input, ...again]]) => {
     const times = again.length > 0 && ` (${again.length + 1} times)`;
     const from = input.leaf !== null ? leaves[input.leaf] : entries[input.entry]?.results[input.result];
-    if (!from) return section(null, make("h4", input.label, times, make("small", "no gradient wanted")));
+    if (!from) return constantSection(input, times);
     return section(
       null,
       make("h4", link(rowKey(key), input.label), times, make("small", typed(from))),
