@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from typing import NamedTuple
 
-from tinyreg import recompute
+from tinyreg import recompute, signature
 from tinyreg.core import primitive, tape, tensor
 
 
@@ -22,7 +22,7 @@ class Mutant(NamedTuple):
 
 FIT = "raw.sum(axis=tuple(axes), keepdims=True, dtype=accumulator(raw.dtype))"
 FIRST_COPY = "raw[tuple(slice(0, 1) if i in axes else slice(None) for i in range(raw.ndim))]"
-ACCUMULATE = "fitted if before is None else as_zero_dimensional(before + fitted)"
+ACCUMULATE = "fitted if before is None else before + fitted"
 RESTORE = "try:\n        yield\n    finally:\n        variable.reset(token)"
 ABOVE = "itertools.chain(roots, *(entry.parents for entry in inside))"
 PRIMITIVE, TENSOR, CHECKPOINT, FUSED = primitive.Primitive, tensor.Tensor, recompute._Checkpoint, recompute.Fused
@@ -31,8 +31,8 @@ MUTANTS = {
     # ---- contributions that meet
     "assign for accumulate": Mutant(tape, "walk", ACCUMULATE, "fitted"),
     "the first contribution only": Mutant(tape, "walk", ACCUMULATE, "fitted if before is None else before"),
-    "accumulate in place": Mutant(tape, "walk", "as_zero_dimensional(before + fitted)", "before.__iadd__(fitted)"),
-    "a sum of 0-d arrays left a scalar": Mutant(tape, "walk", "as_zero_dimensional(before + fitted)", "(before + fitted)"),
+    "accumulate in place": Mutant(tape, "walk", "before + fitted", "before.__iadd__(fitted)"),
+    "a sum of 0-d arrays left a scalar": Mutant(tape, "walk", "as_zero_dimensional(total)", "total"),
     "the last of equal roots": Mutant(tape, "walk", "as_zero_dimensional(table[node] + g) if node in table else g", "g"),
     # ---- order and extent
     "forward order": Mutant(tape, "walk", "entries.pop()", "entries.pop(0)"),
@@ -45,8 +45,8 @@ MUTANTS = {
         tape, "_leading_to", "not wanted.isdisjoint(entry.parents)", "wanted.issuperset(entry.parents)"
     ),
     "targets only one entry deep": Mutant(tape, "_leading_to", "in entries:", "in entries[::-1]:"),
-    "VJPs of unwanted arguments run": Mutant(PRIMITIVE, "pull", "if parents[p]:", "if True:"),
-    "a joint VJP only where all are wanted": Mutant(PRIMITIVE, "pull", "any(parents", "all(parents"),
+    "VJPs of unwanted arguments run": Mutant(signature, "pulling", "{call} if {asked}", "{call} if True"),
+    "a joint VJP only where all are wanted": Mutant(signature, "pulling", '" or "', '" and "'),
     # ---- freeing, and what a tape refuses
     "entries not freed": Mutant(tape, "walk", "if not retain:", "if False:"),
     "entries always freed": Mutant(tape, "walk", "if not retain:", "if True:"),
@@ -79,7 +79,7 @@ MUTANTS = {
     "assign for accumulate, of a result": Mutant(tape, "_hand_over", "as_zero_dimensional(before + g)", "g"),
     "results nobody used count as one": Mutant(tape, "_complete", "xp.zeros(", "xp.ones("),
     "results lifted as the first": Mutant(PRIMITIVE, "_lifted", "Result(entry, i)", "Result(entry, 0)"),
-    "results recorded as the first": Mutant(PRIMITIVE, "__call__", "Result(entry, i)", "Result(entry, 0)"),
+    "results recorded as the first": Mutant(PRIMITIVE, "apply", "Result(entry, i)", "Result(entry, 0)"),
     "results of a checkpoint recorded as the first": Mutant(
         recompute, "checkpoint", "Result(entry, i)", "Result(entry, 0)"
     ),
@@ -102,12 +102,12 @@ MUTANTS = {
         PRIMITIVE, "_lifted", "list(entry.parents[self.signature.first :])", "[None for _ in entry.parents]"
     ),
     # ---- plans and recording
-    "a stale plan": Mutant(PRIMITIVE, "__call__", "self._plans.get(wanting)", "next(iter(self._plans.values()), None)"),
-    "plans of different arguments confused": Mutant(PRIMITIVE, "__call__", "bit += bit", "bit += 1"),
+    "a stale plan": Mutant(PRIMITIVE, "apply", "self._plans.get(wanting)", "next(iter(self._plans.values()), None)"),
+    "plans of different arguments confused": Mutant(PRIMITIVE, "apply", "bit += bit", "bit += 1"),
     "every operand told that it is the first": Mutant(PRIMITIVE, "_plan", "i - place}", "0}"),
-    "an argument without a gradient stays a parent": Mutant(PRIMITIVE, "__call__", "if plan.dropped:", "if False:"),
+    "an argument without a gradient stays a parent": Mutant(PRIMITIVE, "apply", "if plan.dropped:", "if False:"),
     "a lone operand kept": Mutant(PRIMITIVE, "_rest", "None if plan.wanted == [i] else a", "a"),
-    "no_grad ignored by ops": Mutant(PRIMITIVE, "__call__", "wanting and is_recording()", "wanting"),
+    "no_grad ignored by ops": Mutant(PRIMITIVE, "apply", "wanting and is_recording()", "wanting"),
     "no_grad that records": Mutant(tape, "no_grad", "recording(False)", "recording(True)"),
     "recording not restored": Mutant(tape, "_set", "variable.reset(token)", "pass"),
     "recording not restored after an exception": Mutant(tape, "_set", RESTORE, "yield\n    variable.reset(token)"),

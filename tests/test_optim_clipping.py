@@ -94,6 +94,29 @@ def test_the_norm_of_a_long_gradient_has_its_digits():
     assert clip_grad_norm(w, 1000.0) == pytest.approx(0.1 * math.sqrt(2_000_000), rel=1e-6)
 
 
+@pytest.mark.parametrize("size", [1023, 1024, 1025, 5000])
+def test_a_gradient_of_any_length_has_its_norm(size):
+    g = np.random.default_rng(size).normal(size=size)
+    for dtype, rtol in (("float32", 1e-6), ("float64", 1e-14)):
+        (w,) = leaves([g], dtype)
+        assert clip_grad_norm(w, math.inf) == pytest.approx(np.linalg.norm(g), rel=rtol)
+
+
+def test_squares_of_a_long_gradient_overflow_without_a_warning():
+    (w,) = leaves([np.full(5000, 1e30)], "float32")
+    assert clip_grad_norm(w, 1.0) == pytest.approx(1e30 * math.sqrt(5000), rel=1e-6)
+    np.testing.assert_allclose(w.grad.numpy(), 1 / math.sqrt(5000), rtol=1e-6)
+
+
+def test_lists_of_as_many_elements_are_told_apart():
+    for shapes in (((2, 3), (4,)), ((4,), (2, 3)), ((3, 2), (4,)), ((6,), (2, 2))):
+        gradients = [np.arange(1.0, 1 + math.prod(shape)).reshape(shape) for shape in shapes]
+        ws = leaves(gradients)
+        norm = clip_grad_norm(ws, 1.0)
+        for w, g in zip(ws, gradients, strict=True):
+            np.testing.assert_allclose(w.grad.numpy(), g / norm, rtol=1e-14)
+
+
 def test_a_small_factor_is_not_rounded_to_float16():
     w = leaves([np.full(4, 6e4)], "float16")[0]
     clip_grad_norm(w, 0.13)  # by a factor of 1.08e-6, of which float16 knows one digit

@@ -1,5 +1,6 @@
 """Checkpoints and fast forms: entries whose way back runs a function again."""
 
+import typing
 import weakref
 
 import numpy as np
@@ -78,6 +79,103 @@ def test_checkpoints_nest_and_return_tuples():
     x = leaf(2.0)
     tr.checkpoint(f)(x).backward()
     assert x.grad.item() == pytest.approx((2 * 2 + 2 * 2) * np.exp(2.0))
+
+
+@pytest.fixture
+def lstm():
+    tr.set_default_dtype("float64")
+    yield tr.nn.LSTM(2, 3, num_layers=2, rng=tr.Generator(0))
+    tr.set_default_dtype("float32")
+
+
+USES = {
+    "all": lambda y, h, c: (y * y).sum() + tr.exp(h).sum() + (c * c * c).sum(),
+    "the outer one": lambda y, h, c: tr.sin(y).sum(),
+    "one of the inner ones": lambda y, h, c: (c * c).sum(),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_gradients_of_nested_results_are_those_without_a_checkpoint(lstm, use):
+    """What an LSTM returns, (y, (h, c)), and what it is given, (x, (h, c)); results that are not used count as zero."""
+    rng = np.random.default_rng(0)
+    start = [rng.standard_normal(shape) for shape in ((4, 2, 2), (2, 2, 3), (2, 2, 3))]
+
+    def gradients(layer):
+        """Of first order, and of the sum of their squares."""
+        x, h, c = (leaf(values) for values in start)
+        wanted = [x, h, c, *lstm.parameters()]
+        y, (last, cell) = layer(x, (h, c))
+        lstm.zero_grad()
+        use(y, last, cell).backward(create_graph=True)
+        first = [tensor.grad for tensor in wanted]
+        for tensor in wanted:
+            tensor.zero_grad()
+        sum((g * g).sum() for g in first).backward()
+        return first + [tensor.grad for tensor in wanted]
+
+    for plain, inside in zip(gradients(lstm), gradients(tr.checkpoint(lstm)), strict=True):
+        assert np.abs(plain.numpy()).max() > 0
+        np.testing.assert_allclose(inside.numpy(), plain.numpy(), rtol=1e-12, atol=1e-13)
+
+
+def test_every_nested_result_of_a_checkpoint_is_on_the_tape(lstm):
+    y, (h, c) = tr.checkpoint(lstm)(tr.ones((4, 2, 2)))
+    assert [result._node.parents[0].op.name for result in (y, h, c)] == ["checkpoint"] * 3
+    c.sum().backward()  # an ordinary backward
+    found = [p.grad.numpy() for p in lstm.parameters()]
+    lstm.zero_grad()
+    lstm(tr.ones((4, 2, 2)))[1][1].sum().backward()
+    for gradient, p in zip(found, lstm.parameters(), strict=True):
+        np.testing.assert_array_equal(gradient, p.grad.numpy())
+
+
+def test_what_a_checkpoint_returns_has_the_form_that_it_had():
+    class Pair(typing.NamedTuple):
+        first: typing.Any
+        second: typing.Any
+
+    def f(x):
+        return Pair(x * 2.0, [x * 3.0, {"a": x * 5.0, "b": None}]), (), 7, "text", constant, tr.ones(2), (x,)
+
+    constant, x = np.ones(2), leaf([1.0, 2.0])
+    (first, (second, inner)), *rest, (same,) = made = tr.checkpoint(f)(x)
+    assert type(made[0]) is Pair
+    assert isinstance(made[0].second, list)
+    assert list(inner) == ["a", "b"]
+    assert rest[:3] == [(), 7, "text"]
+    assert inner["b"] is None
+    assert rest[3] is constant
+    assert not rest[4].requires_grad
+    for y in (first, second, inner["a"], same):
+        assert y._node.parents[0].op.name == "checkpoint"
+    (first + second * inner["a"] + same).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, 3 + 30 * np.array([1.0, 2.0]))
+
+
+def test_a_tensor_out_of_a_checkpoint_in_an_object_of_another_class_has_its_gradient():
+    class Box:
+        def __init__(self, value):
+            self.value = value
+
+    x = leaf([1.0, 2.0])
+    y, box = tr.checkpoint(lambda x: (x * 2.0, Box(x * x)))(x)
+    (y * box.value).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, 6 * np.array([1.0, 4.0]))
+
+
+def test_a_nested_result_keeps_nothing_from_inside():
+    held = []
+
+    def f(x):
+        inner = tr.exp(x)
+        held.append(weakref.ref(inner.data))
+        return [{"a": (tr.exp(inner), tr.exp(inner))}]
+
+    ((y, z),) = (part["a"] for part in tr.checkpoint(f)(leaf(np.ones(3))))
+    assert held[0]() is None
+    (y + z).sum().backward()
+    assert len(held) == 2
 
 
 def test_the_second_run_draws_the_same_random_numbers():

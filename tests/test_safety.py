@@ -121,9 +121,9 @@ def test_a_step_waits_for_its_checks_alone(step, monkeypatch):
 
         return waits(monkeypatch, run)
 
-    assert waits(monkeypatch, step) == 3  # two ends of the labels, and the norm
+    assert waits(monkeypatch, step) == 2  # the labels, and the norm
     assert unchecked("labels") == 1
-    assert unchecked("gradients") == 2
+    assert unchecked("gradients") == 1
     assert unchecked("labels", "gradients") == 0
 
 

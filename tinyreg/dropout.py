@@ -148,7 +148,7 @@ def _dropped(name: str, x: Any, p: float, own: int | None, training: bool, rng: 
     if not _drops(name, x, p, training):
         return x
     shape = x.shape if own is None else (*x.shape[:own], *[1] * (x.ndim - own))
-    return ops.thinned(x, _keep(x, p, shape, rng), scale=1.0 if p == 1 else 1 / (1 - p))
+    return ops.thinned(x, _keep(x, p, shape, rng), scale=_scale(p))
 
 
 def _drops(name: str, x: Any, p: float, training: bool) -> bool:
@@ -158,6 +158,11 @@ def _drops(name: str, x: Any, p: float, training: bool) -> bool:
     if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got {described(x)}, expected floats")
     return bool(training and p > 0)
+
+
+def _scale(p: float) -> float:
+    """By how much larger what is kept becomes."""
+    return 1.0 if p == 1 else 1 / (1 - p)
 
 
 def _keep(x: Any, p: float, shape: tuple[int, ...], rng: Generator | None) -> Any:

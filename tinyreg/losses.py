@@ -116,7 +116,7 @@ def cross_entropy(
 
     index = _class_indices(target, logits.shape[axis], ignore_index)
     if weight is None and ignore_index is None and logits.ndim == 2:
-        return _reduced(smoothed_nll(logits, index, label_smoothing=label_smoothing), reduction)
+        return smoothed_nll(logits, index, label_smoothing=label_smoothing, reduction=reduction)
     log_p = log_softmax(logits, axis=axis)
     counted = None if ignore_index is None else index != ignore_index
     index = index if counted is None else ops.where(counted, index, 0)
@@ -211,15 +211,15 @@ def hinge(scores: Any, target: Any, *, margin: float = 1.0, reduction: str = "me
 
 
 @fused(nondifferentiable=("index",), expects="logits (N, K) and indices (N,)")
-def smoothed_nll(logits: Any, index: Any, *, label_smoothing: float) -> Any:
-    """(label_smoothing - 1) log_p[index] - label_smoothing mean(log_p) of each row, where log_p = log softmax(logits)."""
+def smoothed_nll(logits: Any, index: Any, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Any:
+    """(label_smoothing - 1) p[index] - label_smoothing mean(p) of each row, reduced, where p = log softmax(logits)."""
     log_p = log_softmax(logits, axis=1)
     at_index = ops.squeeze(ops.take_along_axis(log_p, ops.expand_dims(index, axis=1), axis=1), axis=1)
-    return (label_smoothing - 1) * at_index - label_smoothing * ops.mean(log_p, axis=1)
+    return _reduced((label_smoothing - 1) * at_index - label_smoothing * ops.mean(log_p, axis=1), reduction)
 
 
 @smoothed_nll.fast
-def _(xp: Backend, logits: Array, index: Array, *, label_smoothing: float) -> tuple[Array, Array]:
+def _(xp: Backend, logits: Array, index: Array, *, label_smoothing: float, reduction: str) -> tuple[Array, Array]:
     z = logits - logits.max(axis=1, keepdims=True)
     of_logits = (label_smoothing - 1) * z[xp.arange(len(z)), index]
     if label_smoothing:
@@ -227,14 +227,14 @@ def _(xp: Backend, logits: Array, index: Array, *, label_smoothing: float) -> tu
     p = xp.exp(z, out=z)
     total = p.sum(axis=1, keepdims=True)
     p /= total
-    return xp.log(total[:, 0]) + of_logits, p
+    return _reduced(xp.log(total[:, 0]) + of_logits, reduction), p
 
 
 @smoothed_nll.backward
-def _(g: Array, xp: Backend, index: Array, residuals: Array, label_smoothing: float) -> Array:
+def _(g: Array, xp: Backend, index: Array, residuals: Array, label_smoothing: float, reduction: str) -> Array:
     dz = residuals - label_smoothing / residuals.shape[1]
-    dz[xp.arange(len(g)), index] -= 1 - label_smoothing
-    dz *= g[:, None]
+    dz[xp.arange(len(dz)), index] -= 1 - label_smoothing
+    dz *= g[:, None] if reduction == "none" else g / (len(dz) or 1) if reduction == "mean" else g
     return dz
 
 
@@ -307,7 +307,7 @@ def _is_soft(logits: Any, target: Any, weight: Any) -> bool:
 def _class_indices(target: Any, classes: int, ignore_index: int | None) -> Any:
     """The target as int64, checked: on CuPy an index out of range would wrap around."""
     index = (target.data if isinstance(target, Tensor) else target).astype("int64", copy=False)
-    if not index.size or not checked("labels") or (index.min() >= 0 and index.max() < classes):
+    if not index.size or not checked("labels") or index.view("uint64").max() < classes:  # a negative one is huge there
         return index
     valid = (index >= 0) & (index < classes)
     if ignore_index is not None:

@@ -14,6 +14,7 @@ from typing import Any
 from . import ops
 from .core.backend import Array, Backend, accumulator
 from .core.tape import no_grad
+from .ops.linalg import onto
 from .recompute import fused
 from .signature import described
 
@@ -52,63 +53,99 @@ def batch_norm(
     tensor([[0., 1.],
             [1., 3.]])
     """
+    if mean is None and var is None:
+        y, mean, var = _by_batch(x, weight, bias, axes=axes, eps=eps)
+        return (y, mean, var) if return_stats else y
+    if mean is None or var is None:
+        raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
     axes = _axes("batch_norm", x, axes)
     kept = _others(x, axes)
-    if (mean is None) != (var is None):
-        raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
     _expect_shape("batch_norm", x, kept, mean=mean, var=var, weight=weight, bias=bias)
-    if mean is None and math.prod(x.shape[a] for a in axes) < 2:
+    y = (_widened(x) - _placed(mean, x, kept)) / ops.sqrt(_placed(var, x, kept) + eps)
+    y = _narrowed(_affine(y, weight, bias, kept), x)
+    return (y, mean, var) if return_stats else y
+
+
+def _by_batch(x: Any, weight: Any, bias: Any, *, axes: tuple[int, ...] | None = None, eps: float, **then: Any) -> Any:
+    """(y, mean, var): `batch_norm` by the statistics of x, and what comes next as for `normalized_channels`."""
+    axes = _axes("batch_norm", x, axes)
+    _expect_shape("batch_norm", x, _others(x, axes), weight=weight, bias=bias)
+    if math.prod([x.shape[a] for a in axes]) < 2:
         raise ValueError(
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
             "larger batch, or give mean and var"
         )
-    if mean is None:
-        y, mean, var = normalized_channels(_widened(x), weight, bias, axes=axes, eps=eps)
-    else:
-        y = (_widened(x) - _placed(mean, x, kept)) / ops.sqrt(_placed(var, x, kept) + eps)
-        y = _affine(y, weight, bias, kept)
-    y = _narrowed(y, x)
-    return (y, mean, var) if return_stats else y
+    y, mean, var = normalized_channels(_widened(x), weight, bias, **then, axes=axes, eps=eps)
+    return _narrowed(y, x), mean, var
 
 
-@fused(expects="floats, and parameters that have the axes of x which are not normalized over")
+@fused(nondifferentiable=("keep",), expects="floats, and parameters that have the axes of x which are not normalized over")
 def normalized_channels(
-    x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...] = (), eps: float = 1e-5
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    keep: Any = None,
+    *,
+    axes: tuple[int, ...] = (),
+    eps: float = 1e-5,
+    relu: bool = False,
+    scale: float = 1.0,
 ) -> Any:
-    """(weight (x - mean) / sqrt(var + eps) + bias, mean, var), the statistics over axes that the parameters lack."""
+    """(weight (x - mean) / sqrt(var + eps) + bias, mean, var), the statistics over axes that the parameters lack.
+
+    What often comes next goes along in the same passes: relu, and what dropout does with a mask, `thinned`.
+    """
     mean, var = _statistics(x, axes)
     y = _affine((x - mean) / ops.sqrt(var + eps), weight, bias, _others(x, axes))
+    y = ops.relu(y) if relu else y
+    y = y if keep is None else ops.thinned(y, keep, scale=scale)
     return y, ops.squeeze(mean, axis=axes), ops.squeeze(var, axis=axes)
 
 
 @normalized_channels.fast
-def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
+def _(
+    xp: Backend,
+    x: Array,
+    weight: Array = None,
+    bias: Array = None,
+    keep: Array = None,
+    *,
+    axes: tuple[int, ...],
+    eps: float,
+    relu: bool,
+    scale: float,
+) -> Any:
     y, mean, var, rate = _centred(xp, x, axes, eps)
-    scale = rate if weight is None else rate * weight.reshape(rate.shape)
-    y = _onto(xp.multiply, y, scale)
+    scale = 1.0 if keep is None else scale
+    y = onto(xp.multiply, y, _slope(rate, weight, scale))
     if bias is not None:
-        y = _onto(xp.add, y, bias.reshape(rate.shape))
+        y = onto(xp.add, y, bias.reshape(rate.shape) * scale)
+    if relu:
+        through = xp.logical_not(y <= 0)  # NaN goes through
+        keep = through if keep is None else through & keep
+    if keep is not None:
+        y = xp.kept(keep, y)
     shape = tuple([x.shape[i] for i in _others(x, axes)])
-    return (y, mean.reshape(shape), var.reshape(shape)), (mean, rate)
+    return (y, mean.reshape(shape), var.reshape(shape)), (mean, rate, keep, scale)
 
 
 @normalized_channels.backward
 def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
-    """dx = rate w (g - sum(g) / n - c sum(g c) / n), with c the normalized x, and the part of the statistics."""
-    (mean, rate), (g, g_mean, g_var) = residuals, g
+    """dx = slope (g - sum(g) / n - c sum(g c) / n), with c the normalized x, and the part of the statistics."""
+    (mean, rate, keep, scale), (g, g_mean, g_var) = residuals, g
+    g = g if keep is None else xp.kept(keep, g)
     centred = x - mean
     total, weighted = g.sum(axis=axes, keepdims=True), _dot(xp, g, centred, axes) * rate
     dx = None
     if 0 in wanted:
-        slope, n = rate if weight is None else rate * weight.reshape(rate.shape), x.size // rate.size
-        of_centred = 2 * g_var.reshape(rate.shape) - slope * rate * weighted
-        of_one = g_mean.reshape(rate.shape) - slope * total
-        centred *= of_centred / n
-        centred += of_one / n
+        slope, n = _slope(rate, weight, scale), x.size // rate.size
+        share = slope / n
+        centred *= share * rate * weighted - g_var.reshape(rate.shape) * (2 / n)
+        centred += share * total - g_mean.reshape(rate.shape) / n
         dx = g * slope
-        dx += centred
+        dx -= centred
     shape = g_mean.shape
-    return dx, weighted.reshape(shape), total.reshape(shape)
+    return dx, (weighted * scale).reshape(shape), (total * scale).reshape(shape)
 
 
 def layer_norm(
@@ -147,9 +184,9 @@ def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: 
     y, mean, _, rate = _centred(xp, x, axes, eps)
     y *= rate
     if weight is not None:
-        y = _onto(xp.multiply, y, _placed(weight, x, axes))
+        y = onto(xp.multiply, y, _placed(weight, x, axes))
     if bias is not None:
-        y = _onto(xp.add, y, _placed(bias, x, axes))
+        y = onto(xp.add, y, _placed(bias, x, axes))
     return y, (mean, rate)
 
 
@@ -332,9 +369,10 @@ def _axes(name: str, x: Any, axes: int | tuple[int, ...] | None) -> tuple[int, .
     if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got x {described(x)}, expected floats")
     ndim = x.ndim
-    if axes is None and ndim < 2:
-        raise ValueError(f"{name}: got x {described(x)}, expected (N, C) or (N, C, ...); or say the axes")
-    axes = (0, *range(2, ndim)) if axes is None else axes
+    if axes is None:
+        if ndim < 2:
+            raise ValueError(f"{name}: got x {described(x)}, expected (N, C) or (N, C, ...); or say the axes")
+        return (0, *range(2, ndim))
     given = (axes,) if isinstance(axes, int) else tuple(axes)
     found = sorted({a % ndim for a in given if -ndim <= a < ndim})
     if not found or len(found) < len(given):
@@ -377,17 +415,17 @@ def _dot(xp: Backend, a: Array, b: Array, axes: tuple[int, ...]) -> Any:
     return (a * b).sum(axis=axes, keepdims=True)
 
 
+def _slope(rate: Array, weight: Array, scale: float) -> Array:
+    """dy / dx while mean and variance stay as they are."""
+    slope = rate if weight is None else rate * weight.reshape(rate.shape)
+    return slope if scale == 1 else slope * scale
+
+
 def _again(x: Array, mean: Array, rate: Array) -> Array:
     """The normalized x, worked out once more: to keep it would take as much memory as x, which is kept anyway."""
     c = x - mean
     c *= rate
     return c
-
-
-def _onto(operation: Any, y: Array, other: Array) -> Array:
-    """y and another, of a y that nobody else holds: written to its memory, unless the other has another dtype."""
-    result: Array = operation(y, other, out=y if other.dtype == y.dtype else None)
-    return result
 
 
 def _others(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:

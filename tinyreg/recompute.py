@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 
 from .core.backend import watch
 from .core.primitive import Primitive
-from .core.tape import Entry, Gradient, Leaf, Parents, Result, explainer, is_recording, reach, recording, tick, walk
+from .core.tape import Entry, Gradient, Leaf, Parents, Result, explainer, is_recording, reach, record, recording, tick, walk
 from .core.tensor import Tensor, wrap
 
 
@@ -37,8 +37,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """f with its inside off the tape: it keeps its arguments, and runs again when the walk back comes to it.
 
     Time for memory: what the ops inside f would have kept is not kept. The second run finds generators and buffers as
-    the first one found them, and leaves them as they are by then. f may close over parameters; it returns a Tensor or a
-    tuple of them.
+    the first one found them, and leaves them as they are by then. f may close over parameters. It returns a Tensor, or
+    Tensors in tuples, lists and dicts, also nested: they come back in the same places, each with its gradient, which is
+    zero where nobody used it. Whatever else it returns is handed on as it is.
 
     Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
 
@@ -47,6 +48,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> tr.checkpoint(lambda x: (x * x).sum())(x).backward()
     >>> x.grad
     tensor([2., 4.])
+    >>> y, (h, c) = tr.checkpoint(tr.nn.LSTM(2, 3))(tr.ones((5, 1, 2)))
+    >>> y.shape, h.shape, c.shape
+    ((5, 1, 3), (1, 1, 3), (1, 1, 3))
     """
     if not callable(f):
         raise TypeError(f"checkpoint: got {f!r:.80}, expected a function; call what it returns with the arguments")
@@ -59,9 +63,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         touched: dict[int, tuple[Any, Any]] = {}
         with _noting(touched):
             outcome = f(*args, **kwargs)
-        several = isinstance(outcome, tuple)
-        results = outcome if several else (outcome,)
-        roots = [r._node for r in results if isinstance(r, Tensor) and r._node]
+        several, results = not isinstance(outcome, Tensor), _tensors(outcome)
+        roots = [r._node for r in results if r._node]
         inside = reach(roots, since)
         above = itertools.chain(roots, *(entry.parents for entry in inside))
         parents = list(dict.fromkeys(n for n in above if n and (isinstance(n, Leaf) or n.time < since)))
@@ -70,15 +73,39 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         kept = {"f": f, "args": args, "kwargs": kwargs, "touched": touched}
         shapes, dtypes = [r.shape for r in results], [r.dtype for r in results]
         shape, dtype = (shapes, dtypes) if several else (shapes[0], dtypes[0])
-        entry = Entry(_CHECKPOINT, None, parents, kept, {}, shape, dtype)
+        entry = record(_CHECKPOINT, None, parents, kept, {}, shape, dtype)
         if (listener := explainer.get()) is not None:
-            arrays = tuple(getattr(r, "_array", r) for r in results)
+            arrays = tuple(r._array for r in results)
             listener("checkpoint", entry, parents, None, arrays if several else arrays[0])
         if not several:
             return wrap(outcome._array, entry)
-        return tuple(wrap(r._array, Result(entry, i)) if r._node else r for i, r in enumerate(results))
+        made = (wrap(r._array, Result(entry, i)) if r._node else r for i, r in enumerate(results))
+        return _with_tensors(outcome, made)
 
     return run
+
+
+def _tensors(outcome: Any) -> tuple[Tensor, ...]:
+    """The Tensors in an outcome, from left to right."""
+    if isinstance(outcome, Tensor):
+        return (outcome,)
+    if type(outcome) is dict:
+        outcome = outcome.values()
+    elif not isinstance(outcome, tuple | list):
+        return ()
+    return tuple(tensor for part in outcome for tensor in _tensors(part))
+
+
+def _with_tensors(outcome: Any, made: Iterator[Tensor]) -> Any:
+    """An outcome with others in the places of its Tensors."""
+    if isinstance(outcome, Tensor):
+        return next(made)
+    if type(outcome) is dict:
+        return {key: _with_tensors(part, made) for key, part in outcome.items()}
+    if not isinstance(outcome, tuple | list):
+        return outcome
+    parts = [_with_tensors(part, made) for part in outcome]
+    return type(outcome)(*parts) if hasattr(outcome, "_fields") else type(outcome)(parts)  # _fields: a named tuple
 
 
 class _Checkpoint:
@@ -91,7 +118,8 @@ class _Checkpoint:
         since, kept = tick(), entry.kept
         with recording(True), _as_found(kept["touched"]):
             outcome = kept["f"](*kept["args"], **kept["kwargs"])
-        return pull_through(outcome, g, since, parents, create_graph)
+        again = outcome if isinstance(outcome, Tensor) else _tensors(outcome)
+        return pull_through(again, g, since, parents, create_graph)
 
 
 _CHECKPOINT = _Checkpoint()
@@ -175,17 +203,16 @@ class Fused(Primitive):
         """
         return self.vjp(*(name for name in self.signature.arguments if name not in self.nondifferentiable))(f)
 
-    def __call__(self, *args: Any, **settings: Any) -> Any:
-        """Run the fast form where there is one, otherwise the definition."""
+    @property
+    def __call__(self) -> Callable[..., Any]:
+        """The fast form where there is one, otherwise the definition."""
         listener = explainer.get()
-        if not self.rules or (listener is not None and listener.definitions):
-            return self.definition(*args, **settings)
-        return super().__call__(*args, **settings)
+        return self.definition if not self.rules or (listener is not None and listener.definitions) else self._call
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """By the fast backward, or under `create_graph` by the definition, run again."""
         if not create_graph:
-            return super().pull(entry, parents, g, create_graph)
+            return Primitive.pull(self, entry, parents, g, create_graph)
         since, kept = tick(), self._lifted(entry)
         outcome = self.definition(*[kept[name] for name in self.signature.arguments], **entry.settings)
         return pull_through(outcome, g, since, parents, create_graph)

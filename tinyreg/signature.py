@@ -5,8 +5,10 @@ This stands below the core: nothing here knows of tensors or tapes.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import CodeType
 from typing import Any
 
 PLAIN = {bool, int, float, str, tuple, type(None)}
@@ -18,18 +20,44 @@ def described(value: Any) -> str:
     return f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
 
 
-def keeping(sources: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
-    """The function that keeps values by name: compiled, because every op that is recorded calls one.
+# ---- functions that every op calls: compiled, so that they are as quick as if they had been written out for it ---------
 
-    sources: for each name, an expression of values (arguments and result), settings, aside (residuals), xp and wanted.
+
+@functools.cache
+def _code(text: str) -> CodeType:
+    """Compiled once for all ops with the same parameters: the import would take longer."""
+    return compile(text, "<string>", "eval")
+
+
+def keeping(sources: Mapping[str, str], wanted: Sequence[int], like: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """The function that keeps values by name.
+
+    sources: for each name, an expression of values (the arguments), y, settings, aside (residuals), xp, wanted and like.
     """
     named = ", ".join(f"{name!r}: {source}" for name, source in sources.items())
-    return eval(f"lambda values, settings, aside, xp, wanted: {{{named}}}")  # type: ignore[no-any-return]
+    scope = {"wanted": wanted, "like": like}
+    return eval(_code(f"lambda values, y, settings, aside, xp: {{{named}}}"), scope)  # type: ignore[no-any-return]
 
 
-def calling(vjp: Callable[..., Any], names: Sequence[str]) -> Callable[[Any, dict[str, Any]], Any]:
-    """The function that calls a VJP with g and what it named, out of what was kept: compiled, as in `keeping`."""
-    return eval(f"lambda g, kept: vjp(g, {', '.join(f'kept[{name!r}]' for name in names)})", {"vjp": vjp})  # type: ignore[no-any-return]
+def pulling(rules: Sequence[tuple[Sequence[int], Callable[..., Any], Sequence[str]]]) -> Callable[..., list[Any]]:
+    """The function that asks VJPs, given g, what was kept, and parents: positions of arguments, and gradients for them.
+
+    rules: the arguments that a VJP serves, the VJP, and what it names. It runs where one of them has a parent.
+    """
+    pairs, vjps = [], {f"vjp{k}": vjp for k, (_, vjp, _) in enumerate(rules)}
+    for name, (positions, _, names) in zip(vjps, rules, strict=True):
+        call = f"{name}({', '.join(['g', *(f'kept[{name!r}]' for name in names)])})"
+        asked = " or ".join(f"parents[{p}]" for p in positions)
+        if len(positions) == 1:
+            pairs.append(f"({positions[0]}, {call} if {asked} else None)")
+        else:
+            pairs.append(f"*(zip({positions}, {call}, strict=True) if {asked} else ())")
+    return eval(_code(f"lambda g, kept, parents: [{', '.join(pairs)}]"), vjps)  # type: ignore[no-any-return]
+
+
+def _spread(values: Sequence[Any]) -> Sequence[Any]:
+    """The operands of `*xs`, also where they come as one list."""
+    return values[0] if len(values) == 1 and isinstance(values[0], list | tuple) else values
 
 
 class Signature:
@@ -37,19 +65,13 @@ class Signature:
 
     def __init__(self, name: str, f: Callable[..., Any], skip: int) -> None:
         parameters = list(inspect.signature(f).parameters.values())[skip:]
-        self.name, self.python = name, inspect.Signature(parameters)
+        self.name, self.doc, self.python = name, f.__doc__, inspect.Signature(parameters)
         self.arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.settings = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         self.defaults = {p.name: p.default for p in parameters if p.name in self.settings and p.default is not p.empty}
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self.first = len(self.arguments) - bool(self.variadic)  # where the operands of *xs begin
         self.text = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
-        # How many positional arguments make a call that needs no matching; -1 where every call does.
-        self.arity = -1 if self.variadic or len(self.defaults) < len(self.settings) else self.first
-        # Python itself does the matching. Without a star before them, settings may also come by position.
-        arrays = ", ".join("*" * (a == self.variadic) + a for a in self.arguments)
-        self._match = eval(f"lambda {self.text}: ([{arrays}], dict({', '.join(f'{s}={s}' for s in self.settings)}))")
-        self._match.__qualname__ = name
 
     def __str__(self) -> str:
         return f"{self.name}({self.text})"
@@ -59,31 +81,43 @@ class Signature:
         return self.arguments[min(i, len(self.arguments) - 1)]
 
     def sources(self, residuals: Sequence[str]) -> dict[str, str]:
-        """Where a call has what VJPs may name, but for likes and the operands of `*xs`: as `keeping` takes it."""
-        found = {name: f"values[{i}]" for i, name in enumerate(self.arguments[: self.first])} | {"y": "values[-1]"}
+        """Where a call has what VJPs may name, but for the operands of `*xs`: as `keeping` takes it."""
+        found = {name: f"values[{i}]" for i, name in enumerate(self.arguments[: self.first])} | {"y": "y"}
+        found |= {f"{name}_like": f"like(values[{i}], xp)" for i, name in enumerate(self.arguments[: self.first])}
         found |= {name: f"settings[{name!r}]" for name in self.settings}
         found |= {name: f"aside[{i}]" for i, name in enumerate(residuals)}
         return found | {"xp": "xp", "wanted": "wanted"}
 
-    def bind(self, args: Sequence[Any], given: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-        """The arguments in order, and every setting, from a call in any form; `TypeError` where it does not fit."""
-        if self.variadic and len(args) == 1 and isinstance(args[0], list | tuple):
-            args = args[0]
-        try:
-            arguments, settings = self._match(*args, **given)
-        except TypeError as error:
-            raise TypeError(f"{error}; expected {self}") from None
-        for name, value in settings.items():
-            if type(value) in PLAIN:
-                continue
-            if hasattr(value, "dtype") and hasattr(value, "item") and not isinstance(value, type):
-                if getattr(value, "ndim", 0) or hasattr(value, "requires_grad"):
-                    raise TypeError(
-                        f"{self.name}: got {described(value)} for the setting {name}, expected a plain Python value: a "
-                        "setting has no gradient. Use .item() or .tolist() if that is what you mean"
-                    )
-                settings[name] = value.item()  # so that float32 stays float32
-        return arguments, settings
+    def matching(self, apply: Callable[..., Any]) -> Callable[..., Any]:
+        """The function that takes a call in any form to `apply(arguments, settings)`: Python itself does the matching.
+
+        Without a star before them, settings may also come by position.
+        """
+        arrays = "".join(f"{'*' * (name == self.variadic)}{name}, " for name in self.arguments)
+        settings = "".join(f"{s!r}: {s} if _type({s}) in _PLAIN else _plain({s!r}, {s}), " for s in self.settings)
+        scope = {"_apply": apply, "_spread": _spread, "_type": type, "_PLAIN": PLAIN, "_plain": self.plain, "_none": {}}
+        given = f"{'_spread' * bool(self.variadic)}(({arrays})), {f'{{{settings}}}' if settings else '_none'}"
+        call = eval(_code(f"lambda {self.text}: _apply({given})"), scope)
+        call.__name__, call.__doc__ = self.name, self.doc
+        call.__qualname__ = f"expected {self}; {self.name}"  # with it begins Python's error for a call that does not fit
+        return call  # type: ignore[no-any-return]
+
+    def running(self) -> Callable[..., Any]:
+        """The function that calls an array function with xp, a list of the arguments, and all settings."""
+        given = [f"values[{i}]" for i in range(self.first)] + [f"*values[{self.first}:]"] * bool(self.variadic)
+        given += [f"{name}=settings[{name!r}]" for name in self.settings]
+        return eval(_code(f"lambda f, xp, values, settings: f(xp, {', '.join(given)})"), {})  # type: ignore[no-any-return]
+
+    def plain(self, name: str, value: Any) -> Any:
+        """A less usual value of a setting, an array of one number as that; `TypeError` for another array or a Tensor."""
+        if hasattr(value, "dtype") and hasattr(value, "item") and not isinstance(value, type):
+            if getattr(value, "ndim", 0) or hasattr(value, "requires_grad"):
+                raise TypeError(
+                    f"{self.name}: got {described(value)} for the setting {name}, expected a plain Python value: a "
+                    "setting has no gradient. Use .item() or .tolist() if that is what you mean"
+                )
+            return value.item()  # so that float32 stays float32
+        return value
 
     def asked(self, vjp: Any, arguments: Sequence[str], offers: Iterable[str]) -> tuple[str, ...]:
         """The names that a VJP of `arguments` asks for; `TypeError` for one that is not on offer."""

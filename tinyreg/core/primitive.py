@@ -10,33 +10,42 @@ from __future__ import annotations
 import functools
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, overload
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, TypeVar, overload
 
-from ..signature import Signature, calling, keeping
-from .backend import HOMES, as_argument, current, home
-from .tape import Entry, Gradient, Parents, Result, explainer, is_recording
+from ..signature import Signature, keeping, pulling
+from .backend import HOMES, as_argument, current, get, home
+from .tape import Entry, Gradient, Parents, Result, explainer, is_recording, record
 from .tensor import Tensor, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
 REGISTRY: dict[str, Primitive] = {}
-
+LIKELY: Any = get("numpy"), get("numpy").ndarray  # a backend and the type of its arrays: the guess until there is one
 
 Like = namedtuple("Like", ("shape", "dtype", "ndim", "backend"))
 """Shape, dtype and backend of an array, without the array."""
+
+
+def _like(value: Any, xp: Any) -> Any:
+    """An array's shape, dtype and backend; a number as it is."""
+    return Like(value.shape, value.dtype, value.ndim, xp.name) if hasattr(value, "shape") else value
+
 
 Rule = tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]
 """A VJP, between the positions of the arguments it serves and the names of what it asks for."""
 
 
-class Plan(NamedTuple):
+@dataclass(slots=True)
+class Plan:
     """What an entry keeps when certain arguments want a gradient, and the VJPs that give it."""
 
     wanted: list[int]
     dropped: list[int]  # the arguments that want a gradient but have none
     keep: Callable[..., dict[str, Any]]  # what is named of the arguments, the result, settings and residuals
-    rest: list[str]  # what else to keep
-    single: list[tuple[int, Callable[..., Any]]]  # what calls the VJP of one argument
-    joint: list[tuple[tuple[int, ...], Callable[..., Any]]]  # what calls the VJP of several
+    rest: list[str]  # what is named of the operands of `*xs`
+    order: list[int]  # the arguments, in the order in which VJPs serve them
+    pull: Callable[..., list[tuple[int, Gradient]]]  # asks the VJPs
 
 
 class Primitive:
@@ -65,7 +74,8 @@ class Primitive:
         self.expects = expects or "shapes that broadcast against each other" * broadcasting
         self.nondifferentiable, self.rules, self._plans = nondifferentiable, list[Rule](), dict[int, Plan]()
         self.signature = s = Signature(self.name, forward, self.skip)
-        self._arity, self._defaults, self._check, self.__signature__ = s.arity, s.defaults, s.check_residuals, s.python
+        self._check, self._run, self._call = s.check_residuals, s.running(), s.matching(self.apply)
+        self.__signature__ = s.python
         self.registry[self.name] = self
 
     def __repr__(self) -> str:
@@ -87,17 +97,15 @@ class Primitive:
 
     # ---- forward
 
-    def __call__(self, *args: Any, **settings: Any) -> Any:
-        """Run the op, and record it where an argument wants a gradient."""
-        if settings or len(args) != self._arity:
-            values, settings = self.signature.bind(args, settings)
-        else:
-            values, settings = args, self._defaults
+    __call__: Any = property(attrgetter("_call"), doc="What matches a call to the parameters, for `apply`.")
+
+    def apply(self, values: Sequence[Any], settings: dict[str, Any]) -> Any:
+        """Run the op on all of its arguments and settings, and record it where an argument wants a gradient."""
         arrays = []
         parents = []
-        xp: Any = None
-        usual: Any = None
-        any_tensor, wanting, bit = False, 0, 1  # wanting: the arguments that want a gradient, as bits: the key of a plan
+        xp, usual = LIKELY
+        any_array = any_tensor = False
+        wanting, bit = 0, 1  # the arguments that want a gradient, as bits: the key of a plan
         for value in values:
             node = None
             if isinstance(value, Tensor):
@@ -106,39 +114,40 @@ class Primitive:
                 value = value._array
                 if node is not None:
                     wanting |= bit
-            if type(value) is not usual:
-                where = HOMES.get(type(value), HOMES)
-                if where is not None:
-                    if where is HOMES or xp is not None:
-                        return self(*self._understood(values), **settings)
-                    xp, usual = where, type(value)
+            if type(value) is usual:
+                any_array = True
+            elif (where := HOMES.get(type(value), HOMES)) is not None:
+                if where is HOMES or any_array:
+                    return self.apply(self._understood(values), settings)
+                xp, usual, any_array = where, type(value), True
             arrays.append(value)
             parents.append(node)
             bit += bit
-        if xp is None:
+        if not any_array:
             xp = current()
         try:
-            y = self.forward(xp, *arrays, **settings) if settings else self.forward(xp, *arrays)
+            y = self._run(self.forward, xp, arrays, settings)
         except Exception as error:
             raise self.signature.explained(error, arrays, xp.name, self.expects) from error
         aside = ()
         if self.residuals:
             y, *aside = y
             self._check(self.residuals, aside)
-        if HOMES.get(type(y)) is None:  # a scalar, or several results
+        if type(y) is not usual and HOMES.get(type(y)) is None:  # a scalar, or several results
             y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
         entry = None
         if wanting and is_recording():
             plan = self._plans.get(wanting) or self._plan(wanting, len(values))
             if plan.wanted:
-                arrays.append(y)
-                kept = plan.keep(arrays, settings, aside, xp, plan.wanted)
+                kept = plan.keep(arrays, y, settings, aside, xp)
                 if plan.rest:
-                    kept.update(self._rest(plan, arrays[:-1], xp))
+                    kept.update(self._rest(plan, arrays, xp))
                 if plan.dropped:
                     parents = [None if i in plan.dropped else node for i, node in enumerate(parents)]
-                what = ([r.shape for r in y], [r.dtype for r in y]) if type(y) is tuple else (y.shape, y.dtype)
-                entry = Entry(self, plan, parents, kept, settings, *what)
+                if type(y) is tuple:
+                    entry = record(self, plan, parents, kept, settings, [r.shape for r in y], [r.dtype for r in y])
+                else:
+                    entry = record(self, plan, parents, kept, settings, y.shape, y.dtype)
         if any_tensor:
             if (listener := explainer.get()) is not None:
                 listener(self.name, entry, parents, arrays, y)
@@ -166,42 +175,28 @@ class Primitive:
                 rules.append(rule)
         asked = dict.fromkeys(name for _, _, names in rules for name in names)
         at = s.sources(self.residuals)
-        calls = [(positions, calling(vjp, names)) for positions, vjp, names in rules]
         self._plans[wanting] = plan = Plan(
             wanted,
             dropped=[i for i in asking if i not in wanted],
-            keep=keeping({name: at[name] for name in at if name in asked or name in self.always_kept}),
+            keep=keeping({name: at[name] for name in at if name in asked or name in self.always_kept}, wanted, _like),
             rest=[name for name in asked if name not in at],
-            single=[(positions[0], call) for positions, call in calls if len(positions) == 1],
-            joint=[(positions, call) for positions, call in calls if len(positions) > 1],
+            order=[i for positions, _, _ in rules for i in positions],
+            pull=pulling(rules),
         )
         return plan
 
     def _rest(self, plan: Plan, arrays: list[Any], xp: Any) -> dict[str, Any]:
-        """What VJPs name besides: likes, and the operands of `*xs`."""
-        s = self.signature
-        likes = [Like(a.shape, a.dtype, a.ndim, xp.name) if hasattr(a, "shape") else a for a in arrays]
-        offered: dict[str, Any] = {f"{name}_like": like for name, like in zip(s.arguments, likes, strict=False)}
-        if s.variadic:
-            # An operand that alone wants a gradient is not kept: its VJP asks for the others.
-            others = [None if plan.wanted == [i] else a for i, a in enumerate(arrays)]
-            offered |= {f"{s.variadic}_like": tuple(likes[s.first :])}
-            offered |= {"others": tuple(others[s.first :]), s.variadic: tuple(arrays[s.first :])}
-        return {name: offered[name] for name in plan.rest}
+        """What VJPs name of the operands of `*xs`: likes, all of them, or all but one that alone wants a gradient."""
+        name, operands = self.signature.variadic, arrays[self.signature.first :]
+        others = [None if plan.wanted == [i] else a for i, a in enumerate(arrays)][self.signature.first :]
+        offered = {f"{name}_like": [_like(a, xp) for a in operands], "others": others, name: operands}
+        return {name: tuple(offered[name]) for name in plan.rest}
 
     # ---- backward
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient]]:
         """Ask the VJPs of the arguments that want a gradient: with bare arrays, or with Tensors lifted onto the tape."""
-        kept = self._lifted(entry) if create_graph else entry.kept
-        contributions: list[tuple[int, Gradient]] = []
-        for p, call in entry.plan.single:
-            if parents[p]:
-                contributions.append((p, call(g, kept)))
-        for positions, call in entry.plan.joint:
-            if any(parents[p] for p in positions):
-                contributions.extend(zip(positions, call(g, kept), strict=True))
-        return contributions
+        return entry.plan.pull(g, self._lifted(entry) if create_graph else entry.kept, parents)  # type: ignore[no-any-return]
 
     def _lifted(self, entry: Entry) -> dict[str, Any]:
         """What was kept, as Tensors: an argument where its parent is on the tape, the result at this entry."""

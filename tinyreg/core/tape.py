@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Protocol
 
-from .backend import HOMES, DType, Shape, accumulator, as_zero_dimensional, home
+from .backend import DType, Shape, accumulator, as_zero_dimensional, home
 
 Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
 UNKEPT: Any = object()  # in the place of a gradient that nobody asked to see
 
 tick = itertools.count().__next__
 """The next moment: the one counter by which entries are ordered."""
+
+new = object.__new__
+"""An object without a call of its class, which takes longer: for what every op makes."""
 
 
 class Node:
@@ -71,18 +74,20 @@ class Entry(Node):
 
     __slots__ = ("kept", "op", "parents", "plan", "settings")
 
-    def __init__(
-        self,
-        op: Op,
-        plan: Any,
-        parents: Parents,
-        kept: dict[str, Any],
-        settings: dict[str, Any],
-        shape: Any,
-        dtype: Any,
-    ) -> None:
-        self.time, self.shape, self.dtype, self.grad = tick(), shape, dtype, UNKEPT
-        self.op, self.plan, self.parents, self.kept, self.settings = op, plan, parents, kept, settings
+    op: Op
+    plan: Any
+    parents: Parents
+    kept: Any  # a dict by name; None once the entry is freed
+    settings: dict[str, Any]
+
+
+def record(op: Op, plan: Any, parents: Parents, kept: Any, settings: dict[str, Any], shape: Any, dtype: Any) -> Entry:
+    """The entry of an op that just ran."""
+    entry = new(Entry)
+    entry.time, entry.shape, entry.dtype = tick(), shape, dtype
+    entry.op, entry.plan, entry.settings = op, plan, settings
+    entry.parents, entry.kept, entry.grad = parents, kept, UNKEPT
+    return entry
 
 
 class Result(Node):
@@ -146,8 +151,7 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
     entries: list[Any] = []
     seen: set[Node | None] = {None}  # the parent of an argument that wants no gradient
     ahead: list[Any] = list(roots)
-    while ahead:
-        node = ahead.pop()
+    for node in ahead:  # which grows meanwhile
         if node in seen:
             continue
         seen.add(node)
@@ -203,16 +207,18 @@ def walk(
                 parents = [parent if parent in wanted else None for parent in parents]
             if g is not None:
                 g = _complete(g, entry) if type(g) is list else g
+                kind: Any = type(g)
                 for i, raw in entry.op.pull(entry, parents, g, create_graph):
                     parent = parents[i]
                     if parent is None or raw is None:
                         continue
-                    fits = HOMES.get(type(raw)) and raw.shape == parent.shape and raw.dtype is parent.dtype
+                    fits = type(raw) is kind and raw.shape == parent.shape and raw.dtype is parent.dtype
                     fitted = raw if fits else _fit(raw, parent, entry.op)
                     if observer:
                         observer(entry, parent, raw, fitted)
                     before = table.get(parent)
-                    table[parent] = fitted if before is None else as_zero_dimensional(before + fitted)
+                    total = fitted if before is None else before + fitted
+                    table[parent] = total if type(total) is type(fitted) else as_zero_dimensional(total)
             if not retain:
                 entry.parents, entry.kept = (), None
     return table

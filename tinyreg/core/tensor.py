@@ -12,7 +12,7 @@ from typing import Any
 from ..protocols import Protocols
 from ..signature import described
 from .backend import HOMES, Array, get, home, transfer, watch
-from .tape import UNKEPT, Leaf, Node, explainer, walk
+from .tape import UNKEPT, Leaf, Node, explainer, new, walk
 
 
 class _Unbound:
@@ -210,9 +210,9 @@ class Tensor(Protocols):
     mT: Tensor
 
 
-def wrap(array: Array, node: Node | None = None, new: Any = object.__new__) -> Tensor:
+def wrap(array: Array, node: Node | None = None) -> Tensor:
     """A Tensor over an array as it is, past all checks: how every op makes its result."""
-    made: Tensor = new(Tensor)
+    made = new(Tensor)
     made._array = array
     made._node = node
     return made

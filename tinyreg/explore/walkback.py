@@ -75,5 +75,4 @@ def _arguments(entry: Entry) -> Iterator[int]:
     """The arguments in the order in which the entry's op hands something to them."""
     if not hasattr(plain(entry.op), "signature") or entry.plan is None:
         return iter(range(len(entry.parents)))
-    joint = [i for several, _ in entry.plan.joint for i in several]
-    return iter([*(i for i, _ in entry.plan.single), *joint])
+    return iter(entry.plan.order)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..core.tape import explainer
 from .module import Module
 
 
 class Sequential(Module):
     """The layers one after the other, each applied to what the one before gave; named 0, 1, 2, ...
+
+    A BatchNorm that trains does a ReLU and a Dropout that follow it in its own passes, as one entry of the tape; inside
+    `tr.explain()` each layer has its own.
 
     Raises `TypeError` for something that cannot be called.
 
@@ -25,6 +29,7 @@ class Sequential(Module):
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
 
+    unnamed = "layers"
     layers: tuple[Module, ...] = ()
 
     def __init__(self, *layers: Module) -> None:
@@ -35,13 +40,12 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last layer's result."""
-        for layer in self.layers:
-            x = layer(x)
+        layers, i = self.layers, 0
+        while i < len(layers):
+            end = i + 1 + (0 if explainer.get() else layers[i].joins(layers[i + 1 :]))
+            x = layers[i](x, *layers[i + 1 : end])
+            i = end
         return x
-
-    def members(self) -> Iterator[tuple[str, Any]]:
-        """The layers, by number, and what a subclass holds besides."""
-        return ((name.removeprefix("layers."), value) for name, value in super().members())
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -40,6 +40,15 @@ class Dropout(Module):
         """x with a share of it dropped, or x itself."""
         return type(self).drop(x, self.p, training=self.training or self.sampling, rng=self.rng)
 
+    @property
+    def active(self) -> bool:
+        """Whether it drops anything."""
+        return (self.training or self.sampling) and self.p > 0
+
+    def mask(self, x: Any) -> dict[str, Any]:
+        """What `thinned` is to keep of x, drawn anew, and its scale."""
+        return {"keep": dropout._keep(x, self.p, x.shape, self.rng), "scale": dropout._scale(self.p)}
+
     def extra_repr(self) -> str:
         """The share."""
         return f"p={self.p:g}"

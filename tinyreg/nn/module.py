@@ -7,8 +7,8 @@ name of a parameter is the path to it, such as `blocks.0.weight`, as in PyTorch.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from ..core.tape import Leaf
 from ..core.tensor import Tensor
@@ -16,6 +16,7 @@ from ..creation import as_array
 from ..signature import PLAIN, described
 
 M = TypeVar("M", bound="Module")
+HOLDERS = (list, tuple, dict)
 
 
 class Parameter(Tensor):
@@ -102,6 +103,9 @@ class Module:
     [('factor', Parameter(2., requires_grad=True))]
     """
 
+    unnamed: ClassVar[str] = ""
+    """The attribute that is left out of names: what it holds goes by its keys alone, as the layers of a Sequential."""
+
     training: bool = True
     """Whether layers that differ in training, such as dropout, are to act so: see `train` and `eval`."""
 
@@ -112,6 +116,10 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What `forward` gives."""
         return self.forward(*args, **kwargs)
+
+    def joins(self, ahead: Sequence[Module]) -> int:
+        """How many of the layers ahead in a Sequential this one does too: those are handed to its `forward` after x."""
+        return 0
 
     # ---- what it holds
 
@@ -127,13 +135,15 @@ class Module:
             for path, parameter in self.named_parameters():
                 parameter.name = path  # an outer module gives it a longer one later
 
-    def members(self) -> Iterator[tuple[str, Any]]:
+    def members(self) -> list[tuple[str, Any]]:
         """What the attributes hold, by name; the elements of lists, tuples and dicts one by one."""
+        found: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
-            if isinstance(value, list | tuple | dict):
-                yield from _elements(name, value)
+            if isinstance(value, HOLDERS):
+                _add_elements(found, "" if name == self.unnamed else f"{name}.", value)
             else:
-                yield name, value
+                found.append((name, value))
+        return found
 
     def children(self) -> list[Module]:
         """The modules directly inside this one."""
@@ -236,13 +246,13 @@ class Module:
         return f"{name}({settings}" + textwrap.indent("".join(["\n", *inside]), "  ") * bool(inside) + ")"
 
 
-def _elements(name: str, held: Any) -> Iterator[tuple[str, Any]]:
-    """What a list, tuple or dict holds, one by one, also what such hold in it."""
+def _add_elements(found: list[tuple[str, Any]], path: str, held: Any) -> None:
+    """Add what a list, tuple or dict holds, one by one, also what such hold in it."""
     for key, value in held.items() if isinstance(held, dict) else enumerate(held):
-        if isinstance(value, list | tuple | dict):
-            yield from _elements(f"{name}.{key}", value)
+        if isinstance(value, HOLDERS):
+            _add_elements(found, f"{path}{key}.", value)
         else:
-            yield f"{name}.{key}", value
+            found.append((f"{path}{key}", value))
 
 
 def _each_once(named: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .. import normalization
@@ -10,6 +11,8 @@ from ..core.backend import Shape, as_zero_dimensional
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
 from ..signature import described
+from .activations import ReLU
+from .dropout import Dropout
 from .module import Buffer, Module, Parameter
 
 
@@ -60,8 +63,8 @@ class BatchNorm(Module):
         self.running_mean, self.running_var = Buffer(zeros(num_features)), Buffer(ones(num_features))
         self.num_batches_tracked = Buffer(zeros((), dtype="int64"))
 
-    def forward(self, x: Any) -> Any:
-        """The layer's formula."""
+    def forward(self, x: Any, *followers: Any) -> Any:
+        """The layer's formula; followers are layers that come next, as `joins` allows, done in the same passes."""
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"BatchNorm: got x {described(x)}, expected (N, {self.num_features}) or (N, {self.num_features}, ...)"
@@ -69,9 +72,19 @@ class BatchNorm(Module):
         if not self.training or self.frozen:
             mean, var = self.running_mean, self.running_var
             return normalization.batch_norm(x, self.weight, self.bias, mean=mean, var=var, eps=self.eps)
-        y, mean, var = normalization.batch_norm(x, self.weight, self.bias, eps=self.eps, return_stats=True)
+        then: dict[str, Any] = {"relu": True} if followers else {}
+        if len(followers) == 2:
+            then |= followers[1].mask(x)
+        y, mean, var = normalization._by_batch(x, self.weight, self.bias, eps=self.eps, **then)
         self._follow(mean, var, x.size // self.num_features)
         return y
+
+    def joins(self, ahead: Sequence[Module]) -> int:
+        """How many of the layers that come next this one does too: a ReLU, and a Dropout after it, while it trains."""
+        own = type(self) is BatchNorm and self.training and not self.frozen
+        if not own or not ahead or type(ahead[0]) is not ReLU:
+            return 0
+        return 2 if len(ahead) > 1 and type(ahead[1]) is Dropout and ahead[1].active else 1
 
     def _follow(self, mean: Any, var: Any, n: int) -> None:
         """Move the running averages towards the statistics of a batch of n values a channel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -165,23 +166,30 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 @linear.fast
 def _(xp: Backend, x: Array, weight: Array, bias: Array = None) -> tuple[Array, None]:
-    y = xp.matmul(x, weight.T)
-    return y if bias is None else added_in_place(xp, y, bias), None
+    y = xp.matmul(_rows(x), weight.T)
+    y = y if bias is None else onto(xp.add, y, bias)
+    return y.reshape(*x.shape[:-1], len(weight)), None
 
 
 @linear.backward
 def _(g: Array, xp: Backend, x: Array, weight: Array, bias: Array, wanted: Sequence[int]) -> tuple[Array, Array, Array]:
-    rows = g.reshape(-1, g.shape[-1])
+    rows = _rows(g)
     return (
-        xp.matmul(g, weight) if 0 in wanted else None,
-        xp.matmul(rows.T, x.reshape(-1, x.shape[-1])) if 1 in wanted else None,
+        xp.matmul(rows, weight).reshape(x.shape) if 0 in wanted else None,
+        xp.matmul(rows.T, _rows(x)) if 1 in wanted else None,
         sum(rows, axis=0) if 2 in wanted else None,
     )
 
 
-def added_in_place(xp: Backend, y: Array, bias: Array) -> Array:
-    """y + bias for a y that nobody else holds: in its memory, unless the sum has a wider dtype."""
-    return xp.add(y, bias, out=y if xp.result_type(y, bias) == y.dtype else None)
+def _rows(x: Array) -> Array:
+    """All axes but the last as one, so that a stack is multiplied in one product, which is faster than many."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def onto(operation: Any, y: Array, other: Array) -> Array:
+    """y and another, of a y that nobody else holds: written to its memory, unless the other has another dtype."""
+    result: Array = operation(y, other, out=y if other.dtype == y.dtype else None)
+    return result
 
 
 # ---- diagonals and triangles -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.backend import HOMES
+from ..core.primitive import Primitive
 from ..core.tensor import Tensor
 from . import elementwise as e
 from . import indexing, linalg, reduction, shape, transcendental
@@ -70,13 +71,14 @@ METHODS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _forward(op: Callable[..., Any]) -> Callable[..., Any]:
-    call = op.__call__  # type: ignore[operator]  # past the look-up on the type, at each use
-    return lambda self, other: call(self, other)
+def _function(op: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a call of the op comes to: as an attribute of Tensor it is a method, which an op is not."""
+    return op.__call__ if isinstance(op, Primitive) else op
 
 
 def _reflected(op: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, other: op(other, self)
+    call = _function(op)
+    return lambda self, other: call(other, self)
 
 
 def _comparison(op: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,25 +91,17 @@ def _comparison(op: Callable[..., Any]) -> Callable[..., Any]:
     return compare
 
 
-def _method(op: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Tensor, *args: Any, **settings: Any) -> Any:
-        return op(self, *args, **settings)
-
-    method.__name__, method.__doc__ = op.__name__, op.__doc__
-    return method
-
-
 def bind() -> None:
     """Give Tensor its operators and methods."""
     for name, op in BINARY.items():
-        setattr(Tensor, f"__{name}__", _forward(op))
+        setattr(Tensor, f"__{name}__", _function(op))
         setattr(Tensor, f"__r{name}__", _reflected(op))
     for name, op in COMPARISONS.items():
         setattr(Tensor, f"__{name}__", _comparison(op))
     for name, op in UNARY.items():
-        setattr(Tensor, f"__{name}__", _method(op))
+        setattr(Tensor, f"__{name}__", _function(op))
     for name, method in METHODS.items():
-        setattr(Tensor, name, _method(method))
-    Tensor.__getitem__ = _forward(indexing.getitem)  # type: ignore[assignment]
+        setattr(Tensor, name, _function(method))
+    Tensor.__getitem__ = indexing.getitem  # type: ignore[assignment]
     Tensor.T = property(shape.transpose_method, doc="The axes in reverse order.")  # type: ignore[assignment]
     Tensor.mT = property(shape.matrix_transpose, doc="The last two axes swapped.")  # type: ignore[assignment]

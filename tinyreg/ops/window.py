@@ -11,7 +11,7 @@ from ..core.backend import Array, Backend, accumulator
 from ..core.primitive import primitive
 from ..creation import as_array, backend_of
 from ..recompute import fused
-from .linalg import added_in_place
+from .linalg import onto
 from .reduction import max, mean, sum
 from .shape import pad, permute_dims, reshape
 
@@ -182,7 +182,7 @@ def _(
     view = windows(_images_last(xp, x), size=weight.shape[2:], stride=stride, dilation=dilation)
     y = xp.matmul(_kernels(weight, groups), _columns(view, groups))
     y = y.reshape(weight.shape[0], *view.shape[2:4], view.shape[0])
-    y = y if bias is None else added_in_place(xp, y, bias.reshape(-1, 1, 1, 1))
+    y = y if bias is None else onto(xp.add, y, bias.reshape(-1, 1, 1, 1))
     return y.transpose(3, 0, 1, 2), None
 
 

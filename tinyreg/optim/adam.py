@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.backend import Array
-from .optimizer import Optimizer, Parameters, State
+from .optimizer import Optimizer, Parameters, State, elementwise
 
 
 class Adam(Optimizer):
@@ -60,6 +60,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, l2=l2, weight_decay=weight_decay)
 
+    @elementwise
     def direction(self, xp: Any, g: Array, state: State, settings: Mapping[str, Any]) -> Array:
         """d of the class."""
         beta1, beta2 = settings["betas"]

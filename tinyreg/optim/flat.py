@@ -1,30 +1,48 @@
 """Several tensors as one flat array, so that what is done to each of them is a few large operations.
 
-Elementwise arithmetic gives the same bits on a flat array as on its parts. No array here is ever written to: tensors,
-tapes and saved states may share it.
+Elementwise arithmetic gives the same bits on a flat array as on its parts. No array that was given is ever written to:
+tensors, tapes and saved states may share it. An optimizer writes only to what nobody else holds: its state, and gradients
+that were copied together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from operator import is_
 from typing import Any
 
-from ..core.backend import Array, Backend, accumulator, get
+from ..core.backend import Array, Backend, Shape, accumulator, get
 from ..core.tensor import Tensor, replace
 
 LARGE = 2**15
 """Tensors of more elements stay alone: to copy them together takes longer than it saves."""
 
 
-def alike(tensors: Sequence[Tensor], keys: Sequence[Any] = ()) -> list[list[int]]:
+def alike(tensors: Sequence[Tensor], keys: Sequence[Any] = ()) -> Sequence[Sequence[int]]:
     """The positions of tensors that can share a flat array: those of one dtype, backend and key that are not large."""
+    arrays = [tensor.data for tensor in tensors]
+    kinds = [(array.dtype, type(array), i if array.size > LARGE else None) for i, array in enumerate(arrays)]
+    return _equal(tuple(zip(kinds, keys, strict=True) if keys else kinds))
+
+
+@lru_cache(16)  # the same parameters come at every step
+def _equal(keys: tuple[Any, ...]) -> Sequence[Sequence[int]]:
+    """The positions of equal keys, together."""
     found: dict[Any, list[int]] = {}
-    for i, tensor in enumerate(tensors):
-        alone = i if tensor.size > LARGE else None
-        found.setdefault((tensor.dtype, tensor.backend, alone, keys[i] if keys else None), []).append(i)
-    return list(found.values())
+    for i, key in enumerate(keys):
+        found.setdefault(key, []).append(i)
+    return tuple(map(tuple, found.values()))
+
+
+@lru_cache(16)
+def _parts(shapes: tuple[Shape, ...]) -> Sequence[tuple[slice, Shape]]:
+    """Where arrays of these shapes stand, one after the other."""
+    sizes = list(map(math.prod, shapes))
+    ends = zip(accumulate(sizes), sizes, shapes, strict=True)
+    return tuple((slice(end - size, end), shape) for end, size, shape in ends)
 
 
 class Flat:
@@ -34,8 +52,7 @@ class Flat:
         self.positions, self.tensors = positions, [tensors[i] for i in positions]
         self._dtype = self.tensors[0].dtype
         self._wide = accumulator(self._dtype) or self._dtype
-        ends = accumulate(tensor.size for tensor in self.tensors)
-        self._parts = [(slice(end - t.size, end), t.shape) for end, t in zip(ends, self.tensors, strict=True)]
+        self._parts = _parts(tuple([tensor.shape for tensor in self.tensors]))
 
     @property
     def xp(self) -> Backend:
@@ -57,17 +74,24 @@ class Flat:
 
     def split(self, flat: Array) -> list[Array]:
         """Views of a flat array, in the tensors' shapes."""
-        return [flat[part].reshape(shape) for part, shape in self._parts]
+        return [flat[part] if len(shape) == 1 else flat[part].reshape(shape) for part, shape in self._parts]
 
 
 class Bucket(Flat):
-    """Parameters that an optimizer moves together: their values and their state as flat arrays.
+    """Parameters that an optimizer moves together: their values and their state as flat arrays, first those that decay.
 
     "step" in the state is a number, and all else arrays; the states of all parameters have the same names and step.
     """
 
-    def __init__(self, tensors: Sequence[Tensor], positions: Sequence[int], states: Sequence[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        positions: Sequence[int],
+        states: Sequence[dict[str, Any]],
+        decays: Sequence[bool],
+    ) -> None:
         super().__init__(tensors, positions)
+        self.decayed = sum(tensors[i].size for i in positions if decays[i])
         own = [states[i] for i in positions]
         self.state = {k: v if k == "step" else self.gather([state[k] for state in own]) for k, v in own[0].items()}
         self._values: Array = None

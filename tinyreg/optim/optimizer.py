@@ -14,6 +14,18 @@ from .flat import Bucket, alike
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 State = dict[str, Any]
 
+FEW = 8
+"""Up to this many stretches, a flat array is taken whole: the processor's outer cache holds it between two operations."""
+
+
+def elementwise(direction: Any) -> Any:
+    """Mark a `direction` of which each element depends on the same element of g and of the state alone.
+
+    A large flat array is then given to it in blocks, so that what one operation writes is in the cache for the next.
+    """
+    direction.elementwise = True
+    return direction
+
 
 class Optimizer:
     """w = (1 - lr * weight_decay) * w - lr * d, where d is the optimizer's direction for g = grad + l2 * w.
@@ -51,13 +63,13 @@ class Optimizer:
     def step(self) -> None:
         """Give every parameter that has a gradient its next value."""
         settings = [self._settings(group) for group in self.param_groups]
-        stepping = [parameter.grad is not None for parameter in self.parameters]
+        gradients = [parameter.grad for parameter in self.parameters]
+        stepping = [gradient is not None for gradient in gradients]
         if stepping != self._stepping:
             self._regroup(stepping)
-        gradients = [bucket.gradients() for bucket in self._buckets]
-        for bucket, g in zip(self._buckets, gradients, strict=True):
-            first = bucket.positions[0]
-            bucket.put(*self._moved(bucket, g, settings[self._group_of[first]], self._decays[first]))
+        gathered = [bucket.gather([gradients[i].data for i in bucket.positions]) for bucket in self._buckets]  # type: ignore[union-attr]
+        for bucket, g in zip(self._buckets, gathered, strict=True):
+            bucket.put(*self._moved(bucket, g, settings[self._group_of[bucket.positions[0]]]))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -80,27 +92,64 @@ class Optimizer:
 
     # ---- the step
 
+    @property
+    def _elementwise(self) -> bool:
+        """Whether the direction is marked; one that overrides it is not, unless it is marked too."""
+        return getattr(self.direction, "elementwise", False)
+
     def direction(self, xp: Any, g: Array, state: State, settings: Mapping[str, Any]) -> Array:
         """What parameters in one flat array move against, given g; gives `state` its new arrays and "step", a number."""
         raise NotImplementedError(f"{self._name} has no direction; write one")
 
-    def _moved(self, bucket: Bucket, g: Array, settings: Mapping[str, Any], decays: bool) -> tuple[Array, State]:
-        """The next values and the next state of a bucket."""
-        w, state = bucket.values(), dict(bucket.state)
-        if decays and settings["l2"]:
-            g = g + settings["l2"] * w
-        d = self.direction(bucket.xp, g, state, settings)
-        if decays and settings["weight_decay"]:
-            w = (1 - settings["lr"] * settings["weight_decay"]) * w
-        return w + -settings["lr"] * d, state  # a sum, because NumPy reuses the product's memory for it
+    def _moved(self, bucket: Bucket, g: Array, settings: Mapping[str, Any]) -> tuple[Array, State]:
+        """The next values and the next state of a bucket, worked out in blocks where it is large."""
+        xp, w, state, decayed = bucket.xp, bucket.values(), dict(bucket.state), bucket.decayed
+        if g.size <= FEW * xp.stretch or not self._elementwise:
+            return self._next(xp, w, g, state, settings, decayed), state
+        values = xp.empty_like(w)
+        for start in range(0, g.size, xp.stretch):
+            part = slice(start, start + xp.stretch)
+            given = {name: value if name == "step" else value[part] for name, value in bucket.state.items()}
+            new = dict(given)
+            self._next(xp, w[part], g[part], new, settings, min(max(decayed - start, 0), len(g[part])), values[part])
+            for name, value in new.items():
+                if name == "step":
+                    state[name] = value
+                elif value is not given.get(name):  # otherwise it was written to in place
+                    if name not in state:
+                        state[name] = xp.empty_like(w)
+                    state[name][part] = value
+        return values, state
+
+    def _next(
+        self, xp: Any, w: Array, g: Array, state: State, settings: Mapping[str, Any], decayed: int, out: Array = None
+    ) -> Array:
+        """The next values of parameters in one flat array, of which the first `decayed` decay; given `out`, in it."""
+        lr, l2, weight_decay = settings["lr"], settings["l2"], settings["weight_decay"]
+        if l2 and decayed == g.size:
+            g = g + l2 * w
+        elif l2 and decayed:  # g was gathered from several gradients, so nobody else holds it
+            g[:decayed] += l2 * w[:decayed]
+        d = self.direction(xp, g, state, settings)
+        if weight_decay and decayed:
+            shrunk = (1 - lr * weight_decay) * w
+            shrunk[decayed:] = w[decayed:]
+            w = shrunk
+        if out is None:
+            return w + -lr * d  # a sum, because NumPy reuses the product's memory for it
+        step = xp.multiply(d, -lr, out=out)
+        step += w
+        return step
 
     def _regroup(self, stepping: list[bool]) -> None:
         """Put the parameters that have a gradient into buckets, and take the others out of theirs."""
         states = self._state_of_each()
-        active = [i for i, steps in enumerate(stepping) if steps]
-        keys = [(self._group_of[i], self._decays[i], states[i].get("step"), *states[i]) for i in active]
+        active = sorted((i for i, steps in enumerate(stepping) if steps), key=lambda i: not self._decays[i])
+        # Only a direction that is elementwise sees no difference where its parameters are together with others.
+        apart = [False] * len(stepping) if self._elementwise else self._decays
+        keys = [(self._group_of[i], apart[i], states[i].get("step"), *states[i]) for i in active]
         together = alike([self.parameters[i] for i in active], keys)
-        self._buckets = [Bucket(self.parameters, [active[k] for k in places], states) for places in together]
+        self._buckets = [Bucket(self.parameters, [active[k] for k in places], states, self._decays) for places in together]
         self._states = [{} if steps else state for steps, state in zip(stepping, states, strict=True)]
         self._stepping = stepping
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.backend import Array
-from .optimizer import Optimizer, Parameters, State
+from .optimizer import Optimizer, Parameters, State, elementwise
 
 
 class SGD(Optimizer):
@@ -57,6 +57,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(parameters, lr=lr, momentum=momentum, nesterov=nesterov, l2=l2, weight_decay=weight_decay)
 
+    @elementwise
     def direction(self, xp: Any, g: Array, state: State, settings: Mapping[str, Any]) -> Array:
         """d of the class."""
         momentum = settings["momentum"]

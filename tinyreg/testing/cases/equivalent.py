@@ -21,6 +21,7 @@ REUSED = "the memory that is written to is read no more, or would be new otherwi
 LAST = "there are two axes"
 FROM_THE_END = "there are four axes"
 LARGEST = "a window has a largest element unless it holds NaN, where this saves a warning"
+EMPTY = "no elements are left to divide; this saves a warning"
 SWAPPED = "an exchange goes both ways"
 
 _CHOSEN = {
@@ -37,11 +38,13 @@ _LARGER = {"x1: detached arguments": COMPARED, "x2: detached arguments": COMPARE
 EQUIVALENT: dict[str, dict[str, str]] = {
     "abs": {"x: detached arguments": COMPARED},
     "linear": {
-        "x, weight, bias: `xp.matmul(g, weight) if 0 in wanted else None` -> `xp.matmul(g, weight)`": UNWANTED,
-        "x, weight, bias: `xp.matmul(rows.T, x.reshape(-1, x.shape[-1])) if 1 in wanted else None` -> "
-        "`xp.matmul(rows.T, x.reshape(-1, x.shape[-1]))`": UNWANTED,
-        "x, weight, bias: `x` -> `weight` (2)": ALIKE,
+        "x, weight, bias: `xp.matmul(rows, weight).reshape(x.shape) if 0 in wanted else None` -> "
+        "`xp.matmul(rows, weight).reshape(x.shape)`": UNWANTED,
+        "x, weight, bias: `rows` -> `g`": SHORT,
+        "x, weight, bias: `xp.matmul(rows.T, _rows(x)) if 1 in wanted else None` -> "
+        "`xp.matmul(rows.T, _rows(x))`": UNWANTED,
         "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
+        "fast form: `_rows(x)` -> `x`": SHORT,
     },
     "normalized_channels": {
         "x, weight, bias: `_dot(xp, g, centred, axes)` -> `_dot(xp, centred, g, axes)`": "a product",
@@ -58,8 +61,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "smoothed_nll": {
         "logits: g in memory order": "there is one axis",
         "logits: `1` -> `-1`": LAST,
-        "logits: `g` -> `index`": ALIKE,
-        "logits: `g` -> `residuals`": ALIKE,
+        **{f"logits: `dz` -> `{other}` ({n})": ALIKE for other in ("index", "residuals") for n in (2, 3)},
+        "logits: `len(dz) or 1` -> `len(dz)`": EMPTY,
+        **{f"logits: `1` -> `{other}` (3)": EMPTY for other in (2, -1, 0)},
         "fast form: `logits.max(axis=1, keepdims=True)` -> `logits.max(keepdims=True, axis=-1)`": LAST,
         "fast form: `1` -> `-1`": LAST,
         "fast form: `1` -> `-1` (3)": LAST,

@@ -136,11 +136,11 @@ def _sides(pick: Pick) -> Call:
 def _rows(pick: Pick) -> Call:
     logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3)])))
     index = pick(hnp.arrays(np.int64, logits.shape[:1], elements=st.integers(0, logits.shape[1] - 1), fill=st.nothing()))
-    return Call((logits, index), {"label_smoothing": pick(st.sampled_from([0.0, 0.2]))})
+    return Call((logits, index), {"label_smoothing": pick(st.sampled_from([0.0, 0.2])), "reduction": pick(REDUCTION)})
 
 
-def _smoothed_nll(logits: Any, index: Any, label_smoothing: float) -> Any:
-    return _cross_entropy(logits, index, None, label_smoothing, "none")
+def _smoothed_nll(logits: Any, index: Any, label_smoothing: float, reduction: str) -> Any:
+    return _cross_entropy(logits, index, None, label_smoothing, reduction)
 
 
 CASES = [
@@ -149,8 +149,8 @@ CASES = [
         _rows(),
         _smoothed_nll,
         points=[
-            at([[1e4, 0.0]], [1], label_smoothing=0.0, gradient=[[1.0, -1.0]]),
-            at([[1e4, 0.0]], [0], label_smoothing=0.5, gradient=[[0.25, -0.25]]),
+            at([[1e4, 0.0]], [1], label_smoothing=0.0, reduction="none", gradient=[[1.0, -1.0]]),
+            at([[1e4, 0.0]], [0], label_smoothing=0.5, reduction="sum", gradient=[[0.25, -0.25]]),
         ],
         reach=1 / 4,
     ),

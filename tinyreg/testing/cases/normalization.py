@@ -8,6 +8,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+from hypothesis.extra import numpy as hnp
 from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
@@ -220,13 +221,60 @@ def _core(pick: Pick, /, of_features: bool) -> Call:
     return Call((pick(arrays(shape)), *(pick(optional(along)) for _ in "wb")), {"axes": axes, "eps": pick(EPS)})
 
 
-def _normalized_channels(x: Array, weight: Any, bias: Any, axes: tuple[int, ...], eps: float) -> tuple[Array, ...]:
+@st.composite
+def _channels(pick: Pick) -> Call:
+    """Calls with relu and a mask or without; with relu, biases that keep every value away from its kink."""
+    call = pick(_core(False))
+    (x, weight, bias), settings = call.arrays, {**call.settings, "relu": pick(st.booleans())}
+    if settings["relu"]:
+        settings["eps"] = 0.5
+        bias = _away(normalized(x, settings["axes"], 0.5), weight, settings["axes"], pick(st.sampled_from([0, 1, 2])))
+    keep = pick(st.one_of(st.none(), hnp.arrays(np.bool_, x.shape, fill=st.nothing())))
+    return Call((x, weight, bias, keep), {**settings, "scale": pick(POSITIVE)})
+
+
+def _away(c: Array, weight: Any, axes: Sequence[int], which: int) -> Array:
+    """A bias for which values of each channel are above 0: all of them, those above the widest gap, or none."""
+    kept = [i for i in range(c.ndim) if i not in axes]
+    of_channels = np.moveaxis(affine(c, weight, None, kept), kept, range(len(kept)))
+    shape = of_channels.shape[: len(kept)]
+    margin = (1 + np.abs(np.ones(shape) if weight is None else weight)) / 4
+    values = np.sort(of_channels.reshape(*shape, -1), axis=-1)
+    gaps = np.diff(values, axis=-1)
+    widest = np.argmax(gaps, axis=-1)[..., None]
+    middle = np.take_along_axis(values, widest, axis=-1)[..., 0] + gaps.max(axis=-1) / 2
+    below, above = values[..., 0] - margin, values[..., -1] + margin
+    return -np.array([below, np.where(gaps.max(axis=-1) > 2 * margin, middle, below), above][which])
+
+
+def _normalized_channels(
+    x: Array, weight: Any, bias: Any, keep: Any, axes: Any, eps: float, relu: bool = False, scale: float = 1.0
+) -> tuple[Array, ...]:
     kept = [i for i in range(x.ndim) if i not in axes]
-    return affine(normalized(x, axes, eps), weight, bias, kept), x.mean(axis=axes), x.var(axis=axes)
+    y = affine(normalized(x, axes, eps), weight, bias, kept)
+    y = np.maximum(y, 0) if relu else y
+    y = y if keep is None else np.where(keep, y * scale, 0)
+    return y, x.mean(axis=axes), x.var(axis=axes)
 
 
 CASES = [
-    Case(normalized_channels, _core(False), _normalized_channels, reach=math.inf, scales=scales),
+    Case(
+        normalized_channels,
+        _channels(),
+        _normalized_channels,
+        points=[
+            # The middle one is at the kink: its own slope, and its share in the others', is 0.
+            at(
+                [[1.0], [2.0], [3.0]],
+                axes=(0,),
+                eps=0.0,
+                relu=True,
+                gradient=[[(math.sqrt(1.5) / 2 - 1) / 3], [(1 - math.sqrt(1.5)) / 3], [math.sqrt(1.5) / 6 + 1]],
+            ),
+        ],
+        reach=1 / 32,
+        scales=scales,
+    ),
     Case(
         normalized_features,
         _core(True),
