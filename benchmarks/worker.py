@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .machine import keep_to_one_core
-from .peers import PEERS
+from .peers import BY_HAND, OURS, PEERS
 from .workloads import WORKLOADS
 from .workloads.base import Lacks, Library, Program
 
@@ -111,10 +111,11 @@ def replies(name: str) -> Iterator[dict[str, Any]]:
     """All that the process prints."""
     try:
         runner = Runner(PEERS[name].start())
-    except ModuleNotFoundError as error:
-        if error.name != PEERS[name].distribution:
+    except Exception as error:  # of one that is not installed, or that lacks something of the system, such as a compiler
+        absent = isinstance(error, ModuleNotFoundError) and error.name == PEERS[name].distribution
+        if name in (BY_HAND, OURS) and not absent:
             raise
-        yield {"missing": str(error)}
+        yield {"missing": str(error) if absent else f"it does not start: {type(error).__name__}: {error}"}
         return
     yield {"version": PEERS[name].version()}
     for line in sys.stdin:

@@ -10,7 +10,7 @@ from benchmarks.libraries import hand, numpy_by_hand
 from benchmarks.machine import surroundings
 from benchmarks.measure import Plan, difference, measure, take_turns
 from benchmarks.peers import BY_HAND, OURS, PEERS
-from benchmarks.worker import Runner, fingerprint
+from benchmarks.worker import Runner, fingerprint, replies
 from benchmarks.workloads import WORKLOADS
 
 STEPPING = [workload for workload in WORKLOADS.values() if workload.quantity == "seconds"]
@@ -78,6 +78,17 @@ def test_table_json_and_picture_are_written_and_who_is_not_there_is_named(tmp_pa
         assert f"{name} is left out: " in printed
     assert results["versions"].keys() | results["missing"].keys() <= PEERS.keys()
     assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_peer_that_does_not_start_is_left_out_with_its_reason_but_not_tinyreg(monkeypatch):
+    def broken(entrant):
+        raise FileNotFoundError("No such file or directory: 'clang'")
+
+    monkeypatch.setattr(type(PEERS[OURS]), "start", broken)
+    reason = "it does not start: FileNotFoundError: No such file or directory: 'clang'"
+    assert list(replies("tinygrad")) == [{"missing": reason}]
+    with pytest.raises(FileNotFoundError):
+        list(replies(OURS))
 
 
 @pytest.mark.parametrize("name", ["imports", "memory"])
