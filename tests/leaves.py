@@ -1,10 +1,19 @@
 """Leaves and their gradients for the tests of optimizers, on the backend in use."""
 
 import numpy as np
+import pytest
 
 import tinyreg as tr
 
 W = np.array([[1.0, -2.0], [0.5, 3.0]])
+MAKERS = {
+    "SGD": lambda parameters: tr.optim.SGD(parameters, 0.1, l2=0.1, weight_decay=0.2),
+    "momentum": lambda parameters: tr.optim.SGD(parameters, 0.1, momentum=0.9, l2=0.1),
+    "nesterov": lambda parameters: tr.optim.SGD(parameters, 0.1, momentum=0.9, nesterov=True, weight_decay=0.2),
+    "Adam": lambda parameters: tr.optim.Adam(parameters, 0.1, l2=0.1),
+    "AdamW": lambda parameters: tr.optim.AdamW(parameters, 0.1, weight_decay=0.2),
+}
+each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 GRADIENTS = [np.array([[0.3, -1.0], [2.0, 0.1]]), np.array([[-0.7, 0.4], [1.0, -0.2]]), np.array([[0.1, 0.2], [0.3, 4.0]])]
 
 

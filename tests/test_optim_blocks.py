@@ -2,20 +2,12 @@
 
 import numpy as np
 import pytest
-from leaves import leaf, set_gradient
+from leaves import each_maker, leaf, set_gradient
 
 import tinyreg as tr
 
 SIZE = 2**19 + 2**17 + 5  # in several blocks, the last one shorter
 PIECE = 2**17  # in one
-MAKERS = {
-    "SGD": lambda parameters: tr.optim.SGD(parameters, 0.1, l2=0.1, weight_decay=0.2),
-    "momentum": lambda parameters: tr.optim.SGD(parameters, 0.1, momentum=0.9, l2=0.1),
-    "nesterov": lambda parameters: tr.optim.SGD(parameters, 0.1, momentum=0.9, nesterov=True, weight_decay=0.2),
-    "Adam": lambda parameters: tr.optim.Adam(parameters, 0.1, l2=0.1),
-    "AdamW": lambda parameters: tr.optim.AdamW(parameters, 0.1, weight_decay=0.2),
-}
-each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 on_each_backend = pytest.mark.usefixtures("backend")
 
 

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from leaves import leaf, set_gradient
+from leaves import each_maker, leaf, set_gradient
 
 import tinyreg as tr
 from tinyreg.core.backend import watch
@@ -15,14 +15,6 @@ pytestmark = pytest.mark.usefixtures("backend")
 
 SHAPES = [(3,), (), (0, 2), (2, 3), (4,), (200, 200), (1,), (2, 3), (300, 200)]
 DTYPES = ["float32"] * 6 + ["float64", "float16", "float16"]
-MAKERS = {
-    "SGD": lambda parameters: tr.optim.SGD(parameters, 0.1, l2=0.1, weight_decay=0.2),
-    "momentum": lambda parameters: tr.optim.SGD(parameters, 0.1, momentum=0.9, l2=0.1),
-    "nesterov": lambda parameters: tr.optim.SGD(parameters, 0.1, momentum=0.9, nesterov=True, weight_decay=0.2),
-    "Adam": lambda parameters: tr.optim.Adam(parameters, 0.1, l2=0.1),
-    "AdamW": lambda parameters: tr.optim.AdamW(parameters, 0.1, weight_decay=0.2),
-}
-each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def parameters(seed=0):

@@ -8,7 +8,7 @@ and beta) may be left out; `eps` is added to the variance, once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import ops
@@ -66,8 +66,13 @@ def batch_norm(
     return (y, mean, var) if return_stats else y
 
 
-def _by_batch(x: Any, weight: Any, bias: Any, *, axes: tuple[int, ...] | None = None, eps: float, **then: Any) -> Any:
-    """(y, mean, var): `batch_norm` by the statistics of x, and what comes next as for `normalized_channels`."""
+def _by_batch(
+    x: Any, weight: Any, bias: Any, *, axes: tuple[int, ...] | None = None, eps: float, then: Callable[[], Any] = dict
+) -> Any:
+    """(y, mean, var): `batch_norm` by the statistics of x.
+
+    then: gives what comes next, as `normalized_channels` takes it; called once x is accepted, because it may draw a mask.
+    """
     axes = _axes("batch_norm", x, axes)
     _expect_shape("batch_norm", x, _others(x, axes), weight=weight, bias=bias)
     if math.prod([x.shape[a] for a in axes]) < 2:
@@ -75,7 +80,7 @@ def _by_batch(x: Any, weight: Any, bias: Any, *, axes: tuple[int, ...] | None = 
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
             "larger batch, or give mean and var"
         )
-    y, mean, var = normalized_channels(_widened(x), weight, bias, **then, axes=axes, eps=eps)
+    y, mean, var = normalized_channels(_widened(x), weight, bias, **then(), axes=axes, eps=eps)
     return _narrowed(y, x), mean, var
 
 

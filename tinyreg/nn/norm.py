@@ -72,10 +72,11 @@ class BatchNorm(Module):
         if not self.training or self.frozen:
             mean, var = self.running_mean, self.running_var
             return normalization.batch_norm(x, self.weight, self.bias, mean=mean, var=var, eps=self.eps)
-        then: dict[str, Any] = {"relu": True} if followers else {}
-        if len(followers) == 2:
-            then |= followers[1].mask(x)
-        y, mean, var = normalization._by_batch(x, self.weight, self.bias, eps=self.eps, **then)
+
+        def then() -> dict[str, Any]:
+            return {"relu": bool(followers), **(followers[1].mask(x) if len(followers) == 2 else {})}
+
+        y, mean, var = normalization._by_batch(x, self.weight, self.bias, eps=self.eps, then=then)
         self._follow(mean, var, x.size // self.num_features)
         return y
 
