@@ -24,9 +24,11 @@ def own(registry):
 
 
 def functions(module):
-    """The names of a module's own public functions."""
+    """The names of the public functions of a module or a package."""
     named = vars(module).items()
-    return {n for n, f in named if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")}
+    return {
+        n for n, f in named if inspect.isfunction(f) and f.__module__.startswith(module.__name__) and not n.startswith("_")
+    }
 
 
 def modules():

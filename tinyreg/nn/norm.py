@@ -10,6 +10,7 @@ from .. import normalization
 from ..core.backend import Shape, as_zero_dimensional
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
+from ..normalization.activations import by_batch
 from ..signature import described
 from .activations import ReLU
 from .dropout import Dropout
@@ -76,7 +77,7 @@ class BatchNorm(Module):
         def then() -> dict[str, Any]:
             return {"relu": bool(followers), **(followers[1].mask(x) if len(followers) == 2 else {})}
 
-        y, mean, var = normalization._by_batch(x, self.weight, self.bias, eps=self.eps, then=then)
+        y, mean, var = by_batch(x, self.weight, self.bias, eps=self.eps, then=then)
         self._follow(mean, var, x.size // self.num_features)
         return y
 

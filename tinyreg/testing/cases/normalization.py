@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
-from ...normalization import normalized_channels, normalized_features
+from ...normalization.activations import normalized_channels, normalized_features
 from ..case import Call, Case, at
 from ..strategies import arrays
 

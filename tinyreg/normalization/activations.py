@@ -1,9 +1,4 @@
-"""Normalization of activations and of weights, as compositions.
-
-`axes` are those over which mean and variance are taken. The variance is biased (divided by n, not by n - 1) and worked
-out in two passes, the mean first; float16 is computed in float32 and rounded at the end. `weight` and `bias` (gamma
-and beta) may be left out; `eps` is added to the variance, once.
-"""
+"""Normalization of activations, by statistics of a batch, of a sample or of a group of its features."""
 
 from __future__ import annotations
 
@@ -11,14 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import ops
-from .core.backend import Array, Backend, accumulator
-from .core.tape import no_grad
-from .ops.linalg import onto
-from .recompute import fused
-from .signature import described
-
-# ---- activations -----------------------------------------------------------------------------------------------------
+from .. import ops
+from ..core.backend import Array, Backend, accumulator
+from ..ops.linalg import onto
+from ..recompute import fused
+from ..signature import described
+from .axes import checked_axes, other_axes
 
 
 def batch_norm(
@@ -54,27 +47,27 @@ def batch_norm(
             [1., 3.]])
     """
     if mean is None and var is None:
-        y, mean, var = _by_batch(x, weight, bias, axes=axes, eps=eps)
+        y, mean, var = by_batch(x, weight, bias, axes=axes, eps=eps)
         return (y, mean, var) if return_stats else y
     if mean is None or var is None:
         raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
-    axes = _axes("batch_norm", x, axes)
-    kept = _others(x, axes)
+    axes = checked_axes("batch_norm", x, axes)
+    kept = other_axes(x, axes)
     _expect_shape("batch_norm", x, kept, mean=mean, var=var, weight=weight, bias=bias)
     y = (_widened(x) - _placed(mean, x, kept)) / ops.sqrt(_placed(var, x, kept) + eps)
     y = _narrowed(_affine(y, weight, bias, kept), x)
     return (y, mean, var) if return_stats else y
 
 
-def _by_batch(
+def by_batch(
     x: Any, weight: Any, bias: Any, *, axes: tuple[int, ...] | None = None, eps: float, then: Callable[[], Any] = dict
 ) -> Any:
     """(y, mean, var): `batch_norm` by the statistics of x.
 
     then: gives what comes next, as `normalized_channels` takes it; called once x is accepted, because it may draw a mask.
     """
-    axes = _axes("batch_norm", x, axes)
-    _expect_shape("batch_norm", x, _others(x, axes), weight=weight, bias=bias)
+    axes = checked_axes("batch_norm", x, axes)
+    _expect_shape("batch_norm", x, other_axes(x, axes), weight=weight, bias=bias)
     if math.prod([x.shape[a] for a in axes]) < 2:
         raise ValueError(
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
@@ -101,7 +94,7 @@ def normalized_channels(
     What often comes next goes along in the same passes: relu, and what dropout does with a mask, `thinned`.
     """
     mean, var = _statistics(x, axes)
-    y = _affine((x - mean) / ops.sqrt(var + eps), weight, bias, _others(x, axes))
+    y = _affine((x - mean) / ops.sqrt(var + eps), weight, bias, other_axes(x, axes))
     y = ops.relu(y) if relu else y
     y = y if keep is None else ops.thinned(y, keep, scale=scale)
     return y, ops.squeeze(mean, axis=axes), ops.squeeze(var, axis=axes)
@@ -130,7 +123,7 @@ def _(
         keep = through if keep is None else through & keep
     if keep is not None:
         y = xp.kept(keep, y)
-    shape = tuple([x.shape[i] for i in _others(x, axes)])
+    shape = tuple([x.shape[i] for i in other_axes(x, axes)])
     return (y, mean.reshape(shape), var.reshape(shape)), (mean, rate, keep, scale)
 
 
@@ -170,7 +163,7 @@ def layer_norm(
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
-    axes = _axes("layer_norm", x, axes)
+    axes = checked_axes("layer_norm", x, axes)
     _expect_shape("layer_norm", x, axes, weight=weight, bias=bias)
     return _narrowed(normalized_features(_widened(x), weight, bias, axes=axes, eps=eps), x)
 
@@ -200,7 +193,7 @@ def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], resid
     """With c the normalized x and d = w g: dx = rate (d - mean(d) - c mean(d c))."""
     mean, rate = residuals
     c = _again(x, mean, rate)
-    kept = _others(x, axes)
+    kept = other_axes(x, axes)
     product = g * c
     dw = xp.sum(product, axis=kept) if 1 in wanted else None
     db = xp.sum(g, axis=kept) if 2 in wanted else None
@@ -277,112 +270,13 @@ def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,),
     >>> tr.normalization.rms_norm(tr.tensor([3.0, 3.0, -3.0]), eps=0.0)
     tensor([ 1.,  1., -1.])
     """
-    axes, wide = _axes("rms_norm", x, axes), _widened(x)
+    axes, wide = checked_axes("rms_norm", x, axes), _widened(x)
     _expect_shape("rms_norm", x, axes, weight=weight)
     y = wide / ops.sqrt(ops.mean(ops.square(wide), axis=axes, keepdims=True) + eps)
     return _narrowed(_affine(y, weight, None, axes), x)
 
 
-# ---- weights ---------------------------------------------------------------------------------------------------------
-
-
-def weight_norm(v: Any, g: Any, *, axis: int = 0) -> Any:
-    """g v / |v|: a weight by its length and its direction, for each index along `axis`.
-
-    v: floats of any shape with at least one axis, none of its slices along `axis` all 0, where the direction is NaN. g:
-    lengths, as long as v along `axis` and 1 elsewhere, so (out_features, 1) for a Linear.
-
-    Raises `ValueError` for a g of another shape.
-
-    Source: Salimans and Kingma, "Weight Normalization", 2016.
-
-    >>> import tinyreg as tr
-    >>> tr.normalization.weight_norm(tr.tensor([[3.0, 4.0], [0.0, 2.0]]), tr.tensor([[10.0], [1.0]]))
-    tensor([[6., 8.],
-            [0., 1.]])
-    """
-    others = _others(v, _axes("weight_norm", v, axis))
-    expected = tuple(1 if i in others else n for i, n in enumerate(v.shape))
-    if g.shape != expected:
-        raise ValueError(f"weight_norm: got g {described(g)} for v {described(v)}, expected shape {list(expected)}")
-    return g * (v / ops.norm(v, axis=others, keepdims=True))
-
-
-def spectral_norm(weight: Any, u: Any = None, v: Any = None, *, axis: int = 0) -> Any:
-    """weight / sigma(weight), where sigma is the largest singular value of the weight as a matrix.
-
-    weight: floats of two or more axes; the rows of the matrix are along `axis`, its columns along all the others together.
-    Without u and v sigma is exact, by a singular value decomposition. With them, vectors of unit length from
-    `power_iteration`, it is u^T W v, which is sigma where they have converged. u: (rows,), v: (columns,), constants:
-    gradients flow through sigma by way of the weight alone. A weight of zeros gives NaN.
-
-    Raises `ValueError` for a weight of fewer than two axes, for one of u and v alone, and for shapes that do not fit.
-
-    Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018.
-
-    >>> import tinyreg as tr
-    >>> tr.normalization.spectral_norm(tr.tensor([[0.0, 2.0], [4.0, 0.0]]))
-    tensor([[0. , 0.5],
-            [1. , 0. ]])
-    """
-    matrix = _as_matrix("spectral_norm", weight, axis)
-    if (u is None) != (v is None):
-        raise ValueError(f"spectral_norm: got {'v' if u is None else 'u'} alone, expected both, or neither")
-    if u is None:
-        return weight / ops.largest_singular_value(matrix)
-    rows, columns = matrix.shape
-    if u.shape != (rows,) or v.shape != (columns,):
-        raise ValueError(
-            f"spectral_norm: got u {described(u)} and v {described(v)}, expected shapes [{rows}] and [{columns}] for a "
-            f"weight {described(weight)} whose rows are along axis {axis}"
-        )
-    return weight / (u @ matrix @ v)
-
-
-def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, eps: float = 1e-12) -> tuple[Any, Any]:
-    """(u, v), nearer to the singular vectors of the largest singular value: v = W^T u / |W^T u|, then u = W v / |W v|.
-
-    weight: as for `spectral_norm`. u: (rows,), of any length but 0. iterations: at least 1. eps: the least length to
-    divide by. Nothing is recorded: the results are constants.
-
-    Raises `ValueError` for fewer than one iteration and for shapes that do not fit.
-
-    >>> import tinyreg as tr
-    >>> u, v = tr.normalization.power_iteration(tr.tensor([[3.0, 0.0], [0.0, 4.0]]), tr.tensor([1.0, 1.0]), iterations=20)
-    >>> u.numpy().round(4).tolist(), v.numpy().round(4).tolist()
-    ([0.0, 1.0], [0.0, 1.0])
-    """
-    matrix = _as_matrix("power_iteration", weight, axis)
-    if iterations < 1:
-        raise ValueError(f"power_iteration: got iterations={iterations}, expected at least 1")
-    if u.shape != matrix.shape[:1]:
-        raise ValueError(f"power_iteration: got u {described(u)}, expected shape {list(matrix.shape[:1])}")
-    with no_grad():
-        for _ in range(iterations):
-            v = u @ matrix
-            v = v / ops.maximum(ops.norm(v), eps)
-            u = matrix @ v
-            u = u / ops.maximum(ops.norm(u), eps)
-    return u, v
-
-
 # ---- parts -----------------------------------------------------------------------------------------------------------
-
-
-def _axes(name: str, x: Any, axes: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """The axes counted from the front, in order; every one but the second if None."""
-    if getattr(getattr(x, "dtype", None), "kind", None) != "f":
-        raise TypeError(f"{name}: got x {described(x)}, expected floats")
-    ndim = x.ndim
-    if axes is None:
-        if ndim < 2:
-            raise ValueError(f"{name}: got x {described(x)}, expected (N, C) or (N, C, ...); or say the axes")
-        return (0, *range(2, ndim))
-    given = (axes,) if isinstance(axes, int) else tuple(axes)
-    found = sorted({a % ndim for a in given if -ndim <= a < ndim})
-    if not found or len(found) < len(given):
-        raise ValueError(f"{name}: got axes={axes} for x {described(x)}, expected axes that it has, each once")
-    return tuple(found)
 
 
 def _widened(x: Any) -> Any:
@@ -433,11 +327,6 @@ def _again(x: Array, mean: Array, rate: Array) -> Array:
     return c
 
 
-def _others(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of x that are not among these."""
-    return tuple([i for i in range(x.ndim) if i not in axes])
-
-
 def _expect_shape(name: str, x: Any, axes: tuple[int, ...], **values: Any) -> None:
     """Whether each value that is given has the shape that x has along these axes."""
     expected = tuple([x.shape[a] for a in axes])
@@ -460,12 +349,3 @@ def _affine(y: Any, weight: Any, bias: Any, axes: tuple[int, ...]) -> Any:
     if bias is not None:
         y = y + _placed(bias, y, axes)
     return y
-
-
-def _as_matrix(name: str, weight: Any, axis: int) -> Any:
-    """The weight with its rows along `axis` and everything else in columns."""
-    if weight.ndim < 2:
-        raise ValueError(f"{name}: got weight {described(weight)}, expected at least two axes")
-    (rows,) = _axes(name, weight, axis)
-    front = ops.permute_dims(weight, axes=(rows, *_others(weight, (rows,)))) if rows else weight
-    return ops.reshape(front, (weight.shape[rows], -1))
