@@ -65,6 +65,14 @@ def backend(request):
         yield request.param
 
 
+@pytest.fixture
+def float64():
+    """New data, and the parameters of layers, are float64."""
+    tr.set_default_dtype("float64")
+    yield
+    tr.set_default_dtype("float32")
+
+
 @pytest.fixture(autouse=True)
 def no_state_left_behind():
     """Fails a test that leaves a switch of the library other than it found it, and puts the switch back."""

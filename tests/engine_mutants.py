@@ -77,7 +77,7 @@ MUTANTS = {
     # ---- several results
     "the wrong result": Mutant(tape, "_hand_over", "together[result.index] = g", "together[result.index - 1] = g"),
     "assign for accumulate, of a result": Mutant(tape, "_hand_over", "as_zero_dimensional(before + g)", "g"),
-    "results nobody used count as one": Mutant(tape, "_complete", "xp.zeros(", "xp.ones("),
+    "results nobody used count as one": Mutant(tape, "complete", "xp.zeros(", "xp.ones("),
     "results lifted as the first": Mutant(PRIMITIVE, "_lifted", "Result(entry, i)", "Result(entry, 0)"),
     "results recorded as the first": Mutant(PRIMITIVE, "apply", "Result(entry, i)", "Result(entry, 0)"),
     "results of a checkpoint recorded as the first": Mutant(

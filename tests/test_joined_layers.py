@@ -8,6 +8,8 @@ from hypothesis import given
 import tinyreg as tr
 from tinyreg import nn
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 LAYERS = {
     "Linear": lambda: nn.Linear(4, 4),
     "BatchNorm": lambda: nn.BatchNorm(4),
@@ -15,13 +17,6 @@ LAYERS = {
     "Dropout": lambda: nn.Dropout(0.5),
     "Tanh": nn.Tanh,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def double():
-    tr.set_default_dtype("float64")
-    yield
-    tr.set_default_dtype("float32")
 
 
 def built(*names, seed=0):

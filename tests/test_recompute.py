@@ -82,10 +82,8 @@ def test_checkpoints_nest_and_return_tuples():
 
 
 @pytest.fixture
-def lstm():
-    tr.set_default_dtype("float64")
-    yield tr.nn.LSTM(2, 3, num_layers=2, rng=tr.Generator(0))
-    tr.set_default_dtype("float32")
+def lstm(float64):
+    return tr.nn.LSTM(2, 3, num_layers=2, rng=tr.Generator(0))
 
 
 USES = {

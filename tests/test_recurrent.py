@@ -22,13 +22,6 @@ def states(end):
     return list(end) if isinstance(end, tuple) else [end]
 
 
-@pytest.fixture
-def float64():
-    tr.set_default_dtype("float64")
-    yield
-    tr.set_default_dtype("float32")
-
-
 # ---- as PyTorch's
 
 OWN = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU}

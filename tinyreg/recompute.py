@@ -198,8 +198,9 @@ class Fused(Primitive):
         """Declare the fast backward: the VJP of every differentiable argument at once, which only ever gets arrays.
 
         It names what it needs, as a VJP does: g first, then arguments, settings, `residuals` (what the forward returned
-        beside the result), `xp`, and `wanted` (the positions of the arguments that want a gradient). It returns the
-        gradient of the argument, or a tuple for several (None where it is not wanted), in arrays that nobody else holds.
+        beside the result), `xp`, and `wanted` (the positions of the arguments that want a gradient). Of several results g
+        is a list, with None for those that nobody used. It returns the gradient of the argument, or a tuple for several
+        (None where it is not wanted), in arrays that nobody else holds.
         """
         return self.vjp(*(name for name in self.signature.arguments if name not in self.nondifferentiable))(f)
 
@@ -212,7 +213,7 @@ class Fused(Primitive):
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """By the fast backward, or under `create_graph` by the definition, run again."""
         if not create_graph:
-            return Primitive.pull(self, entry, parents, g, create_graph)
+            return entry.plan.pull(g, entry.kept, parents)  # type: ignore[no-any-return]
         since, kept = tick(), self._lifted(entry)
         outcome = self.definition(*[kept[name] for name in self.signature.arguments], **entry.settings)
         return pull_through(outcome, g, since, parents, create_graph)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, overload
 
 from ..signature import Signature, keeping, pulling
 from .backend import HOMES, as_argument, current, get, home
-from .tape import Entry, Gradient, Parents, Result, explainer, is_recording, record
+from .tape import Entry, Gradient, Parents, Result, complete, explainer, is_recording, record
 from .tensor import Tensor, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -196,7 +196,8 @@ class Primitive:
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient]]:
         """Ask the VJPs of the arguments that want a gradient: with bare arrays, or with Tensors lifted onto the tape."""
-        return entry.plan.pull(g, self._lifted(entry) if create_graph else entry.kept, parents)  # type: ignore[no-any-return]
+        kept = self._lifted(entry) if create_graph else entry.kept
+        return entry.plan.pull(complete(g, entry) if type(g) is list else g, kept, parents)  # type: ignore[no-any-return]
 
     def _lifted(self, entry: Entry) -> dict[str, Any]:
         """What was kept, as Tensors: an argument where its parent is on the tape, the result at this entry."""

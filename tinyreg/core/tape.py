@@ -66,7 +66,10 @@ class Op(Protocol):
     broadcasting: bool  # whether arguments may have been repeated to the shape of the result
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Iterable[tuple[int, Gradient | None]]:
-        """Contributions and the parents they are for, given the gradient of the result: a list, if it has several."""
+        """Contributions and the parents they are for, given the gradient of the result.
+
+        If it has several, a list, with None for those that nobody used.
+        """
 
 
 class Entry(Node):
@@ -191,6 +194,7 @@ def walk(
     retain = create_graph if retain_graph is None else retain_graph
     observer = _observer.get()
     table: dict[Node, Any] = {}
+    kind: Any = type(roots[0][1]) if roots else None
     with recording(create_graph):
         for node, g in roots:
             table[node] = as_zero_dimensional(table[node] + g) if node in table else g
@@ -206,8 +210,6 @@ def walk(
             if wanted is not None:
                 parents = [parent if parent in wanted else None for parent in parents]
             if g is not None:
-                g = _complete(g, entry) if type(g) is list else g
-                kind: Any = type(g)
                 for i, raw in entry.op.pull(entry, parents, g, create_graph):
                     parent = parents[i]
                     if parent is None or raw is None:
@@ -242,7 +244,7 @@ def _hand_over(result: Result, g: Gradient | None, table: dict[Node, Any]) -> No
         together[result.index] = g if before is None else as_zero_dimensional(before + g)
 
 
-def _complete(together: list[Any], entry: Entry) -> list[Any]:
+def complete(together: list[Any], entry: Entry) -> list[Any]:
     """The gradients of all results, where nobody used one zero, or None if it is not of floats."""
     xp: Any = next(home(getattr(g, "_array", g)) for g in together if g is not None)
     each = zip(together, entry.shape, entry.dtype, strict=True)  # type: ignore[call-overload]

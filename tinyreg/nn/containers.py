@@ -40,9 +40,9 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last layer's result."""
-        layers, i = self.layers, 0
+        layers, i, explained = self.layers, 0, explainer.get()
         while i < len(layers):
-            end = i + 1 + (0 if explainer.get() else layers[i].joins(layers[i + 1 :]))
+            end = i + 1 + (0 if explained else layers[i].joins(layers[i + 1 :]))
             x = layers[i](x, *layers[i + 1 : end])
             i = end
         return x

@@ -17,6 +17,7 @@ from ..signature import PLAIN, described
 
 M = TypeVar("M", bound="Module")
 HOLDERS = (list, tuple, dict)
+VALUES = PLAIN - {tuple}  # attributes of these types, the most of all, hold no parameter
 
 
 class Parameter(Tensor):
@@ -136,9 +137,11 @@ class Module:
                 parameter.name = path  # an outer module gives it a longer one later
 
     def members(self) -> list[tuple[str, Any]]:
-        """What the attributes hold, by name; the elements of lists, tuples and dicts one by one."""
+        """What the attributes hold, by name, but for plain values; the elements of lists, tuples and dicts one by one."""
         found: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
+            if type(value) in VALUES:
+                continue
             if isinstance(value, HOLDERS):
                 _add_elements(found, "" if name == self.unnamed else f"{name}.", value)
             else:
@@ -160,7 +163,7 @@ class Module:
 
     def parameters(self) -> list[Parameter]:
         """All parameters, each once: a list, so that it can be gone through more than once."""
-        return [parameter for _, parameter in self.named_parameters()]
+        return list({id(parameter): parameter for _, parameter in self._tensors(Parameter)}.values())
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
         """All buffers with their names, each once."""
@@ -174,8 +177,6 @@ class Module:
         """All tensors of a kind in this module and inside it, with their paths."""
         found = []
         for name, value in self.members():
-            if type(value) in PLAIN:
-                continue
             if isinstance(value, kind):
                 found.append((path + name, value))
             elif isinstance(value, Module):

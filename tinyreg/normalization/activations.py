@@ -115,7 +115,8 @@ def _(
 ) -> Any:
     y, mean, var, rate = _centred(xp, x, axes, eps)
     scale = 1.0 if keep is None else scale
-    y = onto(xp.multiply, y, _slope(rate, weight, scale))
+    slope = (rate if weight is None else rate * weight.reshape(rate.shape)) * scale  # dy / dx at this mean and var
+    y = onto(xp.multiply, y, slope)
     if bias is not None:
         y = onto(xp.add, y, bias.reshape(rate.shape) * scale)
     if relu:
@@ -123,27 +124,30 @@ def _(
         keep = through if keep is None else through & keep
     if keep is not None:
         y = xp.kept(keep, y)
-    shape = tuple([x.shape[i] for i in other_axes(x, axes)])
-    return (y, mean.reshape(shape), var.reshape(shape)), (mean, rate, keep, scale)
+    return (y, mean.squeeze(axes), var.squeeze(axes)), (mean, rate, slope, keep, scale)
 
 
 @normalized_channels.backward
-def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
+def _(g: Any, xp: Backend, x: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
     """dx = slope (g - sum(g) / n - c sum(g c) / n), with c the normalized x, and the part of the statistics."""
-    (mean, rate, keep, scale), (g, g_mean, g_var) = residuals, g
-    g = g if keep is None else xp.kept(keep, g)
+    (mean, rate, slope, keep, scale), (g, g_mean, g_var) = residuals, g
+    g = xp.zeros_like(x) if g is None else g if keep is None else xp.kept(keep, g)
     centred = x - mean
     total, weighted = g.sum(axis=axes, keepdims=True), _dot(xp, g, centred, axes) * rate
-    dx = None
-    if 0 in wanted:
-        slope, n = _slope(rate, weight, scale), x.size // rate.size
-        share = slope / n
-        centred *= share * rate * weighted - g_var.reshape(rate.shape) * (2 / n)
-        centred += share * total - g_mean.reshape(rate.shape) / n
-        dx = g * slope
-        dx -= centred
-    shape = g_mean.shape
-    return dx, (weighted * scale).reshape(shape), (total * scale).reshape(shape)
+    dw, db = weighted.squeeze(axes) * scale, total.squeeze(axes) * scale
+    if 0 not in wanted:
+        return None, dw, db
+    of_centred, of_one = slope * rate * weighted, slope * total
+    if g_var is not None:
+        of_centred -= 2 * g_var.reshape(rate.shape)
+    if g_mean is not None:
+        of_one -= g_mean.reshape(rate.shape)
+    n = x.size // rate.size
+    centred *= of_centred / n
+    centred += of_one / n
+    dx = g * slope
+    dx -= centred
+    return dx, dw, db
 
 
 def layer_norm(
@@ -312,12 +316,6 @@ def _dot(xp: Backend, a: Array, b: Array, axes: tuple[int, ...]) -> Any:
     if axes == (0,) and a.ndim == 2:  # the one sum that einsum adds up in the order of `sum`: as exact, and in one pass
         return xp.einsum("ij,ij->j", a, b)[None]
     return (a * b).sum(axis=axes, keepdims=True)
-
-
-def _slope(rate: Array, weight: Array, scale: float) -> Array:
-    """dy / dx while mean and variance stay as they are."""
-    slope = rate if weight is None else rate * weight.reshape(rate.shape)
-    return slope if scale == 1 else slope * scale
 
 
 def _again(x: Array, mean: Array, rate: Array) -> Array:

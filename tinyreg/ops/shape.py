@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.backend import Array, Backend, Shape
 from ..core.primitive import primitive
+from ..signature import described
 from .indexing import getitem
 
 
@@ -175,7 +176,9 @@ def _(g: Any, axis: int, position: int) -> Any:
 @primitive(expects="bounds along an axis that x has")
 def cut(xp: Backend, x: Array, *, bounds: tuple[int, ...], axis: int) -> tuple[Array, ...]:
     """x cut before each of the bounds along `axis`: several results, whose way back is one `concat`. See `split`."""
-    return tuple(xp.split(x, bounds, axis=axis))
+    pairs = itertools.pairwise([0, *bounds, x.shape[axis]])
+    before = (slice(None),) * (axis % x.ndim)
+    return tuple([x[(*before, slice(start, end))] for start, end in pairs])
 
 
 cut.vjp("x")(lambda g, axis: concat(*g, axis=axis))
@@ -184,12 +187,15 @@ cut.vjp("x")(lambda g, axis: concat(*g, axis=axis))
 def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ...]:
     """x cut along `axis`: into `sections` equal parts, or before each of the indices in a list (as in NumPy).
 
-    Raises `ValueError` where x does not divide into equal parts, and for indices that are not in order.
+    Raises `ValueError` for an axis that x lacks, where x does not divide into equal parts, and for indices that are not
+    in order.
 
     >>> import tinyreg as tr
     >>> [part.tolist() for part in tr.split(tr.arange(5), [2, 3])]
     [[0, 1], [2], [3, 4]]
     """
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"split: got axis={axis} for x {described(x)}, expected an axis that it has")
     n = x.shape[axis]
     if isinstance(sections, int):
         if sections < 1 or n % sections:

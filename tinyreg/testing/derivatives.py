@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from .diagnosis import Evidence, looks_like
 from .differences import Finding, Ladder, Probe, Verdict, directions
 from .failure import short
 from .property import BrokenError, declared
-from .run import Floats, flat, parted
+from .run import Floats, OpRun, flat, parted
 from .sides import one_sided
 from .trial import Trial
 from .values import cancelled, pulled_uncast
@@ -100,6 +101,21 @@ def linearity(trial: Trial) -> None:
             raise BrokenError(text, argument=argument, looks_like=narrow)
         if np.any(zero != 0):
             raise BrokenError(f"for an incoming gradient of zeros: got {short(zero)}", argument=argument)
+    if isinstance(found, OpRun) and len(a) > 1:
+        _check_each_result(trial, found, a, of_a)
+
+
+def _check_each_result(trial: Trial, found: OpRun, g: Sequence[Array], together: Sequence[Any]) -> None:
+    """What reaches an argument is the sum of what each result sends it while nobody uses the others."""
+    alone = [found.pull([part if j == k else None for j, part in enumerate(g)]) for k in range(len(g))]
+    for i, expected, *parts in zip(trial.wanted, together, *alone, strict=True):
+        sent = [part for part in parts if part is not None]
+        if not sent:
+            continue
+        total, size = sum(sent), np.max(sum(map(np.abs, sent)), initial=0.0)
+        if not np.all(np.abs(total - expected) <= 1e-11 * size + cancelled(*g)):
+            text = f"from each result alone: {short(total)} in all, from all together: {short(expected)}"
+            raise BrokenError(text, argument=trial.case.argument(i))
 
 
 @declared("P10", "numeric second order", order=2, pairs=False, numeric=True)

@@ -42,8 +42,11 @@ class OpRun:
         return [t.data for t in self.ends]
 
     def pull(self, g: Sequence[Any], create_graph: bool = False) -> list[Any]:
-        """The gradient of every leaf: an array, a Tensor under `create_graph`, or None where nothing arrived."""
-        roots = [(node(end), part) for end, part in zip(self.ends, g, strict=True)]
+        """The gradient of every leaf: an array, a Tensor under `create_graph`, or None where nothing arrived.
+
+        g: for each of `outputs` its incoming gradient, or None for one that nobody uses.
+        """
+        roots = [(node(end), part) for end, part in zip(self.ends, g, strict=True) if part is not None]
         table = walk(roots, create_graph=create_graph, retain_graph=True)
         return [table.get(node(leaf)) for leaf in self.leaves]
 

@@ -48,11 +48,10 @@ def multi_head_attention(
     rng: int,
 ) -> Any:
     """`MultiHeadAttention` with these parameters, and a seed; its weights too where they are needed."""
-    width, generator = query.shape[2], tr.Generator(rng)
-    layer = MultiHeadAttention(width, num_heads, dropout, bias, batch_first=batch_first, rng=generator).train(training)
-    generator.seed(rng)
+    settings: dict[str, Any] = {"batch_first": batch_first, "training": training, "rng": rng}
+    layer = holding(parameters, MultiHeadAttention, query.shape[2], num_heads, dropout, bias, **settings)
     masks = {"key_padding_mask": key_padding_mask, "attn_mask": attn_mask, "is_causal": is_causal}
-    found = holding(layer, parameters)(query, key, value, need_weights=need_weights, **masks)
+    found = layer(query, key, value, need_weights=need_weights, **masks)
     return found if need_weights else found[0]
 
 
@@ -74,10 +73,8 @@ def transformer_block(
 ) -> Any:
     """`TransformerBlock` with these parameters, and a seed."""
     sizes = (src.shape[2], nhead, parameters[4].shape[0], dropout, activation, layer_norm_eps, batch_first, norm_first)
-    generator = tr.Generator(rng)
-    layer = TransformerBlock(*sizes, drop_path=drop_path, rng=generator).train(training)
-    generator.seed(rng)
-    return holding(layer, parameters)(src, src_mask, src_key_padding_mask, is_causal)
+    layer = holding(parameters, TransformerBlock, *sizes, drop_path=drop_path, training=training, rng=rng)
+    return layer(src, src_mask, src_key_padding_mask, is_causal)
 
 
 # ---- in NumPy --------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "normalized_channels": {
         "x, weight, bias: `_dot(xp, g, centred, axes)` -> `_dot(xp, centred, g, axes)`": "a product",
-        "x, weight, bias: `x` -> `g` (2)": ALIKE,
+        "x, weight, bias: `x` -> `g` (3)": ALIKE,
     },
     "normalized_features": {
         "x, weight, bias: `x` -> `g` (2)": ALIKE,

@@ -29,12 +29,22 @@ SHARE = st.sampled_from([0.5, 0.0, 0.25])
 SMALL = st.sampled_from([0.5, 0.25, -0.25, 1.0, -0.75, 0.0])
 
 
-def holding(layer: Any, values: Sequence[Any]) -> Any:
-    """A layer with these in place of its parameters, in the order of `state_dict`."""
-    for name, value in zip(layer.state_dict(), values, strict=True):
-        *path, last = name.split(".")
-        vars(functools.reduce(getattr, path, layer))[last] = value
-    return layer
+@functools.lru_cache(64)
+def _blank(cls: Any, *sizes: Any, **settings: Any) -> tuple[Any, tr.Generator, list[tuple[Any, str]]]:
+    """A layer, its generator, and where its parameters stand: made once, because their first values take longest."""
+    generator = tr.Generator(0)
+    layer = cls(*sizes, **settings, rng=generator)
+    paths = [name.split(".") for name in layer.state_dict()]
+    return layer, generator, [(functools.reduce(getattr, path, layer), name) for *path, name in paths]
+
+
+def holding(parameters: Sequence[Any], cls: Any, *sizes: Any, training: bool, rng: int, **settings: Any) -> Any:
+    """A layer with these in place of its parameters, in the order of `state_dict`, and a generator with this seed."""
+    layer, generator, places = _blank(cls, *sizes, **settings)
+    for (module, name), value in zip(places, parameters, strict=True):
+        vars(module)[name] = value
+    generator.seed(rng)
+    return layer.train(training)
 
 
 class Masks:
@@ -72,11 +82,10 @@ def called(cls: Any) -> Callable[..., Any]:
         state, parameters = state_and_parameters[:count], state_and_parameters[count:]
         settings = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional} | own
         settings |= {"dropout": dropout, "variational": variational, "recurrent_dropout": recurrent_dropout}
-        generator = tr.Generator(rng)
-        layer = cls(x.shape[2], parameters[1].shape[1], num_layers, **settings, rng=generator).train(training)
-        generator.seed(rng)
+        sizes = (x.shape[2], parameters[1].shape[1], num_layers)
+        layer = holding(parameters, cls, *sizes, **settings, training=training, rng=rng)
         hx = None if state[0] is None else state if count > 1 else state[0]
-        output, end = holding(layer, parameters)(x, hx, lengths=lengths)
+        output, end = layer(x, hx, lengths=lengths)
         return output, *(end if count > 1 else (end,))
 
     return op
