@@ -27,7 +27,8 @@ class Spread(NamedTuple):
         return cls(median, low, high)
 
     def __str__(self) -> str:
-        return f"{self.median:.3g} [{self.quartile_1:.3g} {self.quartile_3:.3g}]"
+        median, low, high = (f"{n:,.0f}" if n >= 1000 else f"{n:.3g}" for n in self)
+        return f"{median} [{low} {high}]"
 
 
 def ratios(result: Result, of_case: Iterable[Result]) -> dict[str, Spread]:
@@ -57,11 +58,11 @@ def table(results: Sequence[Result]) -> str:
         if before != (workload, threads):
             before = (workload, threads)
             heads = "".join(f"{'x ' + name:>27}" for name in REFERENCES)
-            lines += ["", f"{workload}, threads: {threads}", f"{'':20}{group[0].unit + ' [quartiles]':>27}{heads}"]
+            lines += ["", f"{workload}, threads: {threads}", f"{'':22}{group[0].unit + ' [quartiles]':>27}{heads}"]
         lines.append(case)
         for result in group:
             said = f"    left out: {result.left_out}" if result.left_out else _row(result, group)
-            lines.append(f"  {result.peer:18}{said}")
+            lines.append(f"  {result.peer:20}{said}")
     return "\n".join(lines[1:])
 
 
