@@ -160,6 +160,17 @@ def rows_of_the_readme(name):
     return [f"| {case} | {' | '.join(f'{of[peer]:.2f}' for peer in SHOWN)} |" for case, of in cases.items()]
 
 
+def test_what_the_readme_says_of_memory_is_what_was_measured():
+    stored = json.loads((ROOT / "benchmarks" / "results" / "2026-11-27-memory.json").read_text())
+    smallest, *others = [case for name in ("networks", "convolution", "transformer") for case in WORKLOADS[name].cases]
+    ours = [result for result in stored["results"] if result["peer"].startswith(OURS)]
+    ratios = [result["ratios"]["PyTorch eager"]["median"] for result in ours if result["case"] in others]
+    mb = {r["peer"]: r["spread"]["median"] for r in stored["results"] if r["case"] == smallest}
+    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"is {min(ratios):.1f} to {max(ratios):.1f} of PyTorch eager's on all but the smallest network" in said
+    assert f"it is {mb[OURS]:.1f} MB against {mb['PyTorch eager']:.1f}" in said
+
+
 @pytest.mark.parametrize("name", ["2026-11-26-cpu", "2026-11-27-cpu"])
 def test_a_table_of_the_readme_is_what_was_measured(name):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

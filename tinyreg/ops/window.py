@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..core.backend import Array, Backend, accumulator
+from ..core.backend import Array, Backend, Shape, accumulator
 from ..core.primitive import primitive
 from ..creation import as_array, backend_of
 from ..recompute import fused
@@ -50,15 +50,30 @@ def windows(xp: Backend, x: Array, *, size: Two, stride: Two = (1, 1), dilation:
 @primitive
 def unwindow(xp: Backend, x: Array, *, shape: Two, stride: Two, dilation: Two) -> Array:
     """Zeros of height and width `shape`, to which windows are added where they came from: the way back of `windows`."""
-    rows, columns, height, width = x.shape[-4:]
     corner = x[..., 0, 0]  # whose memory order y shares
-    y = xp.zeros_like(corner, dtype=accumulator(x.dtype) or x.dtype, shape=(*corner.shape[:-2], *shape))
-    for p in range(height):
-        down = slice(p * dilation[0], p * dilation[0] + rows * stride[0], stride[0])
-        for q in range(width):
-            across = slice(q * dilation[1], q * dilation[1] + columns * stride[1], stride[1])
-            y[..., down, across] += x[..., p, q]
-    return y.astype(x.dtype, copy=False)
+    places = _places(shape, x.shape[-2:], stride, dilation)
+    parts = (x[..., p, q] for p in range(x.shape[-2]) for q in range(x.shape[-1]))
+    return _added_up(xp, corner, (*corner.shape[:-2], *shape), places, parts)
+
+
+def _added_up(xp: Backend, like: Array, shape: Shape, places: Sequence[Any], parts: Iterable[Array]) -> Array:
+    """Zeros of this shape, in the memory order of `like`, to which each part is added at its place."""
+    y = xp.zeros_like(like, dtype=accumulator(like.dtype) or like.dtype, shape=shape)
+    for place, part in zip(places, parts, strict=True):
+        y[place] += part
+    return y.astype(like.dtype, copy=False)
+
+
+def _places(shape: Sequence[int], size: Sequence[int], stride: Two, dilation: Two) -> list[tuple[Any, ...]]:
+    """Of every place in a window, where the elements are that stand there in all windows."""
+    spans = zip(shape[-2:], size, stride, dilation, strict=True)
+    counts = [(n - _reach(k, d)) // step + 1 for n, k, step, d in spans]
+
+    def along(axis: int, p: int) -> slice:
+        start = p * dilation[axis]
+        return slice(start, start + (counts[axis] - 1) * stride[axis] + 1, stride[axis])
+
+    return [(..., along(0, p), along(1, q)) for p in range(size[0]) for q in range(size[1])]
 
 
 @windows.vjp("x")
@@ -190,17 +205,19 @@ def _(
 def _(
     g: Array, xp: Backend, x: Array, weight: Array, stride: Two, dilation: Two, groups: int, wanted: Sequence[int]
 ) -> tuple[Array, Array, Array]:
-    """The patches are made once more: to keep them would take as many times the memory of x as a kernel has elements."""
-    out, _, *size = weight.shape
+    """A product for each place in a window: all of them together would take as many times the memory of x."""
+    (out, channels, *size), images = weight.shape, _images_last(xp, x)
     rows = g.transpose(1, 2, 3, 0).reshape(groups, out // groups, -1)
+    places = _places(x.shape, size, stride, dilation)
     dx = dw = None
     if 0 in wanted:
-        columns = xp.matmul(_kernels(weight, groups).swapaxes(1, 2), rows)
-        columns = columns.reshape(x.shape[1], *size, *g.shape[2:], g.shape[0]).transpose(5, 0, 3, 4, 1, 2)
-        dx = unwindow(columns, shape=x.shape[2:], stride=stride, dilation=dilation)
+        kernels = xp.ascontiguousarray(weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1))
+        shape = (x.shape[1], *g.shape[2:], len(x))
+        parts = (xp.matmul(kernel, rows).reshape(shape).transpose(3, 0, 1, 2) for kernel in kernels)
+        dx = _added_up(xp, images, x.shape, places, parts)
     if 1 in wanted:
-        view = windows(_images_last(xp, x), size=tuple(size), stride=stride, dilation=dilation)
-        dw = xp.matmul(rows, _columns(view, groups).swapaxes(1, 2)).reshape(weight.shape)
+        patches = (images[place].transpose(1, 2, 3, 0).reshape(groups, channels, -1) for place in places)
+        dw = xp.stack([xp.matmul(rows, patch.swapaxes(1, 2)) for patch in patches], axis=-1).reshape(weight.shape)
     return dx, dw, sum(rows, axis=2).reshape(out) if 2 in wanted else None
 
 
@@ -292,18 +309,6 @@ def _ties(chosen: Sequence[Array], dtype: Any) -> Array:
     for mask in chosen[1:]:
         ties += mask
     return ties + (ties == 0)
-
-
-def _places(shape: Sequence[int], size: Two, stride: Two, dilation: Two) -> list[tuple[Any, ...]]:
-    """Of every place in a window, where the elements are that stand there in all windows."""
-    spans = zip(shape[-2:], size, stride, dilation, strict=True)
-    counts = [(n - _reach(k, d)) // step + 1 for n, k, step, d in spans]
-
-    def along(axis: int, p: int) -> slice:
-        start = p * dilation[axis]
-        return slice(start, start + (counts[axis] - 1) * stride[axis] + 1, stride[axis])
-
-    return [(..., along(0, p), along(1, q)) for p in range(size[0]) for q in range(size[1])]
 
 
 def avg_pool2d(

@@ -24,6 +24,7 @@ LARGEST = "a window has a largest element unless it holds NaN, where this saves 
 EMPTY = "no elements are left to divide; this saves a warning"
 SWAPPED = "an exchange goes both ways"
 
+_KERNELS = "weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1)"
 _CHOSEN = {
     "x: detached arguments": COMPARED,
     "x: `x` -> `g` (3)": ONE_DTYPE,
@@ -114,13 +115,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x1: `x1` -> `g`": "copysign takes the size of a sign, which is 1, and where either is 0 so is the product",
     },
     "correlation": {
-        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", " (3)", " (5)")},
-        "x, weight, bias: `3` -> `-3` (2)": "there are six axes",
-        "x, weight, bias: `_kernels(weight, groups).swapaxes(1, 2)` -> `_kernels(weight, groups).swapaxes(2, 1)`": SWAPPED,
-        "x, weight, bias: `_columns(view, groups).swapaxes(1, 2)` -> `_columns(view, groups).swapaxes(2, 1)`": SWAPPED,
+        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", *(f" ({k})" for k in range(2, 6)))},
+        "x, weight, bias: `patch.swapaxes(1, 2)` -> `patch.swapaxes(2, 1)`": SWAPPED,
         "x, weight, bias: `_images_last(xp, x)` -> `x`": MEMORY,
+        **{f"x, weight, bias: `images` -> `{other}`": MEMORY for other in ("g", "x", "weight")},
+        "x, weight, bias: `images` -> `x` (2)": MEMORY,
+        f"x, weight, bias: `xp.ascontiguousarray({_KERNELS})` -> `{_KERNELS}`": MEMORY,
         "fast form: `_images_last(xp, x)` -> `x`": MEMORY,
-        "x, weight, bias: `g` -> `x` (3)": ALIKE,
+        "x, weight, bias: `x` -> `g` (4)": ALIKE,
         "x, weight, bias: `sum(rows, axis=2).reshape(out) if 2 in wanted else None` -> "
         "`sum(rows, axis=2).reshape(out)`": UNWANTED,
         "x, weight, bias: `sum(rows, axis=2)` -> `sum(rows, axis=-1)`": "there are three axes",

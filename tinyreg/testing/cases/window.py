@@ -104,6 +104,7 @@ def _closed() -> SearchStrategy[Call]:
 
 CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 1, 3, 3), (2, 1, 2, 2), {}),
+    ((2, 2, 3, 2), (3, 2, 2, 1), {}),
     ((1, 2, 3, 2), (2, 1, 2, 1), {"groups": 2, "padding": (0, 1)}),
     ((1, 1, 4, 3), (1, 1, 2, 2), {"stride": (2, 1), "dilation": (1, 2)}),
     ((1, 2, 2, 3), (1, 2, 2, 3), {"padding": "same"}),
