@@ -9,6 +9,7 @@ import pytest
 
 import tinyreg as tr
 from tinyreg.core.primitive import REGISTRY
+from tinyreg.recompute import FUSED
 from tinyreg.testing import PROPERTIES, Case, Failure, at, run_property, strategies
 
 
@@ -188,6 +189,20 @@ def test_a_gradient_that_is_not_finite_where_the_function_is():
     case = Case(made, strategies.calls(strategies.arrays((2,), positive)), name="norm", points=[at([0.0, 0.0])])
     with np.errstate(invalid="ignore"):
         assert "the gradient is not finite" in fails(case, "P11")
+
+
+def test_a_fast_form_that_is_wrong_only_where_a_result_is_not_used():
+    """It is given None for that result, as PyTorch's Function after `set_materialize_grads(False)`."""
+
+    @tr.fused
+    def twice_and_thrice(x):
+        return 2.0 * x, 3.0 * x
+
+    twice_and_thrice.fast(lambda xp, x: ((2.0 * x, 3.0 * x), None))
+    twice_and_thrice.backward(lambda g, x: 2.0 * g[0] + 3.0 * g[1] if all(part is not None for part in g) else 0.0 * x)
+    del FUSED["twice_and_thrice"]
+    message = fails(Case(twice_and_thrice, strategies.elementwise()), "P4")
+    assert "from each result alone: " in message
 
 
 def test_an_op_that_changes_its_input():

@@ -81,7 +81,10 @@ def _shown(one: Finding) -> list[str]:
 
 @declared("P4", "linearity")
 def linearity(trial: Trial) -> None:
-    """A VJP is linear in the incoming gradient: -3.7 a + 1000 b gives -3.7 times that of a plus 1000 times that of b."""
+    """A VJP is linear in the incoming gradient: -3.7 a + 1000 b gives -3.7 times that of a plus 1000 times that of b.
+
+    Of several results the incoming gradients add up too, also where an unused result has none.
+    """
     found = trial.run()
     a, b = trial.incoming(4), trial.incoming(5)
     of_a, of_b = found.pull(a), found.pull(b)
