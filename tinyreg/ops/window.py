@@ -57,7 +57,7 @@ def unwindow(xp: Backend, x: Array, *, shape: Two, stride: Two, dilation: Two) -
 
 
 def _added_up(xp: Backend, like: Array, shape: Shape, places: Sequence[Any], parts: Iterable[Array]) -> Array:
-    """Zeros of this shape, in the memory order of `like`, to which each part is added at its place."""
+    """Zeros of this shape, in the memory order of `like`, to which each part is added at its place, in float32 at least."""
     y = xp.zeros_like(like, dtype=accumulator(like.dtype) or like.dtype, shape=shape)
     for place, part in zip(places, parts, strict=True):
         y[place] += part
