@@ -163,7 +163,7 @@ class Module:
 
     def parameters(self) -> list[Parameter]:
         """All parameters, each once: a list, so that it can be gone through more than once."""
-        return list({id(parameter): parameter for _, parameter in self._tensors(Parameter)}.values())
+        return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
         """All buffers with their names, each once."""

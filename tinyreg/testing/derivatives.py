@@ -111,11 +111,9 @@ def linearity(trial: Trial) -> None:
 def _check_each_result(trial: Trial, found: OpRun, g: Sequence[Array], together: Sequence[Any]) -> None:
     """What reaches an argument is the sum of what each result sends it while nobody uses the others."""
     alone = [found.pull([part if j == k else None for j, part in enumerate(g)]) for k in range(len(g))]
-    for i, expected, *parts in zip(trial.wanted, together, *alone, strict=True):
-        sent = [part for part in parts if part is not None]
-        if not sent:
-            continue
-        total, size = sum(sent), np.max(sum(map(np.abs, sent)), initial=0.0)
+    for i, *found_for in zip(trial.wanted, together, *alone, strict=True):
+        expected, *parts = [np.zeros(()) if part is None else part for part in found_for]  # None: nothing arrived
+        total, size = sum(parts), np.max(sum(map(np.abs, parts)), initial=0.0)
         if not np.all(np.abs(total - expected) <= 1e-11 * size + cancelled(*g)):
             text = f"from each result alone: {short(total)} in all, from all together: {short(expected)}"
             raise BrokenError(text, argument=trial.case.argument(i))
