@@ -35,18 +35,18 @@ def padding(columns: tr.Tensor) -> tr.Tensor:
 
 
 class LastStateRNN(tr.nn.RNN):
-    """A plain recurrent network that gives its last h, (N, hidden)."""
+    """A plain recurrent network that gives its last h alone, (N, hidden): a Sequential hands on one result."""
 
-    def forward(self, x: tr.Tensor) -> tr.Tensor:  # type: ignore[override]  # h alone, for Sequential
+    def forward(self, x: tr.Tensor) -> tr.Tensor:  # type: ignore[override]  # h alone
         """h after the last step."""
         h: tr.Tensor = super().forward(x)[1][0]
         return h
 
 
 class LastState(tr.nn.LSTM):
-    """An LSTM that gives its last h, (N, hidden)."""
+    """An LSTM that gives its last h alone, (N, hidden): a Sequential hands on one result."""
 
-    def forward(self, x: tr.Tensor, lengths: tr.Tensor | None = None) -> tr.Tensor:  # type: ignore[override]  # h alone, for Sequential
+    def forward(self, x: tr.Tensor, lengths: tr.Tensor | None = None) -> tr.Tensor:  # type: ignore[override]  # h alone
         """h after the last step."""
         h: tr.Tensor = super().forward(x, lengths=lengths)[1][0][0]
         return h
@@ -64,7 +64,7 @@ class NormalizedLSTM(LastState):
         super().__init__(8, FEATURES, batch_first=True, rng=rng)
         self.norm_x, self.norm_h = norm(4 * FEATURES), norm(4 * FEATURES)
 
-    def forward(self, x: tr.Tensor) -> tr.Tensor:  # type: ignore[override]  # h alone, for Sequential
+    def forward(self, x: tr.Tensor) -> tr.Tensor:  # type: ignore[override]  # h alone
         """(N, FEATURES)."""
         return super().forward(x, lengths=tr.logical_not(padding(x)).sum(axis=1))
 
