@@ -99,7 +99,8 @@ def test_a_vjp_declared_after_a_first_call_counts_and_the_latest_wins():
         return 3 * x
 
     x = leaf(2.0)
-    assert not tripled(x).requires_grad
+    with tr.no_grad():
+        assert not tripled(x).requires_grad
     for factor in (5.0, 3.0):
         x.zero_grad()
         tripled.vjp("x")(_times(factor))
@@ -250,6 +251,34 @@ def test_a_forgotten_vjp_is_not_mistaken_for_one():
     assert halfway(leaf(1.0), 2.0).requires_grad
     with pytest.raises(TypeError, match=r"halfway: argument b wants a gradient but has no VJP; .*@halfway.vjp\('b'\)"):
         halfway(1.0, leaf(2.0))
+
+
+def test_an_op_without_any_vjp_is_no_constant():
+    """(w f(w))' = 27 at 3 for f(w) = w^2; it was 9, with f taken for a constant in silence."""
+
+    @tr.primitive
+    def forgotten(xp, x):
+        return x * x
+
+    w = leaf(3.0)
+    with pytest.raises(TypeError, match="forgotten: argument x wants a gradient but has no VJP"):
+        w * forgotten(w)
+    with tr.no_grad():
+        assert (w * forgotten(w)).item() == 27
+    forgotten.vjp("x")(lambda g, x: 2 * g * x)
+    (w * forgotten(w)).backward()
+    assert w.grad.item() == 27
+
+
+def test_an_op_that_is_declared_to_have_no_gradient_is_a_constant():
+    @tr.primitive(nondifferentiable=True)
+    def halves(xp, x, by):
+        return xp.floor(x / by)
+
+    w = leaf(3.0)
+    assert not halves(w, leaf(2.0)).requires_grad
+    (w * halves(w, 2.0)).backward()
+    assert w.grad.item() == 1
 
 
 def test_a_vjp_that_asks_for_an_unknown_name():

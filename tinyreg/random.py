@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import integer
 from .core.backend import Array, Shape, current, get, watch
 from .creation import get_default_dtype
 
@@ -89,12 +90,25 @@ class Generator:
 
 
 def _checked(seed: Any) -> int | None:
-    if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
-        raise ValueError(f"seed: got {seed!r}, expected an integer of at least 0, or None for the system's entropy")
-    return None if seed is None else int(seed)
+    expected = "an integer of at least 0, or None for the system's entropy"
+    return None if seed is None else integer("seed", "seed", seed, least=0, expected=expected)
 
 
 default_generator = Generator()
+
+
+def as_generator(rng: Generator | int | None, where: str = "rng") -> Generator:
+    """The generator that a function's `rng` stands for: itself, a new one from a seed, the default one for None.
+
+    So a seed gives the same numbers at every call; a layer asks once, when it is made, and then goes on from there.
+
+    Raises `TypeError` for anything else and `ValueError` for a seed below 0; `where` is the op or the class that was
+    called.
+    """
+    if rng is None or isinstance(rng, Generator):
+        return default_generator if rng is None else rng
+    expected = "a tr.Generator, an integer seed of at least 0, or None for the default generator"
+    return Generator(integer(where, "rng", rng, least=0, expected=expected))
 
 
 def seed(n: int) -> None:

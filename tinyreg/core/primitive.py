@@ -12,7 +12,7 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from ..signature import Signature, keeping, pulling
 from .backend import HOMES, as_argument, current, get, home
@@ -64,7 +64,7 @@ class Primitive:
         forward: Any,
         *,
         broadcasting: bool = False,
-        nondifferentiable: Sequence[str] = (),
+        nondifferentiable: Sequence[str] | Literal[True] = (),
         residuals: Sequence[str] = (),
         expects: str = "",
     ) -> None:
@@ -72,8 +72,9 @@ class Primitive:
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
         self.expects = expects or "shapes that broadcast against each other" * broadcasting
-        self.nondifferentiable, self.rules, self._plans = nondifferentiable, list[Rule](), dict[int, Plan]()
+        self.rules, self._plans = list[Rule](), dict[int, Plan]()
         self.signature = s = Signature(self.name, forward, self.skip)
+        self.nondifferentiable = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
         self._check, self._run, self._call = s.check_residuals, s.running(), s.matching(self.apply)
         self.__signature__ = s.python
         self.registry[self.name] = self
@@ -161,7 +162,7 @@ class Primitive:
         """What to keep when those of n arguments want a gradient that have their bit set."""
         s = self.signature
         asking = [i for i in range(n) if wanting >> i & 1]
-        wanted = [i for i in asking if self.rules and s.argument(i) not in self.nondifferentiable]
+        wanted = [i for i in asking if s.argument(i) not in self.nondifferentiable]
         rules: list[Rule] = []
         for i in wanted:
             place, name = min(i, s.first), s.argument(i)
@@ -235,8 +236,10 @@ def primitive(forward: Any = None, **declared: Any) -> Any:
     `xp` is the array library; arrays are positional, `None` by default where they are optional, `*xs` for any number;
     settings are keyword-only. The function uses `xp` and Python's operators only, changes nothing it was given, and does
     not branch on values. Declared by name: `broadcasting` (the engine undoes it in the gradient), `nondifferentiable`
-    (arguments without a gradient: indices, conditions), `residuals` (names of boolean or integer arrays that it returns
-    after the result, for VJPs), `expects` (what its error message tells to do).
+    (arguments without a gradient: indices, conditions; True for all of them), `residuals` (names of boolean or integer
+    arrays that it returns after the result, for VJPs), `expects` (what its error message tells to do).
+
+    Raises `TypeError` where an argument is first recorded that has neither a VJP nor is declared to have no gradient.
 
     >>> import tinyreg as tr
     >>> @tr.primitive

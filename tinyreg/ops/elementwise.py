@@ -222,7 +222,7 @@ relu = unary(
 )
 
 
-@primitive
+@primitive(nondifferentiable=True)
 def round(xp: Backend, x: Array, *, decimals: int = 0) -> Array:
     """x rounded to `decimals` places, halves to the even neighbour; the result has no gradient.
 
@@ -273,7 +273,7 @@ def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
 cast.vjp("x")(lambda g, x_like: cast(g, dtype=x_like.dtype))
 
 
-@primitive
+@primitive(nondifferentiable=True)
 def discretize(xp: Backend, x: Array, *, dtype: Any) -> Array:
     """x in a dtype without gradients. See `astype`."""
     return x.astype(dtype)

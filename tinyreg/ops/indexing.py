@@ -134,7 +134,7 @@ def _(g: Any, indices: Any, axis: int) -> Any:
     return take_along_axis(g, indices, axis=axis)
 
 
-@primitive
+@primitive(nondifferentiable=True)
 def argsort(xp: Backend, x: Array, *, axis: int = -1, descending: bool = False) -> Array:
     """The indices that sort x along `axis`; equal elements keep their order. No gradient.
 

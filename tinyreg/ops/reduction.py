@@ -292,7 +292,7 @@ def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> A
 # ---- without a gradient ----------------------------------------------------------------------------------------------
 
 
-@primitive(expects="axes that x has, with at least one element")
+@primitive(nondifferentiable=True, expects="axes that x has, with at least one element")
 def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first largest element along `axis`, of the flattened array without one. No gradient.
 
@@ -303,7 +303,7 @@ def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(expects="axes that x has, with at least one element")
+@primitive(nondifferentiable=True, expects="axes that x has, with at least one element")
 def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first smallest element along `axis`, of the flattened array without one. No gradient.
 
@@ -314,7 +314,7 @@ def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(expects="axes that x has")
+@primitive(nondifferentiable=True, expects="axes that x has")
 def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether every element along `axis` is true. No gradient.
 
@@ -325,7 +325,7 @@ def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(expects="axes that x has")
+@primitive(nondifferentiable=True, expects="axes that x has")
 def any(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether some element along `axis` is true. No gradient.
 

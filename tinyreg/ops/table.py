@@ -46,11 +46,18 @@ BINARY = """{formula}, elementwise{note}.
     """
 
 
-def _op(template: str, name: str, forward: Any, domains: tuple[Domain, ...], **text: Any) -> Primitive:
+def _op(
+    template: str, name: str, forward: Any, domains: tuple[Domain, ...], vjps: dict[str, Any], **text: Any
+) -> Primitive:
     forward.__name__ = name
     forward.__doc__ = template.format(name=name, domains=domains, **text)
     DOMAINS[name] = domains
-    return Primitive(forward, broadcasting=template is BINARY)
+    without = [argument for argument, vjp in vjps.items() if vjp is None]
+    op = Primitive(forward, broadcasting=template is BINARY, nondifferentiable=without)
+    for argument, vjp in vjps.items():
+        if vjp:
+            op.vjp(argument)(vjp)
+    return op
 
 
 def unary(
@@ -65,11 +72,8 @@ def unary(
     note: str = "",
 ) -> Primitive:
     """An elementwise op of one argument; without a VJP its result has no gradient."""
-    at, value = (check[0],), check[1]
-    op = _op(UNARY, name, forward, (domain,), formula=formula, derivative=derivative, note=note, at=at, value=value)
-    if vjp:
-        op.vjp("x")(vjp)
-    return op
+    text = {"formula": formula, "derivative": derivative, "note": note, "at": check[:1], "value": check[1]}
+    return _op(UNARY, name, forward, (domain,), {"x": vjp}, **text)
 
 
 def binary(
@@ -86,10 +90,4 @@ def binary(
 ) -> Primitive:
     """An elementwise op of two broadcasting arguments; one without a VJP has no gradient."""
     text = {"formula": formula, "derivative": derivative, "note": note, "at": check[:2], "value": check[2]}
-    op = _op(BINARY, name, forward, domains, **text)
-    for argument, vjp in (("x1", vjp1), ("x2", vjp2)):
-        if vjp:
-            op.vjp(argument)(vjp)
-        elif vjp1:
-            op.nondifferentiable = (argument,)
-    return op
+    return _op(BINARY, name, forward, domains, {"x1": vjp1, "x2": vjp2}, **text)

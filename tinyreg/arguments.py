@@ -1,0 +1,95 @@
+"""The gates for arguments: numbers of Python and NumPy alike, and axes counted from the front, or one clear error.
+
+This stands below the core: nothing here knows of tensors or tapes. `where` is the op or the class that was called, and
+`name` its parameter; an error begins with both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+Axis = int | tuple[int, ...] | None
+
+
+def integer(where: str, name: str, value: Any, *, least: float = -math.inf, expected: str = "") -> int:
+    """An integer of Python or NumPy, also from a 0-d array, as Python's; at least `least`.
+
+    expected: what an error says instead of "an integer of at least ...". Raises `TypeError` for anything that is no
+    integer, True and False too, and `ValueError` below `least`.
+    """
+    number = _scalar(value)
+    expected = expected or ("an integer" if least == -math.inf else f"an integer of at least {least}")
+    if isinstance(number, bool) or not isinstance(number, Integral):
+        raise TypeError(f"{where}: got {name}={value!r:.80}, expected {expected}")
+    if number < least:
+        raise ValueError(f"{where}: got {name}={value!r:.80}, expected {expected}")
+    return int(number)
+
+
+def number(
+    where: str, name: str, value: Any, *, least: float = -math.inf, most: float = math.inf, expected: str = ""
+) -> float:
+    """A number of Python or NumPy, also from a 0-d array, as Python's; from `least` to `most`, so never NaN.
+
+    An integer stays one. expected: what an error says instead of "a number from ... to ...". Raises `TypeError` for
+    anything that is no real number, True and False too, and `ValueError` outside of the bounds.
+    """
+    found = _scalar(value)
+    expected = expected or _interval(least, most)
+    if isinstance(found, bool) or not isinstance(found, Real):
+        raise TypeError(f"{where}: got {name}={value!r:.80}, expected {expected}")
+    python = int(found) if isinstance(found, Integral) else float(found)
+    if not least <= python <= most:
+        raise ValueError(f"{where}: got {name}={value!r:.80}, expected {expected}")
+    return python
+
+
+def _interval(least: float, most: float) -> str:
+    if least == -math.inf and most == math.inf:
+        return "a number"
+    if most == math.inf:
+        return f"a number of at least {least}"
+    return f"a number of at most {most}" if least == -math.inf else f"a number from {least} to {most}"
+
+
+def _scalar(value: Any) -> Any:
+    """The number in a 0-d array, or in a tensor that no tape follows; anything else as it is."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item") and not getattr(value, "requires_grad", False):
+        return value.item()
+    return value
+
+
+def axis(where: str, value: Any, ndim: int, *, name: str = "axis") -> int:
+    """An axis of an array of `ndim` axes, counted from the front: from 0 to ndim - 1.
+
+    Raises `TypeError` for anything but an integer and `ValueError` for an axis that is not there.
+    """
+    found = integer(where, name, value)
+    if not -ndim <= found < ndim:
+        raise ValueError(f"{where}: got {name}={found} for {_dimensions(ndim)}, expected {_bounds(ndim)}")
+    return found % ndim
+
+
+def axes(where: str, values: int | Iterable[int] | None, ndim: int, *, name: str = "axis") -> tuple[int, ...]:
+    """Axes of an array of `ndim` axes, counted from the front, in the order given; all of them for None.
+
+    Raises `TypeError` for anything but integers, and `ValueError` for an axis that is not there or stands twice.
+    """
+    if values is None:
+        return tuple(range(ndim))
+    given = values if isinstance(values, tuple | list) else (values,)
+    found = tuple([axis(where, value, ndim, name=name) for value in given])
+    if len(set(found)) < len(found):
+        raise ValueError(f"{where}: got {name}={values} for {_dimensions(ndim)}, expected each axis once")
+    return found
+
+
+def _dimensions(ndim: int) -> str:
+    return f"an array of {ndim} {'axis' if ndim == 1 else 'axes'}"
+
+
+def _bounds(ndim: int) -> str:
+    return f"an axis from {-ndim} to {ndim - 1}" if ndim else "no axis, since a 0-d array has none"
