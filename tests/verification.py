@@ -1,11 +1,14 @@
 """Writes tests/VERIFICATION.md, what has been verified of every op: `python tests/verification.py`.
 
-Everything but the snapshot is held to the code by tests/test_verification.py and tests/test_mutation.py.
+With names of ops, `python tests/verification.py exp add`, only their rows are worked out again, and those that are not on
+the page yet or say something else than their case. Everything but the snapshot is held to the code by
+tests/test_verification.py and tests/test_mutation.py.
 """
 
 from __future__ import annotations
 
 import datetime
+import multiprocessing
 import platform
 import sys
 from pathlib import Path
@@ -146,26 +149,56 @@ def other_backends():
     return "; ".join(sorted(found, key=lambda text: "agreed" not in text))
 
 
-def written():
-    """The page."""
+def measured(name):
+    """The two cells of a row that take time: mutants and digits. Of what VJPs share only the mutants."""
+    if name in CASES:
+        case = CASES[name]
+        return counted(tallied(planted(case), [case], case.equivalent)), digits(case)
+    helper, cases = helpers()[name]
+    return (counted(tallied(planted_in(helper), cases, SHARED.get(name, {}))),)
+
+
+def outdated(on_page):
+    """The names whose rows are not on the page, or say something else than their case."""
+    found = [name for name, case in CASES.items() if on_page.get(name, [])[:6] != row(case)]
+    return found + [
+        name for name, (_, cases) in helpers().items() if on_page.get(name, [])[1:2] != [", ".join(map(str, cases))]
+    ]
+
+
+def written(names, before):
+    """The page: with fresh cells for these names, and the cells of the page before for all others."""
+    on_page = rows(before)
+    fresh = list(dict.fromkeys([*names, *outdated(on_page)]))
+    with multiprocessing.Pool() as pool:
+        cells_of = dict(zip(fresh, pool.map(measured, fresh, chunksize=1), strict=True))
+
+    def line(start, name):
+        return "| " + " | ".join([*start, *(cells_of[name] if name in cells_of else on_page[name][len(start) :])]) + " |"
+
     machine = f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}"
     snapshot = SNAPSHOT.format(date=datetime.date.today(), machine=machine, backends=other_backends())
     parts = [introduction(), snapshot]
     for family, cases in FAMILIES.items():
         parts.append(f"## {family}\n")
         parts.append("| op | kind | order | dtypes | layouts | points | mutants | digits |\n| --- " + "| --- " * 7 + "|")
-        for case in cases:
-            tally = tallied(planted(case), [case], case.equivalent)
-            parts.append("| " + " | ".join([*row(case), counted(tally), digits(case)]) + " |")
+        parts += [line(row(case), case.name) for case in cases]
         parts.append("")
     parts.append(SHARED_HEAD)
-    for name, (helper, cases) in helpers().items():
-        tally = tallied(planted_in(helper), cases, SHARED.get(name, {}))
-        parts.append("| " + " | ".join(helper_row(name, tally)) + " |")
+    parts += [line([name, ", ".join(map(str, cases))], name) for name, (_, cases) in helpers().items()]
     return "\n".join([*parts, "", engine(), ""])
+
+
+def main():
+    """Write the page, with fresh cells for the ops named on the command line, or for all of them."""
+    known = [*CASES, *helpers()]
+    names = sys.argv[1:] or known
+    if unknown := set(names) - set(known):
+        sys.exit(f"verification: got {', '.join(sorted(unknown))}, expected names of cases or of functions that VJPs share")
+    PAGE.write_text(written(names, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"wrote {PAGE.name}\n")
 
 
 if __name__ == "__main__":
     standin.install()
-    PAGE.write_text(written(), encoding="utf-8")
-    sys.stdout.write(f"wrote {PAGE.name}\n")
+    main()
