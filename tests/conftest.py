@@ -28,6 +28,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("tinyreg")
     group.addoption("--backend", choices=(*BACKENDS, "all"), default="all", help="run backend tests on this one only")
     group.addoption("--profile", choices=list(PROFILES), help="how long Hypothesis searches: fast if not said")
+    group.addoption("--op", metavar="NAME", help="run what is asked of this op in the table of cases, and nothing else")
 
 
 def pytest_configure(config):
@@ -35,6 +36,17 @@ def pytest_configure(config):
     use_profile(chosen)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile(chosen)
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --op, keep the tests that have the op's case, or its name, as a parameter."""
+    if (op := config.getoption("--op")) is None:
+        return
+    about = [item for item in items if op in map(str, getattr(getattr(item, "callspec", None), "params", {}).values())]
+    if not about:
+        raise pytest.UsageError(f"--op: got {op!r}, expected the name of a case, such as 'softplus' or 'Linear'")
+    config.hook.pytest_deselected(items=[item for item in items if item not in about])
+    items[:] = about
 
 
 def pytest_report_header():

@@ -86,3 +86,16 @@ def test_a_test_that_leaves_a_switch_flipped_fails_and_the_next_one_does_not_see
 def test_the_hypothesis_profile(run, options, examples):
     printed = run("def test(): print('examples', settings().max_examples, settings().deadline)\n", "-s", *options)
     assert f"examples {examples or 100} {None if examples else '0:00:00.200000'}" in printed
+
+
+OPS = "@pytest.mark.parametrize('case', ['exp', 'log'])\ndef test(case): pass\ndef test_other(): pass\n"
+
+
+def test_the_option_op_runs_what_is_asked_of_one_op_and_nothing_else(run):
+    printed = run(OPS, "-v", "--op", "exp")
+    assert "test_it.py::test[exp] PASSED" in printed
+    assert "1 passed, 2 deselected" in printed
+
+
+def test_the_option_op_refuses_a_name_that_no_test_is_about(run):
+    assert "--op: got 'expp', expected the name of a case, such as 'softplus' or 'Linear'" in run(OPS, "--op", "expp")
