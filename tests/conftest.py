@@ -49,6 +49,12 @@ def pytest_collection_modifyitems(config, items):
     items[:] = about
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """A worker for each core, but none where only some of the tests are asked for: they start sooner without."""
+    return 0 if config.args_source is config.ArgsSource.ARGS or config.getoption("--op") else None
+
+
 def pytest_report_header():
     return [f"backend {name}: {_state(name)}" for name in BACKENDS]
 
