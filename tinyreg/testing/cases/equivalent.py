@@ -14,7 +14,6 @@ ROOM = "of a square factor nothing lies outside, so what is added is 0"
 LENGTH = "both letters of a pair stand for axes of one length"
 NUMERATOR = "the numerator is 0 where the denominator is replaced"
 SHORT = "the general form gives the same; this one is for speed"
-TOGETHER = "the gradient and the argument have as many axes"
 ALIKE = "the two have one shape, or one length along that axis"
 UNWANTED = "what nobody wants is dropped; not to work it out saves time"
 REUSED = "the memory that is written to is read no more, or would be new otherwise; this saves time"
@@ -101,9 +100,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x: `det(u) * det(vh)` -> `det(u) / det(vh)`": SIZES,
     },
     "concat": {
-        "xs: `0` -> `-1`": "the gradient has one axis there",
-        "xs: `like` -> `g`": TOGETHER,
-        "xs: `part if axis is not None else reshape(part, shape=like.shape)` -> `reshape(part, shape=like.shape)`": SHORT,
+        "xs: `parts if axis is not None else [reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]` -> "
+        "`[reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]`": SHORT,
     },
     "contract": {
         "xs: `1` -> `-1` (2)": "a pair has two letters",
