@@ -293,7 +293,7 @@ def test_only_what_a_wanted_vjp_names_is_kept():
     assert list((x @ w)._node.kept) == ["x2", "x1_like"]  # a frozen weight does not keep the activations
     assert list((tr.tensor(np.ones((2, 3))) @ leaf(np.ones((3, 4))))._node.kept) == ["x1", "x2_like"]
     assert (x + 1.0)._node.kept == {}
-    assert list(tr.tanh(x)._node.kept) == ["y"]
+    assert list(tr.exp(x)._node.kept) == ["y"]
     frozen = tr.einsum("ij,jk->ik", x, w)._node.kept["others"]
     assert frozen[0] is None
     assert frozen[1] is w.data

@@ -355,7 +355,7 @@ def test_shapes_that_do_not_fit():
         tr.ones((2, 3)) @ tr.ones((2, 3))
     with pytest.raises(IndexError, match=r"index: got x float32\[2\] on numpy; expected indices that are in range"):
         tr.ones(2)[5]
-    with pytest.raises(ValueError, match=r"sum: got x float32\[2\] on numpy; expected axes that x has"):
+    with pytest.raises(ValueError, match="sum: got axis=3 for an array of 1 axis, expected an axis from -1 to 0"):
         tr.sum(tr.ones(2), axis=3)
 
 

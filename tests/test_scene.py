@@ -177,7 +177,7 @@ def test_outside_explain_the_structure_is_there_without_values():
 
 def test_the_vjp_that_is_shown_is_the_one_that_runs():
     assert vjp_source(tr.matmul, 1).startswith('@matmul.vjp("x2")\ndef _(g')
-    assert "lambda g, y: g * (1 - y * y)" in vjp_source(tr.tanh, 0)
+    assert "lambda g, y: g * y" in vjp_source(tr.exp, 0)
     assert "lambda g, x1: g * x1" in vjp_source(tr.multiply, 1)
     assert vjp_source(tr.concat, 3).startswith("@concat.vjp")
 

@@ -184,6 +184,7 @@ NO_SCALAR = {
     "cut": "needs an axis",
     "unstack": "needs an axis",
     "cumulative_sum": "needs an axis",
+    "shares": "of one element it is constant",
 }
 EVERY_SHAPE = [case for family in ("elementwise", "reduction", "shape") for case in FAMILIES[family]]
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
-import math
 import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from ..erf import erf
 
 Array = Any  # numpy.ndarray, cupy.ndarray or a stand-in: the libraries share no base class
 Shape = tuple[int, ...]
@@ -39,12 +41,6 @@ class Backend:
         return found
 
 
-def _erf(x: Array) -> Array:
-    """erf by the C library, element by element: NumPy has none."""
-    values = np.fromiter(map(math.erf, np.ravel(x).tolist()), dtype=np.float64, count=np.size(x))
-    return values.reshape(np.shape(x)).astype(np.result_type(x, np.float16))
-
-
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -56,9 +52,9 @@ def _kept_by_bits(keep: Array, x: Array) -> Array:
 
 
 def _load_numpy() -> Backend:
-    return Backend(
-        "numpy", np, 2**16, erf=_erf, kept=_kept_by_bits, to_host=np.asarray, checked_linalg=contextlib.nullcontext
-    )
+    backend = Backend("numpy", np, 2**16, kept=_kept_by_bits, to_host=np.asarray, checked_linalg=contextlib.nullcontext)
+    backend.__dict__["erf"] = functools.partial(erf, backend)
+    return backend
 
 
 def _load_cupy() -> Backend:
@@ -188,7 +184,7 @@ def as_zero_dimensional(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-accumulator: Callable[[DType], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
+accumulator: Callable[[Any], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
 """The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
 
 
