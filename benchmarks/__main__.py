@@ -11,7 +11,7 @@ from .machine import facts
 from .measure import Plan, Result, measure
 from .peers import BY_HAND, PEERS
 from .processes import versions
-from .report import picture, stored, table
+from .report import above, picture, stored, table
 from .workloads import WORKLOADS
 
 FAST = Plan(rounds=3, seconds=0.002)
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             workload = WORKLOADS[name]
             results += (found := measure(workload, workload.small if given.fast else workload.cases, list(peers), plan))
             print(f"\n{table(found)}", flush=True)
+            if name == "ops":
+                print(f"\n{above(found)}", flush=True)
             if given.json:  # at once: a long run that is interrupted keeps what it has
                 given.json.parent.mkdir(parents=True, exist_ok=True)
                 given.json.write_text(stored(results, {**about, "versions": peers, "missing": missing, **settings}))

@@ -22,6 +22,7 @@ LAST = "there are two axes"
 FROM_THE_END = "there are four axes"
 LARGEST = "a window has a largest element unless it holds NaN, where this saves a warning"
 EMPTY = "no elements are left to divide; this saves a warning"
+ONE_BLOCK = "all channels of the case are one block; tests/test_window.py has several"
 SWAPPED = "an exchange goes both ways"
 
 _KERNELS = "weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1)"
@@ -80,8 +81,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)}
     | {
         "x: `xp.zeros_like(x, dtype=g.dtype)` -> `xp.zeros_like(x)`": ONE_DTYPE,
-        "fast form: `x[first].copy(order='K')` -> `x[first].copy()`": MEMORY,
     },
+    "window_mean": {"x: `x` -> `g` (2)": MEMORY},
     "asinh": {"x: `1.0` -> `-1.0`": "hypot takes the size of its arguments"},
     "atan2": {
         "x1: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
@@ -129,6 +130,22 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "fast form: `2` -> `-2`": FROM_THE_END,
         "fast form: `2` -> `-2` (3)": FROM_THE_END,
         "fast form: `view` -> `x` (3)": ALIKE,
+    },
+    "depthwise": {
+        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", " (2)", " (4)")},
+        "x, weight, bias: `images` -> `weight` (2)": ONE_BLOCK,
+        "x, weight, bias: `rows[block]` -> `rows`": ONE_BLOCK,
+        "x, weight, bias: `rows[block]` -> `rows` (2)": ONE_BLOCK,
+        "x, weight, bias: `products` -> `weight` (2)": ONE_BLOCK,
+        "x, weight, bias: `0` -> `-1` (2)": "each kernel has one channel",
+        "x, weight, bias: `products.reshape(len(products), -1).sum(axis=1)` -> "
+        "`products.reshape(len(products), -1).sum(axis=-1)`": LAST,
+        "x, weight, bias: `dx.transpose(3, 0, 1, 2) if 0 in wanted else None` -> `dx.transpose(3, 0, 1, 2)`": UNWANTED,
+        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
+        "x, weight, bias: `rows.sum(axis=(1, 2, 3)) if 2 in wanted else None` -> `rows.sum(axis=(1, 2, 3))`": UNWANTED,
+        "fast form: `2` -> `-2`": FROM_THE_END,
+        "fast form: `2` -> `-2` (2)": FROM_THE_END,
+        "fast form: `images` -> `weight`": ONE_BLOCK,
     },
     "cut_out": {"x: `2` -> `-2`": FROM_THE_END},
     "logaddexp": {
