@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import integer
+from .arguments import integer, number
 from .core.backend import Array, Shape, current, get, watch
 from .creation import get_default_dtype
 
@@ -65,12 +65,19 @@ class Generator:
         return self._draw(lambda host: host.beta(a, b, shape), dtype or get_default_dtype(), backend)
 
     def bernoulli(self, p: float, shape: int | Shape = (), backend: str | None = None) -> Array:
-        """Booleans, each True with probability p, to a 2^16th: four are made of one random word."""
-        n = math.prod(shape) if isinstance(shape, tuple) else shape
+        """Booleans, each True with probability p: four are made of one random word, and further bits settle the ties."""
+        n = math.prod(shape) if isinstance(shape, tuple | list) else shape
+        whole, rest = divmod(number("bernoulli", "p", p, least=0, most=1) * 2**16, 1)
 
         def draw(host: np.random.Generator) -> Any:
-            words = host.bit_generator.random_raw(-(-n // 4))
-            return (words.view(np.uint16)[:n] < round(p * 2**16)).reshape(shape)
+            parts = host.bit_generator.random_raw(-(-n // 4)).view(np.uint16)[:n]
+            ties = np.flatnonzero(parts == int(whole)) if rest else ()
+            below = parts < int(whole)
+            if len(ties):
+                # From far ahead in the stream, so that where it goes on does not depend on how many there were.
+                ahead = host.bit_generator.jumped()  # type: ignore[attr-defined]
+                below[ties] = np.random.Generator(ahead).random(len(ties)) < rest
+            return below.reshape(shape)
 
         return self._draw(draw, np.bool_, backend)
 

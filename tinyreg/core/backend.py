@@ -188,7 +188,7 @@ def as_zero_dimensional(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-accumulator: Callable[[DType], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
+accumulator: Callable[[Any], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
 """The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..arguments import integer, number
 from ..core.tape import no_grad
+from ..ops.precision import matched, narrowed, widened
 from ..signature import described
 from .axes import checked_axes, other_axes
 
@@ -25,11 +27,12 @@ def weight_norm(v: Any, g: Any, *, axis: int = 0) -> Any:
     tensor([[6., 8.],
             [0., 1.]])
     """
-    others = other_axes(v, checked_axes("weight_norm", v, axis))
+    others = other_axes(v, checked_axes("weight_norm", v, axis, "axis"))
     expected = tuple(1 if i in others else n for i, n in enumerate(v.shape))
-    if g.shape != expected:
+    if getattr(g, "shape", None) != expected:
         raise ValueError(f"weight_norm: got g {described(g)} for v {described(v)}, expected shape {list(expected)}")
-    return g * (v / ops.norm(v, axis=others, keepdims=True))
+    wide = widened(v)
+    return narrowed(matched(g, wide) * (wide / ops.norm(wide, axis=others, keepdims=True)), v)
 
 
 def spectral_norm(weight: Any, u: Any = None, v: Any = None, *, axis: int = 0) -> Any:
@@ -52,15 +55,16 @@ def spectral_norm(weight: Any, u: Any = None, v: Any = None, *, axis: int = 0) -
     matrix = _as_matrix("spectral_norm", weight, axis)
     if (u is None) != (v is None):
         raise ValueError(f"spectral_norm: got {'v' if u is None else 'u'} alone, expected both, or neither")
+    wide = widened(weight)
     if u is None:
-        return weight / ops.largest_singular_value(matrix)
+        return narrowed(wide / ops.largest_singular_value(widened(matrix)), weight)
     rows, columns = matrix.shape
-    if u.shape != (rows,) or v.shape != (columns,):
+    if getattr(u, "shape", None) != (rows,) or getattr(v, "shape", None) != (columns,):
         raise ValueError(
             f"spectral_norm: got u {described(u)} and v {described(v)}, expected shapes [{rows}] and [{columns}] for a "
             f"weight {described(weight)} whose rows are along axis {axis}"
         )
-    return weight / (u @ matrix @ v)
+    return narrowed(wide / (matched(u, wide) @ widened(matrix) @ matched(v, wide)), weight)
 
 
 def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, eps: float = 1e-12) -> tuple[Any, Any]:
@@ -77,23 +81,25 @@ def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, 
     ([0.0, 1.0], [0.0, 1.0])
     """
     matrix = _as_matrix("power_iteration", weight, axis)
-    if iterations < 1:
-        raise ValueError(f"power_iteration: got iterations={iterations}, expected at least 1")
-    if u.shape != matrix.shape[:1]:
+    iterations = integer("power_iteration", "iterations", iterations, least=1, expected="at least 1")
+    eps = number("power_iteration", "eps", eps, least=0)
+    if getattr(u, "shape", None) != matrix.shape[:1]:
         raise ValueError(f"power_iteration: got u {described(u)}, expected shape {list(matrix.shape[:1])}")
     with no_grad():
+        wide = widened(matrix)
+        u = matched(u, wide)
         for _ in range(iterations):
-            v = u @ matrix
+            v = u @ wide
             v = v / ops.maximum(ops.norm(v), eps)
-            u = matrix @ v
+            u = wide @ v
             u = u / ops.maximum(ops.norm(u), eps)
-    return u, v
+        return narrowed(u, weight), narrowed(v, weight)
 
 
 def _as_matrix(name: str, weight: Any, axis: int) -> Any:
     """The weight with its rows along `axis` and everything else in columns."""
-    if weight.ndim < 2:
+    if getattr(weight, "ndim", 0) < 2:
         raise ValueError(f"{name}: got weight {described(weight)}, expected at least two axes")
-    (rows,) = checked_axes(name, weight, axis)
+    (rows,) = checked_axes(name, weight, axis, "axis")
     front = ops.permute_dims(weight, axes=(rows, *other_axes(weight, (rows,)))) if rows else weight
     return ops.reshape(front, (weight.shape[rows], -1))

@@ -16,7 +16,6 @@ from .decomposition import (
 from .elementwise import (
     abs,
     add,
-    astype,
     bitwise_and,
     bitwise_invert,
     bitwise_or,
@@ -80,6 +79,7 @@ from .linalg import (
     triu,
 )
 from .operators import bind
+from .precision import astype
 from .reduction import (
     all,
     any,

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.backend import Array, Backend, get, transfer
 from ..core.primitive import Primitive, primitive
 from ..creation import get_default_dtype
+from .precision import wide
 from .table import POSITIVE, binary, unary
 
 # ---- choosing --------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ where.vjp("x1")(lambda g, condition: where(condition, g, 0.0))
 where.vjp("x2")(lambda g, condition: where(condition, 0.0, g))
 
 
-@primitive(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
+@wide(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
 def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
     """scale x where the mask keeps, elsewhere 0: what dropout does with its mask.
 
@@ -71,6 +72,16 @@ def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
 
 
 thinned.vjp("x")(lambda g, keep, scale: thinned(g, keep, scale=scale))
+
+
+@primitive(nondifferentiable=("share",), residuals=("entering",), expects="a share that broadcasts to x")
+def let_in(xp: Backend, x: Array, share: Array) -> tuple[Array, Array]:
+    """What may enter a product with `share`: x, but 0 in place of NaN and infinities where the share is 0."""
+    entering = xp.logical_or(share != 0, xp.isfinite(x))
+    return xp.kept(entering, x), entering
+
+
+let_in.vjp("x")(lambda g, entering: where(entering, g, 0.0))
 
 
 def _tie(other: Any) -> float:
@@ -261,33 +272,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return x if max is None else minimum(x, max)
 
 
-# ---- dtype and place -------------------------------------------------------------------------------------------------
-
-
-@primitive
-def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
-    """x in another float dtype. Derivative: the incoming gradient in the dtype of x. See `astype`."""
-    return x.astype(dtype)
-
-
-cast.vjp("x")(lambda g, x_like: cast(g, dtype=x_like.dtype))
-
-
-@primitive(nondifferentiable=True)
-def discretize(xp: Backend, x: Array, *, dtype: Any) -> Array:
-    """x in a dtype without gradients. See `astype`."""
-    return x.astype(dtype)
-
-
-def astype(x: Any, dtype: Any) -> Any:
-    """x in another dtype: a float dtype lets the gradient pass, in the dtype of x; another has none.
-
-    >>> import tinyreg as tr
-    >>> tr.astype(tr.tensor([1.5, 2.5]), "int64")
-    tensor([1, 2])
-    """
-    wanted = get("numpy").dtype(dtype)
-    return (cast if wanted.kind == "f" else discretize)(x, dtype=wanted)
+# ---- place ---------------------------------------------------------------------------------------------------------------
 
 
 @primitive

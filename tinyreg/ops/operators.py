@@ -9,7 +9,7 @@ from ..core.backend import HOMES
 from ..core.primitive import Primitive
 from ..core.tensor import Tensor
 from . import elementwise as e
-from . import indexing, linalg, reduction, shape, transcendental
+from . import indexing, linalg, precision, reduction, shape, transcendental
 
 BINARY = {
     "add": e.add,
@@ -35,7 +35,7 @@ COMPARISONS = {
 UNARY = {"neg": e.negative, "pos": e.positive, "abs": e.abs, "invert": e.bitwise_invert}
 METHODS: dict[str, Callable[..., Any]] = {
     "abs": e.abs,
-    "astype": e.astype,
+    "astype": precision.astype,
     "clip": e.clip,
     "exp": transcendental.exp,
     "log": transcendental.log,

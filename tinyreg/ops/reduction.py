@@ -12,8 +12,9 @@ from typing import Any
 
 from ..core.backend import Array, Backend, Shape, accumulator
 from ..core.primitive import primitive
-from .elementwise import abs, astype, equal, nonzero, sign, where
+from .elementwise import abs, equal, nonzero, sign, where
 from .indexing import getitem
+from .precision import astype
 from .shape import broadcast_to, flip, pad, permute_dims, reshape
 from .transcendental import exp
 

@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 import tinyreg as tr
 
 from ...ops import elementwise as ops
+from ...ops import precision
 from ...ops.table import DOMAINS, POSITIVE, REAL
 from ..case import Call, Case, Point, at
 from ..strategies import PAIRS, arrays, calls, elementwise, shapes, values
@@ -260,7 +261,7 @@ CASES = [
         reach=1 / 32,
     ),
     # dtype and place
-    Case(ops.cast, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),
+    Case(precision.cast, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),
     Case(tr.astype, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),
     Case(tr.to, elementwise(backend=st.just("numpy")), lambda x, backend: x),
     # without a gradient
@@ -289,5 +290,5 @@ CASES = [
     _case(tr.isnan, np.isnan, order=0, elements=EVERY_KIND),
     _case(tr.nextafter, np.nextafter, order=0),
     Case(tr.round, elementwise(decimals=st.integers(0, 1)), np.round, order=0),
-    Case(ops.discretize, elementwise(dtype=st.just(np.dtype(np.int64))), lambda x, dtype: x.astype(dtype), order=0),
+    Case(precision.discretize, elementwise(dtype=st.just(np.dtype(np.int64))), lambda x, dtype: x.astype(dtype), order=0),
 ]

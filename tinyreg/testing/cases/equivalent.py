@@ -22,6 +22,8 @@ LAST = "there are two axes"
 FROM_THE_END = "there are four axes"
 LARGEST = "a window has a largest element unless it holds NaN, where this saves a warning"
 EMPTY = "no elements are left to divide; this saves a warning"
+MASKED_AGAIN = "what does not count is 0 in the end anyway; this saves a warning of what it holds"
+IMPOSSIBLE = "the term is 0, or NaN at a label of logit -inf in a value that points do not compare: a test of losses does"
 SWAPPED = "an exchange goes both ways"
 
 _KERNELS = "weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1)"
@@ -52,30 +54,47 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x, weight, bias: `x` -> `g` (3)": ALIKE,
     },
     "normalized_features": {
+        "x, weight, bias: `x` -> `g`": ALIKE,
         "x, weight, bias: `x` -> `g` (2)": ALIKE,
         "x, weight, bias: `x` -> `g` (3)": ALIKE,
-        "x, weight, bias: `xp.sum(product, axis=kept) if 1 in wanted else None` -> `xp.sum(product, axis=kept)`": UNWANTED,
-        "x, weight, bias: `xp.sum(g, axis=kept) if 2 in wanted else None` -> `xp.sum(g, axis=kept)`": UNWANTED,
-        "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(of_c, c, out=product)`": "a product",
-        "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(c, of_c)`": REUSED,
+        "x, weight, bias: `x` -> `g` (4)": ALIKE,
+        "x, weight, bias: `g` -> `x`": ONE_DTYPE,
+        "x, weight, bias: `axes` -> `own`": SHORT,
+        "x, weight, bias: `own` -> `axes` (2)": SHORT,
+        "x, weight, bias: `_summed(g_part * c, shared)` -> `g_part * c`": SHORT,
+        "x, weight, bias: `_summed(g_part, shared)` -> `g_part`": SHORT,
+        "x, weight, bias: `xp.empty(x.shape, dtype=g.dtype) if 0 in wanted else None` -> "
+        "`xp.empty(x.shape, dtype=g.dtype)`": UNWANTED,
+        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
+        "x, weight, bias: `db if 2 in wanted else None` -> `db`": UNWANTED,
+        "x, weight, bias: `xp.multiply(g_part, rate * w, out=dx[part])` -> "
+        "`xp.multiply(rate * w, g_part, out=dx[part])`": "a product",
+        "fast form: `xp.empty_like(x) if len(parts) > 1 else None` -> `xp.empty_like(x)`": REUSED,
+        "fast form: `len(parts) > 1` -> `len(parts) >= 1`": REUSED,
+        "fast form: `parts` -> `x`": REUSED,
+        "fast form: `1` -> `-1`": REUSED,
+        "fast form: `1` -> `0`": REUSED,
+        "fast form: `xp.multiply(c, rate, out=c if y is None else y[part])` -> "
+        "`xp.multiply(rate, c, out=c if y is None else y[part])`": "a product",
     },
     "smoothed_nll": {
-        "logits: g in memory order": "there is one axis",
-        "logits: `1` -> `-1`": LAST,
-        **{f"logits: `dz` -> `{other}` ({n})": ALIKE for other in ("index", "residuals") for n in (2, 3)},
-        "logits: `len(dz) or 1` -> `len(dz)`": EMPTY,
-        **{f"logits: `1` -> `{other}` (3)": EMPTY for other in (2, -1, 0)},
-        "fast form: `logits.max(axis=1, keepdims=True)` -> `logits.max(keepdims=True, axis=-1)`": LAST,
-        "fast form: `1` -> `-1`": LAST,
-        "fast form: `1` -> `-1` (3)": LAST,
-        "fast form: `1` -> `-1` (4)": LAST,
-        "fast form: `z` -> `logits` (2)": ALIKE,
-        "fast form: `z` -> `logits` (3)": ALIKE,
-        "fast form: `z` -> `index` (2)": ALIKE,
-        "fast form: `z.sum(axis=1)` -> `z.sum(axis=-1)`": LAST,
+        "fast form: `logits if counted is None else xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
+        "fast form: `xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
+        "fast form: `z` -> `logits`": MASKED_AGAIN,
+        "fast form: `z` -> `logits` (2)": MASKED_AGAIN,
+        "fast form: `z` -> `logits` (4)": ALIKE,
+        "fast form: `(label_smoothing - 1) * z[at] if label_smoothing < 1 else 0.0` -> "
+        "`(label_smoothing - 1) * z[at]`": IMPOSSIBLE,
+        "fast form: `label_smoothing < 1` -> `label_smoothing <= 1`": IMPOSSIBLE,
+        "fast form: `1` -> `2` (2)": IMPOSSIBLE,
         "fast form: `xp.exp(z, out=z)` -> `xp.exp(z)`": REUSED,
-        "fast form: `p.sum(axis=1, keepdims=True)` -> `p.sum(keepdims=True, axis=-1)`": LAST,
         "fast form: `0` -> `-1`": "there is one column",
+        "fast form: `losses.size or 1` -> `losses.size`": EMPTY,
+        "fast form: `losses` -> `index` (4)": ALIKE,
+        "fast form: `losses` -> `logits` (7)": ONE_DTYPE,
+        "fast form: `1` -> `2` (7)": EMPTY,
+        "fast form: `xp.maximum(counted.sum(), 1)` -> `counted.sum()`": MASKED_AGAIN,
+        **{f"fast form: `1` -> `{other}` ({n})": EMPTY for other in (-1, 0) for n in (6, 7)},
     },
     "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)}
     | {
@@ -163,6 +182,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
 """By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
 
 SHARED: dict[str, dict[str, str]] = {
+    "_summed": {"`x.sum(axis=axes, keepdims=True) if axes else x` -> `x.sum(axis=axes, keepdims=True)`": SHORT},
     "_base": {
         "`where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, 'shape') or x2 == 0 else x1` -> "
         "`where((x1 == 0) & (x2 == 0), 1.0, x1)`": SHORT,
