@@ -207,7 +207,7 @@ def test_monte_carlo_predict_gives_mean_and_spread_of_the_passes():
 
 
 def test_monte_carlo_predict_refuses_what_has_no_spread():
-    with pytest.raises(ValueError, match="monte_carlo_predict: got passes=1, expected at least 2"):
+    with pytest.raises(ValueError, match="monte_carlo_predict: got passes=1, expected an integer of at least 2"):
         nn.monte_carlo_predict(model(), ones(4, 3), passes=1)
     for net in (nn.Linear(3, 2), model(p=0.0)):
         with pytest.raises(ValueError, match=r"got \w+ without dropout, expected some layer with p > 0"):

@@ -359,9 +359,9 @@ X = np.ones((4, 3), dtype="float32")
         (lambda x: norm.weight_norm(x, x[:, :1], axis=2), r"weight_norm: got axes=2 for x float32\[4, 3\]"),
         (
             lambda x: nn.WeightNorm(nn.Linear(2, 3), axis=2),
-            r"WeightNorm: got axis=2 for weight float32\[3, 2\], expected an",
+            "WeightNorm: got axis=2 for an array of 2 axes, expected an axis from -2 to 1",
         ),
-        (lambda x: nn.SpectralNorm(nn.Linear(2, 3), axis=-3), r"SpectralNorm: got axis=-3 for weight float32\[3, 2\]"),
+        (lambda x: nn.SpectralNorm(nn.Linear(2, 3), axis=-3), "SpectralNorm: got axis=-3 for an array of 2 axes"),
         (lambda x: norm.spectral_norm(x, u=x[:, 0]), "spectral_norm: got u alone, expected both, or neither"),
         (
             lambda x: norm.spectral_norm(x, x[0], x[0]),
@@ -381,7 +381,7 @@ X = np.ones((4, 3), dtype="float32")
         (lambda x: nn.GroupNorm(2, 3), "GroupNorm: got num_groups=2, expected a divisor of num_channels=3"),
         (lambda x: nn.GroupNorm(2, 4)(x), r"GroupNorm: got x float32\[4, 3\], expected \(N, 4, ...\)"),
         (lambda x: nn.InstanceNorm(2)(x), r"InstanceNorm: got x float32\[4, 3\], expected \(N, 2, ...\)"),
-        (lambda x: spectral(iterations=0), "SpectralNorm: got iterations=0, expected at least 1"),
+        (lambda x: spectral(iterations=0), "SpectralNorm: got iterations=0, expected an integer of at least 1"),
         (lambda x: nn.SpectralNorm(nn.LayerNorm(3)), r"SpectralNorm: got weight float32\[3\], expected at least two axes"),
     ],
 )

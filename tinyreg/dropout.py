@@ -17,6 +17,7 @@ from .signature import described
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
 """The value that `alpha_dropout` gives to what it drops."""
+SHARE = "a share from 0 to 1: how much is dropped"
 
 
 def dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:

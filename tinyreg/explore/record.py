@@ -224,7 +224,5 @@ def _variables(frame: FrameType) -> dict[str, Any]:
 
 def _paths(module: Module, path: str) -> Iterator[tuple[Module, str]]:
     """A module and all inside it, each with the path to it."""
-    yield module, path
-    for name, value in module.members():
-        if isinstance(value, Module):
-            yield from _paths(value, f"{path}.{name}" if path else name)
+    for name, found in module.named_modules():
+        yield found, ".".join(part for part in (path, name) if part)

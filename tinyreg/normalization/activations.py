@@ -71,7 +71,7 @@ def by_batch(
     if math.prod([x.shape[a] for a in axes]) < 2:
         raise ValueError(
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
-            "larger batch, or give mean and var"
+            "larger batch (leave out a last batch of one sample: drop_last=True), or give mean and var"
         )
     y, mean, var = normalized_channels(_widened(x), weight, bias, **then(), axes=axes, eps=eps)
     return _narrowed(y, x), mean, var

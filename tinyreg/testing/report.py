@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import numpy as np
 
 from ..core.tensor import Tensor
+from ..nn.module import promoting
 from .case import Call, Case
 from .differences import Verdict
 from .failure import Failure, described, literal, short
@@ -62,6 +63,7 @@ class Report:
         return "\n".join([head, *(f"  {one}" for one in self.checked), *reversed(bodies.values())])
 
 
+@promoting()  # a network of float32 is checked in float64
 def check_gradients(
     f: Callable[..., Any], *inputs: Any, order: int = 2, vjp: Callable[..., Any] | None = None, seed: int = 0
 ) -> Report:

@@ -195,13 +195,12 @@ def _kept(run: Run, schedule: Any, callbacks: Sequence[Callback], rng: Generator
     return kept if schedule is None else {**kept, "schedule": schedule}
 
 
-def _generators(module: Module, path: str = "") -> Iterator[tuple[str, Generator]]:
+def _generators(model: Module) -> Iterator[tuple[str, Generator]]:
     """The generators that modules hold in attributes, such as that of a dropout layer, by path."""
-    for name, value in module.members():
-        if isinstance(value, Generator):
-            yield path + name, value
-        elif isinstance(value, Module):
-            yield from _generators(value, f"{path}{name}.")
+    for path, module in model.named_modules():
+        for name, value in module.members():
+            if isinstance(value, Generator):
+                yield f"{path}.{name}" if path else name, value
 
 
 @contextlib.contextmanager
