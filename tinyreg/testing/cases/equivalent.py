@@ -137,6 +137,23 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         for change in (f"`y` -> `{a}`", "`0.0` -> `1.0`", "`0.0` -> `-1.0`")
     },
     "logsumexp": {"x: `0.0` -> `1.0`": INFINITE, "x: `0.0` -> `-1.0`": INFINITE},
+    "lstm_scan": {
+        "x, h, c, weight: `gates.swapaxes(0, 1)` -> `gates.swapaxes(1, 0)`": SWAPPED,
+        "x, h, c, weight: `xp.stack(before)` -> `before`": "NumPy makes an array of a list; CuPy does not",
+        "x, h, c, weight: `2` -> `-2`": FROM_THE_END,
+        "x, h, c, weight: `f` -> `weight` (3)": "zeros broadcast",
+        "x, h, c, weight: `0` -> `-1` (2)": ALIKE,
+        "fast form: `weight` -> `h` (2)": ALIKE,
+        "fast form: `weight` -> `c` (2)": ALIKE,
+        "fast form: `1` -> `-1`": LAST,
+        "fast form: `xp.roll(x, size, axis=2)` -> `xp.roll(x, size, axis=-1)`": "there are three axes",
+        "fast form: `z.reshape(steps, batch, 4, size).swapaxes(1, 2)` -> "
+        "`z.reshape(steps, batch, 4, size).swapaxes(2, 1)`": SWAPPED,
+        "fast form: `2` -> `-2` (2)": FROM_THE_END,
+        "fast form: `z` -> `x` (2)": ALIKE,
+        "fast form: `z` -> `x` (3)": ALIKE,
+        "fast form: `get('numpy').errstate(over='ignore')` -> `get('numpy').errstate()`": "this saves a warning",
+    },
     "matmul": {"x2: `-1` -> `1`": "the axis behind the only one"},
     "max": _CHOSEN,
     "maximum": _LARGER,
