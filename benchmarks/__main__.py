@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinyreg import files
+
 from .machine import facts
 from .measure import Plan, Result, measure
 from .peers import BY_HAND, PEERS
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n{table(found)}", flush=True)
             if given.json:  # at once: a long run that is interrupted keeps what it has
                 given.json.parent.mkdir(parents=True, exist_ok=True)
-                given.json.write_text(stored(results, {**about, "versions": peers, "missing": missing, **settings}))
+                about_all = {**about, "versions": peers, "missing": missing, **settings}
+                files.write(given.json, stored(results, about_all), "--json")
     if given.picture:
         picture(results, given.picture, heading)
     return int(any(result.left_out.startswith(("refused", "failed")) for result in results))

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyreg import files
+
 from .image_loops import BOX, DEGREES, FACTORS, LOOPS, PADDING, SIZE
 from .machine import ROOT, facts, surroundings
 
@@ -123,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.json:
         settings = {"images": chosen.images, "few": chosen.few, "rounds": chosen.rounds, "threads": 1}
         stored = {**about, **settings, "OPENBLAS_CORETYPE": None, "beside": beside}
-        chosen.json.write_text(json.dumps(stored, indent=1) + "\n")
+        files.write(chosen.json, json.dumps(stored, indent=1) + "\n", "--json")
 
 
 if __name__ == "__main__":

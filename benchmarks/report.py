@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinyreg import files
+
 from .measure import Result
 from .peers import BY_HAND, OURS, PEERS, REFERENCES
 
@@ -119,7 +121,7 @@ def picture(results: Sequence[Result], path: Path, note: str) -> None:
         title_fontsize=7,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    files.write_figure(path, figure, "picture")
 
 
 def _mark(axes: Any, row: int, peer: str, spread: Spread) -> None:

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, dropout, explore, losses, nn, normalization, ops, optim, random, regularizers
+from . import activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
 from .activations import *
 from .core.backend import use
 from .core.primitive import primitive
@@ -55,6 +55,7 @@ __all__ = [
     "jvp",
     "keep_freed_memory",
     "losses",
+    "metrics",
     "nn",
     "no_grad",
     "normalization",

@@ -11,9 +11,8 @@ from typing import Any
 from . import ops
 from .activations import log_softmax
 from .core.backend import Array, Backend
-from .core.tensor import Tensor
+from .labels import class_indices, is_soft
 from .recompute import fused
-from .safety import checked
 from .signature import described
 
 
@@ -105,8 +104,12 @@ def cross_entropy(
     _check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: got label_smoothing={label_smoothing}, expected a share from 0 to 1")
-    soft = _is_soft(logits, target, weight)
+    soft = is_soft("cross_entropy", logits, target)
     axis = 1 if logits.ndim > 1 else 0
+    if weight is not None and getattr(weight, "shape", None) != logits.shape[axis : axis + 1]:
+        raise ValueError(
+            f"cross_entropy: got weight {described(weight)}, expected one for each of {logits.shape[axis]} classes"
+        )
     weights = None if weight is None else ops.reshape(weight, (-1, *[1] * (logits.ndim - 2)))
     if soft:
         if ignore_index is not None:
@@ -114,7 +117,7 @@ def cross_entropy(
         q = (1 - label_smoothing) * target + label_smoothing / logits.shape[axis] if label_smoothing else target
         return _reduced(-ops.sum(_times(q * log_softmax(logits, axis=axis), weights), axis=axis), reduction)
 
-    index = _class_indices(target, logits.shape[axis], ignore_index)
+    index = class_indices("cross_entropy", target, logits.shape[axis], ignore_index)
     if weight is None and ignore_index is None and logits.ndim == 2:
         return smoothed_nll(logits, index, label_smoothing=label_smoothing, reduction=reduction)
     log_p = log_softmax(logits, axis=axis)
@@ -277,43 +280,3 @@ def _reduced(losses: Any, reduction: str, share: Any = None) -> Any:
         return ops.mean(losses)
     total = ops.mean(share)
     return ops.mean(losses) / ops.where(total == 0, 1.0, total)
-
-
-def _is_soft(logits: Any, target: Any, weight: Any) -> bool:
-    """Whether the target is soft; raises where logits, target and weight do not fit each other."""
-    for name, value in (("logits", logits), ("target", target)):
-        if not hasattr(value, "dtype"):
-            raise TypeError(f"cross_entropy: got {name} {value!r:.80}, expected a tensor: tr.tensor(...)")
-    if logits.dtype.kind != "f" or not logits.ndim:
-        raise TypeError(f"cross_entropy: got logits {described(logits)}, expected floats of shape [N, K, ...] or [K]")
-    if target.dtype.kind not in "iuf":
-        raise TypeError(f"cross_entropy: got target {described(target)}, expected class indices or soft targets")
-    soft: bool = target.dtype.kind == "f"
-    axis = 1 if logits.ndim > 1 else 0
-    expected = logits.shape if soft else logits.shape[:axis] + logits.shape[axis + 1 :]
-    if target.shape != expected:
-        raise ValueError(
-            f"cross_entropy: got logits {described(logits)} and target {described(target)}, expected "
-            f"{'soft targets' if soft else 'class indices'} of shape {list(expected)}; "
-            f"{'for class indices use integers' if soft else 'for soft targets use floats'}"
-        )
-    if weight is not None and getattr(weight, "shape", None) != logits.shape[axis : axis + 1]:
-        raise ValueError(
-            f"cross_entropy: got weight {described(weight)}, expected one for each of {logits.shape[axis]} classes"
-        )
-    return soft
-
-
-def _class_indices(target: Any, classes: int, ignore_index: int | None) -> Any:
-    """The target as int64, checked: on CuPy an index out of range would wrap around."""
-    index = (target.data if isinstance(target, Tensor) else target).astype("int64", copy=False)
-    if not index.size or not checked("labels") or index.view("uint64").max() < classes:  # a negative one is huge there
-        return index
-    valid = (index >= 0) & (index < classes)
-    if ignore_index is not None:
-        valid |= index == ignore_index
-    if not valid.all():
-        wrong = int(index[~valid][0])
-        remedy = f"or ignore_index={ignore_index}" if ignore_index is not None else "or rows left out by ignore_index=..."
-        raise IndexError(f"cross_entropy: got class index {wrong}, expected 0 to {classes - 1}, {remedy}")
-    return index

@@ -39,6 +39,10 @@ class Generator:
         self._seed = _checked(seed)
         self.__dict__.pop("_host", None)
 
+    def initial_seed(self) -> int | None:
+        """The seed from which it started; None where it was given none."""
+        return self._seed
+
     @property
     def state(self) -> Any:
         """Where the generator stands: a value that can be stored and set again."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from .. import files
 from ..core.backend import get
 from ..creation import backend_of
 from ..random import Generator
@@ -60,7 +61,7 @@ def preview(
         if row == 0:
             axes.set_title(f"version {column}" if column else "original", fontsize=8)
     if path is not None:
-        figure.savefig(path, dpi=150)
+        files.write_figure(path, figure, "preview")
     return figure
 
 

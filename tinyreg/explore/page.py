@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import files
 from .scene import scene
 
 if TYPE_CHECKING:
@@ -38,16 +39,8 @@ def save_html(tape: Tape, path: str | os.PathLike[str]) -> Path:
 
     Raises `OSError` where the folder is missing or cannot be written.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"save_html: got {path}, but there is no folder {target.parent}; make it first")
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-    try:
-        part.write_text(page(tape), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    files.check(path, "save_html")  # before the work
+    return files.write(path, page(tape), "save_html")
 
 
 def fragment(tape: Tape) -> str:
