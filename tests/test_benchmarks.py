@@ -1,17 +1,20 @@
 """The benchmarks run, compare before they time, and store what they print; how fast anything is, no test says."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import processes, report
 from benchmarks.libraries import hand, numpy_by_hand
 from benchmarks.machine import surroundings
-from benchmarks.measure import Plan, difference, measure, take_turns
+from benchmarks.measure import Plan, Result, difference, measure, take_turns
 from benchmarks.peers import BY_HAND, OURS, PEERS
 from benchmarks.worker import Runner, fingerprint, replies
 from benchmarks.workloads import WORKLOADS
+from tinyreg.processes import started
 
 STEPPING = [workload for workload in WORKLOADS.values() if workload.quantity == "seconds"]
 SMALL = [(workload.name, case) for workload in STEPPING for case in workload.small]
@@ -124,6 +127,51 @@ def test_a_peer_that_fails_is_named_and_the_others_go_on():
     peers = [Scripted("right", [2.0, -2.0]), Scripted("broken", [2.0, -2.0], {"lacks": "failed: no memory"})]
     found = take_turns(NETWORKS, {}, peers, Plan(rounds=2, seconds=0.0))
     assert found == {"right": [1.0, 1.0], "broken": "failed: no memory"}
+
+
+def interrupted_after(cases, again):
+    """A measurement during which Ctrl-C is pressed once so many cases are done, and a second time while it ends."""
+
+    def measure(workload, asked, names, plan):
+        try:
+            for case in list(asked)[:cases]:
+                yield from [Result(workload.name, case, plan.threads, workload.unit, name, [1.0]) for name in names]
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            again()
+
+    return measure
+
+
+@pytest.mark.parametrize("cases", [0, 1, 2])
+def test_ctrl_c_keeps_the_cases_that_are_done_and_a_second_one_does_not_lose_them(tmp_path, capsys, monkeypatch, cases):
+    stored, drawn = tmp_path / "results.json", tmp_path / "results.png"
+
+    def press():
+        signal.raise_signal(signal.SIGINT)
+
+    def storing(*given):
+        press()
+        return report.stored(*given)
+
+    stored.write_text('{"results": []}')
+    monkeypatch.setattr(command, "measure", interrupted_after(cases, press))
+    monkeypatch.setattr(command, "stored", storing)
+    arguments = ["networks", "chain", "--fast", "--threads", "one", "--peers", OURS]
+    assert command.main([*arguments, "--json", str(stored), "--picture", str(drawn)]) == command.INTERRUPTED
+    found = json.loads(stored.read_text())["results"]  # where nothing was done, what was there before
+    assert [result["case"] for result in found if result["peer"] == OURS] == list(NETWORKS.small)[:cases]
+    assert drawn.exists() == bool(cases)
+    assert "interrupted in networks" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):  # as before the command
+        press()
+
+
+def test_a_peer_that_does_not_answer_is_stopped(monkeypatch):
+    monkeypatch.setattr(processes, "PATIENCE", 0.5)
+    monkeypatch.setattr(processes, "started", lambda command, **settings: started(["sleep", "600"], **settings))
+    with pytest.raises(TimeoutError, match=r"the process of tinyreg has not answered after 0.5 seconds, and was stopped"):
+        processes.Peer(OURS)
 
 
 def test_workloads_are_listed_and_unknown_names_are_refused(capsys):

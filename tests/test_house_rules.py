@@ -1,5 +1,7 @@
 """Lint, format and types: what pre-commit checks, checked here too."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,22 @@ STUBS = ("2.4", "2.5")  # the NumPy releases whose stubs the code was checked ag
 
 
 def passes(*command):
-    found = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
+    )
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_whatever_starts_a_process_has_a_timeout():
+    starting = {"run", "call", "check_call", "check_output", "Popen"}
+    endless = []
+    for path in (path for folder in ("tinyreg", "demos", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and re.fullmatch(r"subprocess\.(\w+)", name := ast.unparse(node.func)):
+                limited = "timeout" in {keyword.arg for keyword in node.keywords} or path.name == "processes.py"
+                if name.partition(".")[2] in starting and not limited:
+                    endless.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert endless == []
 
 
 def test_lint():

@@ -34,7 +34,7 @@ def rounded(array):
 def test_it_is_json_and_has_the_parts_that_were_agreed(net):
     _, tape, shown = net
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
-    assert set(shown) == {"title", "explained", "totals", "sources", "leaves", "entries", "groups", "backward"}
+    assert set(shown) == {"title", "explained", "totals", "sources", "leaves", "entries", "groups", "backward", "first"}
     assert shown["totals"] == {"entries": len(tape), "leaves": 4, "bytes": tape.nbytes}
     assert shown["explained"] is True
     keys = {"number", "op", "call", "inputs", "settings", "results", "keeps", "line", "group", "doc", "vjp"}
