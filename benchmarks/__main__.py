@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tinyreg import files
+from tinyreg.interrupts import counted
 
 from .machine import facts
 from .measure import Plan, Result, measure
 from .peers import BY_HAND, PEERS
 from .processes import versions
-from .report import picture, stored, table
+from .report import above, picture, stored, table
 from .workloads import WORKLOADS
 
+INTERRUPTED = 130  # as a shell has it
 FAST = Plan(rounds=3, seconds=0.002)
 SECONDS = 0.05  # of a turn: long enough for the clock, and short beside the time in which other programs come and go
 
@@ -38,18 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, reason in missing.items():
         print(f"{name} is left out: {reason}")
     results: list[Result] = []
-    for threads in given.threads:
-        plan = FAST._replace(threads=threads) if given.fast else Plan(given.rounds, SECONDS, threads)
-        settings = {"rounds": plan.rounds, "seconds of a turn": plan.seconds, "fast": given.fast, "OPENBLAS_CORETYPE": None}
-        for name in given.names or WORKLOADS:
+    with counted() as interrupts:
+        for threads, name in itertools.product(given.threads, given.names or WORKLOADS):
+            plan = FAST._replace(threads=threads) if given.fast else Plan(given.rounds, SECONDS, threads)
             workload = WORKLOADS[name]
-            results += (found := measure(workload, workload.small if given.fast else workload.cases, list(peers), plan))
-            print(f"\n{table(found)}", flush=True)
-            if given.json:  # at once: a long run that is interrupted keeps what it has
+            found: list[Result] = []
+            try:
+                with interrupts.through():
+                    found.extend(measure(workload, workload.small if given.fast else workload.cases, list(peers), plan))
+            except KeyboardInterrupt:
+                print(f"interrupted in {name}: it has the cases that were done", file=sys.stderr)
+            results += found
+            print(f"\n{table(found)}" * bool(found), flush=True)
+            if name == "ops" and found:
+                print(f"\n{above(found)}", flush=True)
+            if given.json and found:  # at once: a long run that is killed keeps what it has
+                settings = {"rounds": plan.rounds, "seconds of a turn": plan.seconds, "fast": given.fast}
+                known = {**about, "versions": peers, "missing": missing, **settings, "OPENBLAS_CORETYPE": None}
                 given.json.parent.mkdir(parents=True, exist_ok=True)
-                given.json.write_text(stored(results, {**about, "versions": peers, "missing": missing, **settings}))
-    if given.picture:
-        picture(results, given.picture, heading)
+                files.write(given.json, stored(results, known), "--json")
+            if interrupts.pressed:
+                break
+        if given.picture and results:
+            picture(results, given.picture, heading)
+    if interrupts.pressed:
+        return INTERRUPTED
     return int(any(result.left_out.startswith(("refused", "failed")) for result in results))
 
 

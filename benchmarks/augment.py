@@ -16,7 +16,6 @@ import argparse
 import importlib.metadata
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -25,9 +24,14 @@ from typing import Any
 
 import numpy as np
 
+from tinyreg import files
+from tinyreg.interrupts import counted
+from tinyreg.processes import finished
+
 from .image_loops import BOX, DEGREES, FACTORS, LOOPS, PADDING, SIZE
 from .machine import ROOT, facts, surroundings
 
+PATIENCE = 3600  # seconds for one library
 TOLERANCE = 1e-5  # float32 places of up to 32 pixels, rounded to 2e-6
 
 
@@ -85,7 +89,8 @@ def measured(name: str, images: int, few: int, rounds: int) -> dict[str, Any]:
     """What `measure` finds in a process of its own."""
     asked = f"measure({name!r}, {images}, {few}, {rounds})"
     code = f"import json; from benchmarks.augment import measure; print(json.dumps({asked}))"
-    done = subprocess.run([sys.executable, "-c", code], env=surroundings(), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code]
+    done = finished(command, timeout=PATIENCE, program=name, env=surroundings(), cwd=ROOT, stderr=None)
     if done.returncode:
         return {"missing": f"failed with status {done.returncode}; see its error above"}
     found: dict[str, Any] = json.loads(done.stdout)
@@ -117,13 +122,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{about['cpu']}, {about['system']}, Python {about['python']}; one thread, OPENBLAS_CORETYPE unset")
     print(f"medians of {chosen.rounds} rounds")
     beside = {}
-    for name in LOOPS:
-        beside[name] = measured(name, chosen.images, chosen.few, chosen.rounds)
-        print("\n" + told(name, beside[name], {"tinyreg": chosen.images, "loop": chosen.few}), flush=True)
-    if chosen.json:
-        settings = {"images": chosen.images, "few": chosen.few, "rounds": chosen.rounds, "threads": 1}
-        stored = {**about, **settings, "OPENBLAS_CORETYPE": None, "beside": beside}
-        chosen.json.write_text(json.dumps(stored, indent=1) + "\n")
+    with counted() as interrupts:
+        for name in LOOPS:
+            try:
+                with interrupts.through():
+                    beside[name] = measured(name, chosen.images, chosen.few, chosen.rounds)
+            except KeyboardInterrupt:
+                print(f"interrupted in {name}", file=sys.stderr)
+                break
+            print("\n" + told(name, beside[name], {"tinyreg": chosen.images, "loop": chosen.few}), flush=True)
+        if chosen.json and beside:
+            settings = {"images": chosen.images, "few": chosen.few, "rounds": chosen.rounds, "threads": 1}
+            stored = {**about, **settings, "OPENBLAS_CORETYPE": None, "beside": beside}
+            files.write(chosen.json, json.dumps(stored, indent=1) + "\n", "--json")
 
 
 if __name__ == "__main__":

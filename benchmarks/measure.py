@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .peers import PEERS
@@ -55,8 +55,8 @@ def difference(values: Mapping[str, Sequence[float]], expected: Mapping[str, Seq
     return ""
 
 
-def measure(workload: Workload, cases: Mapping[str, Settings], names: Sequence[str], plan: Plan) -> list[Result]:
-    """The results of all peers in all cases."""
+def measure(workload: Workload, cases: Mapping[str, Settings], names: Sequence[str], plan: Plan) -> Iterator[Result]:
+    """The results of all peers in all cases, each case when it is done."""
     without = {name: reason for name, reason in (workload.without or {}).items() if name in names}
     taking_part = [name for name in names if name not in without]
     with contextlib.ExitStack() as stack:
@@ -65,12 +65,10 @@ def measure(workload: Workload, cases: Mapping[str, Settings], names: Sequence[s
             found_in = functools.partial(take_turns, peers=peers)
         else:
             found_in = functools.partial({"peak": peaks, "import": imports}[workload.quantity], names=taking_part)
-        results = []
         for case, settings in cases.items():
             print(f"{workload.name}: {case}, threads: {plan.threads}", file=sys.stderr, flush=True)
             found = found_in(workload, settings, plan=plan) | without
-            results += [_result(workload, case, settings, plan, name, found[name]) for name in names]
-    return results
+            yield from [_result(workload, case, settings, plan, name, found[name]) for name in names]
 
 
 def _result(

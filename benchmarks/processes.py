@@ -9,8 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tinyreg.processes import finished, limited, started
+
 from .machine import ROOT, surroundings
 from .peers import PEERS
+
+PATIENCE = 600  # seconds for an answer: compiling a large step takes minutes on some machines
+GRACE = 10  # seconds to end in
 
 
 class Peer:
@@ -20,13 +25,19 @@ class Peer:
         self.name = name
         command = [sys.executable, "-m", "benchmarks.worker", name, threads]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, env=surroundings(threads), cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+        self._life = contextlib.ExitStack()
+        settings = {"env": surroundings(threads), "cwd": ROOT, "stdin": pipe, "stdout": pipe, "text": True}
+        self._process = self._life.enter_context(started(command, **settings))
         about = self._read()
         self.version, self.missing = about.get("version"), about.get("missing")
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout
-        if not (line := self._process.stdout.readline()):
+        with limited(self._process, PATIENCE) as late:
+            line = self._process.stdout.readline()
+        if late.is_set():
+            raise TimeoutError(f"the process of {self.name} has not answered after {PATIENCE} seconds, and was stopped")
+        if not line:
             raise RuntimeError(f"the process of {self.name} ended with status {self._process.wait()}; see its error above")
         told: dict[str, Any] = json.loads(line)
         return told
@@ -39,7 +50,9 @@ class Peer:
 
     def close(self) -> None:
         """End the process."""
-        self._process.communicate()
+        with limited(self._process, GRACE):
+            self._process.communicate()
+        self._life.close()
 
 
 @contextlib.contextmanager
@@ -64,7 +77,7 @@ def versions(names: Sequence[str] = tuple(PEERS)) -> tuple[dict[str, str], dict[
 def import_seconds(module: str) -> float:
     """The time that a fresh interpreter takes for one import."""
     timed = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
-    done = subprocess.run(
-        [sys.executable, "-c", timed], env=surroundings(), cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", timed]
+    done = finished(command, timeout=PATIENCE, program=f"import {module}", env=surroundings(), cwd=ROOT)
+    done.check_returncode()
     return float(done.stdout.splitlines()[-1])

@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinyreg import files
+
 from .measure import Result
 from .peers import BY_HAND, OURS, PEERS, REFERENCES
 
@@ -66,6 +68,17 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines[1:])
 
 
+def above(results: Iterable[Result], limit: float = 3.0) -> str:
+    """A line for each case in which tinyreg takes more than `limit` times PyTorch eager's time, the slowest first."""
+    found = []
+    for (workload, _, case), group in by_case(results):
+        ours = next((result for result in group if result.peer == OURS and workload == "ops"), None)
+        ratio = ratios(ours, group).get(REFERENCES[1]) if ours else None
+        if ratio and ratio.median > limit:
+            found.append((ratio.median, f"  {case:45} x {ratio}"))
+    return "\n".join([f"above {limit:g} times {REFERENCES[1]}: {len(found)}", *(line for _, line in sorted(found)[::-1])])
+
+
 def _row(result: Result, group: Sequence[Result]) -> str:
     found = ratios(result, group)
     columns = [str(Spread.of(result.rounds)), *(str(found.get(name, "")) for name in REFERENCES)]
@@ -119,7 +132,7 @@ def picture(results: Sequence[Result], path: Path, note: str) -> None:
         title_fontsize=7,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    files.write_figure(path, figure, "picture")
 
 
 def _mark(axes: Any, row: int, peer: str, spread: Spread) -> None:

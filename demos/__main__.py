@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tinyreg as tr
+from tinyreg.interrupts import Interrupts, counted
 
 from .base import Demo, Result, Settings
 from .report import write
@@ -85,31 +86,33 @@ def entry(demo: Demo[Any]) -> str:
 def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
     """Run demos one after the other, up to the first that is interrupted; returns the exit status.
 
-    The report is written after each: however this ends, it holds what was found by then.
+    Ctrl-C ends a measurement, and never what is made of it. The report is written after each: however this ends, it holds
+    what was found by then.
     """
     done: list[tuple[Demo[Any], Result, float]] = []
     page: Path | None = None
-    for number, one in enumerate(demos, 1):
-        print(f"{number}/{len(demos)} " * (len(demos) > 1) + f"{one.name} ({one.section}): {one.question}")
-        started = time.perf_counter()
-        result = attempt(one, given)
-        if result is not None:
-            done.append((one, result, time.perf_counter() - started))
-            print(f"\n{result}\n\npicture: {result.picture}\n{done[-1][2]:.0f} s on {given.backend}\n")
-            if given.report:
-                page = write(given.report, done, given.backend, given.fast)
-        if result is None or not result.complete:
-            break
+    with counted() as interrupts:
+        for number, one in enumerate(demos, 1):
+            print(f"{number}/{len(demos)} " * (len(demos) > 1) + f"{one.name} ({one.section}): {one.question}")
+            started = time.perf_counter()
+            result = attempt(one, given, interrupts)
+            if result is not None:
+                done.append((one, result, time.perf_counter() - started))
+                print(f"\n{result}\n\npicture: {result.picture}\n{done[-1][2]:.0f} s on {given.backend}\n")
+                if given.report:
+                    page = write(given.report, done, given.backend, given.fast)
+            if result is None or not result.complete or interrupts.pressed:
+                break
     if page:
         print(f"report: {page}")
     return 0 if len(done) == len(demos) and done[-1][1].complete else INTERRUPTED
 
 
-def attempt(one: Demo[Any], given: argparse.Namespace) -> Result | None:
+def attempt(one: Demo[Any], given: argparse.Namespace, interrupts: Interrupts) -> Result | None:
     """What a demo finds; None, and a line that says so, where Ctrl-C came before there was anything to show."""
     settings = Settings(given.backend, given.seeds or (2 if given.fast else one.seeds), given.fast, given.out)
     with contextlib.suppress(KeyboardInterrupt):
-        if (result := one.run(settings)) is not None:
+        if (result := one.run(settings, interrupts)) is not None:
             return result
     print("interrupted before the first seed was finished: nothing to show", file=sys.stderr)
     return None

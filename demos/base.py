@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import tinyreg as tr
+from tinyreg.interrupts import Interrupts
 
 T = TypeVar("T")
 Tick = Callable[[], Any]
@@ -56,18 +57,21 @@ class Demo(Generic[T]):
     measure: Callable[[int, bool, Tick], T]
     report: Callable[[list[T], Settings], Result]
 
-    def run(self, settings: Settings) -> Result | None:
+    def run(self, settings: Settings, interrupts: Interrupts | None = None) -> Result | None:
         """Measure for each seed and report; None where it was interrupted before a seed was finished."""
         with tr.use(settings.backend):
             runs = over_seeds(
-                settings.seeds, self.steps(settings.fast), lambda seed, tick: self.measure(seed, settings.fast, tick)
+                settings.seeds,
+                self.steps(settings.fast),
+                lambda seed, tick: self.measure(seed, settings.fast, tick),
+                interrupts,
             )
         if not runs:
             return None
         return replace(self.report(runs, settings), complete=len(runs) == settings.seeds, seeds=len(runs))
 
 
-def over_seeds(seeds: int, steps: int, measure: Callable[[int, Tick], T]) -> list[T]:
+def over_seeds(seeds: int, steps: int, measure: Callable[[int, Tick], T], interrupts: Interrupts | None = None) -> list[T]:
     """What measure(seed, tick) gives for each seed, under a progress bar of `steps` ticks a seed.
 
     Ctrl-C ends it with the seeds that are finished.
@@ -79,9 +83,10 @@ def over_seeds(seeds: int, steps: int, measure: Callable[[int, Tick], T]) -> lis
     # One thread: these matrices are small, and threads that wait for each other cost more than they bring.
     with threadpool_limits(1), tqdm(total=seeds * steps, dynamic_ncols=True) as bar:
         try:
-            for seed in range(seeds):
-                bar.set_description(f"seed {seed + 1} of {seeds}")
-                finished.append(measure(seed, bar.update))
+            with (interrupts or Interrupts()).through():
+                for seed in range(seeds):
+                    bar.set_description(f"seed {seed + 1} of {seeds}")
+                    finished.append(measure(seed, bar.update))
         except KeyboardInterrupt:
             bar.set_description(f"stopped after {len(finished)} of {seeds} seeds")
     return finished

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,10 +51,10 @@ class Clipped(tr.optim.SGD):
         super().__init__(model.parameters(), lr=rate, momentum=MOMENTUM)
         self.max_norm, self.norms = max_norm, list[float]()
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Clip, then step."""
         self.norms.append(tr.optim.clip_grad_norm(self.parameters, self.max_norm, on_nonfinite="skip"))
-        super().step()
+        return super().step(closure)
 
 
 class Scores(NamedTuple):

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from tinyreg import files
+
 from .estimate import Estimate
 
 
@@ -77,8 +79,7 @@ def save(figure: Figure, path: Path, note: str) -> Path:
         title_fontsize="small",
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
+    return files.write_figure(path, figure, "picture")
 
 
 def over_seeds(n: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import tinyreg as tr
 from benchmarks.machine import facts
+from tinyreg import files
 
 from .base import Demo, Result
 from .estimate import over
@@ -27,9 +28,7 @@ FAST = (
 def write(folder: Path, done: Sequence[Done], backend: str, fast: bool) -> Path:
     """Write folder/index.html, in place of one that is there; returns its path. done: at least one demo, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "index.html"
-    page.write_text(html(done, surroundings(backend), fast), encoding="utf-8")
-    return page
+    return files.write(folder / "index.html", html(done, surroundings(backend), fast), "report")
 
 
 def surroundings(backend: str) -> dict[str, str]:

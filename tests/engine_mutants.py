@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from typing import NamedTuple
 
-from tinyreg import recompute, signature
+from tinyreg import conversion, recompute, signature
 from tinyreg.core import primitive, tape, tensor
 
 
@@ -25,6 +25,7 @@ FIRST_COPY = "raw[tuple(slice(0, 1) if i in axes else slice(None) for i in range
 ACCUMULATE = "fitted if before is None else before + fitted"
 RESTORE = "try:\n        yield\n    finally:\n        variable.reset(token)"
 ABOVE = "itertools.chain(roots, *(entry.parents for entry in inside))"
+COPY = "return to.array(transfer(array, to), dtype=dtype)\n    except"
 PRIMITIVE, TENSOR, CHECKPOINT, FUSED = primitive.Primitive, tensor.Tensor, recompute._Checkpoint, recompute.Fused
 
 MUTANTS = {
@@ -58,10 +59,12 @@ MUTANTS = {
     ),
     "a freed entry not noticed": Mutant(tape, "reach", "node.kept is None", "False"),
     "a retired leaf not noticed": Mutant(tape, "reach", "if node.retired:", "if False:"),
+    "a result changed in place not noticed": Mutant(tape, "spoil", "kept = None", "kept = {}"),
+    "the result and not its entry": Mutant(tape, "spoil", "node.parents[0] if type(node) is Result else node", "node"),
     "a leaf not retired": Mutant(tape.Leaf, "replaced", "self.retired = True", "self.retired = False"),
     "a new value forgets the gradient": Mutant(tape.Leaf, "replaced", "self.grad, self.name", "None, self.name"),
     "assign without a new leaf": Mutant(tensor, "replace", "leaf._node.replaced()", "leaf._node"),
-    "assign shares its value": Mutant(TENSOR, "assign", "xp.array(", "xp.asarray("),
+    "assign shares its value": Mutant(conversion, "copied", COPY, COPY.replace("array", "asarray", 1)),
     # ---- shape and dtype
     "un-broadcast keeps the first copy": Mutant(tape, "_fit", FIT, FIRST_COPY),
     "un-broadcast by the mean": Mutant(tape, "_fit", FIT, "raw.mean(axis=tuple(axes), keepdims=True)"),
@@ -69,6 +72,8 @@ MUTANTS = {
     "un-broadcast of length 1 only": Mutant(tape, "_fit", "*range(added)", "*()"),
     "un-broadcast of the wrong axes": Mutant(tape, "_fit", "*(added + i for", "*(raw.ndim - 1 - i for"),
     "un-broadcast of an op that does not broadcast": Mutant(tape, "_fit", "op.broadcasting and repeated", "repeated"),
+    "a gradient that is none": Mutant(tape, "_fit", 'not hasattr(raw, "shape") or raw.dtype not in DTYPES', "False"),
+    "a complex gradient": Mutant(tape, "_fit", " or raw.dtype not in DTYPES", ""),
     "a gradient not cast": Mutant(tape, "_fit", "raw.astype(parent.dtype)", "raw"),
     "a dtype not looked at": Mutant(tape, "walk", " and raw.dtype is parent.dtype", ""),
     "an incoming gradient not cast": Mutant(
@@ -96,7 +101,7 @@ MUTANTS = {
     # ---- second order
     "create_graph not recorded": Mutant(tape, "walk", "recording(create_graph)", "recording(False)"),
     "grad detached": Mutant(tensor, "_backward", "(gradient._array, gradient._node)", "(gradient._array, None)"),
-    "lifted parents missing": Mutant(PRIMITIVE, "_lifted", "else wrap(value, node)", "else wrap(value)"),
+    "lifted parents missing": Mutant(primitive, "_lift", "else wrap(value, node)", "else wrap(value)"),
     "lifted result missing": Mutant(PRIMITIVE, "_lifted", "if several else entry", "if several else None"),
     "lifted operands missing": Mutant(
         PRIMITIVE, "_lifted", "list(entry.parents[self.signature.first :])", "[None for _ in entry.parents]"
@@ -104,11 +109,11 @@ MUTANTS = {
     # ---- plans and recording
     "a stale plan": Mutant(PRIMITIVE, "apply", "self._plans.get(wanting)", "next(iter(self._plans.values()), None)"),
     "plans of different arguments confused": Mutant(PRIMITIVE, "apply", "bit += bit", "bit += 1"),
-    "every operand told that it is the first": Mutant(PRIMITIVE, "_plan", "i - place}", "0}"),
+    "every operand told that it is the first": Mutant(signature, "pulling", "position=i - {first}", "position=0"),
     "an argument without a gradient stays a parent": Mutant(PRIMITIVE, "apply", "if plan.dropped:", "if False:"),
-    "a lone operand kept": Mutant(PRIMITIVE, "_rest", "None if plan.wanted == [i] else a", "a"),
+    "a lone operand kept": Mutant(PRIMITIVE, "_rest", "None if alone and wants else a", "a"),
     "no_grad ignored by ops": Mutant(PRIMITIVE, "apply", "wanting and is_recording()", "wanting"),
-    "no_grad that records": Mutant(tape, "no_grad", "recording(False)", "recording(True)"),
+    "no_grad that records": Mutant(tape._Unrecorded, "__enter__", "set(False)", "set(True)"),
     "recording not restored": Mutant(tape, "_set", "variable.reset(token)", "pass"),
     "recording not restored after an exception": Mutant(tape, "_set", RESTORE, "yield\n    variable.reset(token)"),
     "detach that cuts nothing off": Mutant(TENSOR, "detach", "wrap(self._array)", "wrap(self._array, self._node)"),

@@ -162,14 +162,34 @@ def retained_gradients():
 
 @program
 def a_retained_gradient_that_never_came():
-    halved = op(lambda xp, a, b: a + b, joint=("a", "b"), together=lambda g: (g, None))
     x, y = leaf(1.0), leaf(2.0)
     inside = y * y
     inside.retain_grad()
-    halved(x, inside).backward()
+    used, _ = tr.checkpoint(lambda a, b: (a + 0.0, b * b))(x, inside)
+    used.backward()
     assert inside.grad is None
     assert y.grad is None
     same(x.grad, 1.0)
+
+
+@program
+def a_vjp_that_gives_no_gradient():
+    for given in (lambda g: None, lambda g: g * 1j):
+        x = leaf(1.0)
+        refused(
+            op(lambda xp, a: a * 1.0, a=given)(x).backward, "a VJP returned .*, expected a gradient of shape .* in floats"
+        )
+        assert x.grad is None
+
+
+@program
+def a_result_changed_in_place():
+    for make in (lambda x: x * x, lambda x: tr.unstack(tr.stack([x, x]))[0]):
+        x = leaf(1.0)
+        y = make(x)
+        z = y * y
+        y.data += 1.0
+        refused(z.backward, "its result changed")
 
 
 @program

@@ -52,6 +52,23 @@ def test_transforms_follow_one_another_from_one_generator():
     np.testing.assert_array_equal(both(x).numpy(), expected.numpy())
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_seed_is_one_generator_for_all_transforms(nested):
+    x = tensor(patches(6, 12))
+    steps = [Apply(augment.cutout, size=3), Apply(augment.cutout, size=3)]
+    both = Compose([Compose(steps)] if nested else steps)
+    np.testing.assert_array_equal(both(x, rng=4).numpy(), both(x, rng=tr.Generator(4)).numpy())
+    np.testing.assert_array_equal(both(x, rng=np.int64(4)).numpy(), both(x, rng=4).numpy())
+    assert not np.array_equal(both(x, rng=4).numpy(), augment.cutout(x, 3, rng=4).numpy())
+    for transform, name in ((both, "Compose"), (steps[0], "Apply")):
+        with pytest.raises(TypeError, match=f"{name}: got rng=.*, expected a tr.Generator, an integer seed"):
+            transform(x, rng=np.random.default_rng(0))
+
+
+def test_a_chance_of_numpy_is_taken():
+    assert repr(Apply(augment.flip, chance=np.float32(0.5))) == "Apply(flip, p=0.5, axis='horizontal', chance=0.5)"
+
+
 @pytest.mark.usefixtures("backend")
 def test_a_chance_decides_for_each_sample():
     n = 3000
@@ -169,8 +186,8 @@ def test_what_is_no_transform_is_refused():
         Compose([lambda images: images])
     with pytest.raises(TypeError, match="Apply: got rotate with rng, expected"):
         Apply(augment.rotate, rng=tr.Generator(0))
-    for chance in (-0.1, 1.1, "0.5"):
-        with pytest.raises(ValueError, match="Apply: got chance=.*, expected a probability from 0 to 1"):
+    for chance, error in ((-0.1, ValueError), (1.1, ValueError), ("0.5", TypeError)):
+        with pytest.raises(error, match="Apply: got chance=.*, expected a probability from 0 to 1"):
             Apply(augment.flip, chance=chance)
 
 
@@ -205,6 +222,13 @@ def test_the_sheet_shows_originals_beside_different_versions(tmp_path, channels)
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_seed_gives_a_sheet_of_different_versions():
+    pytest.importorskip("matplotlib")
+    figure = augment.preview(tensor(patches(1, 16)), augment.cutout, versions=np.int64(4), rng=0)
+    shown = [np.asarray(axes.get_images()[0].get_array()).tobytes() for axes in figure.axes]
+    assert len(set(shown)) == 5
+
+
 def test_the_sheet_needs_pictures():
     pytest.importorskip("matplotlib")
     for shape in ((0, 3, 8, 8), (1, 2, 8, 8)):
@@ -223,5 +247,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
 def test_augmentation_imports_neither_scipy_nor_matplotlib():
     code = "import sys, tinyreg.augment; print(*{name.partition('.')[0] for name in sys.modules})"
     root = Path(__file__).parents[1]
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root, timeout=600
+    ).stdout
     assert not {"scipy", "matplotlib", "sklearn", "PIL"} & set(out.split())

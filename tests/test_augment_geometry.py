@@ -289,6 +289,9 @@ def test_a_wrong_rank_is_refused(change):
         ("rotate", "degrees", (10, -10)),
         ("rotate", "degrees", 15),
         ("rotate", "degrees", (-math.inf, math.nan)),
+        ("rotate", "degrees", (math.nan, math.nan)),
+        ("shift", "shares", (0.0, math.inf)),
+        ("brightness", "factors", (0.5, np.float32("nan"))),
         ("scale", "factors", (0, 1)),
         ("scale", "factors", (1.1, 0.9)),
         ("shift", "shares", (0.1,)),
@@ -299,9 +302,8 @@ def test_a_wrong_rank_is_refused(change):
     ],
 )
 def test_a_range_that_is_none_is_refused(name, setting, value):
-    with pytest.raises(
-        ValueError, match=rf"{name}: got {setting}=.*, expected \(low, high\), numbers.* not above the second"
-    ):
+    error = ValueError if isinstance(value, tuple) else TypeError
+    with pytest.raises(error, match=rf"{name}: got {setting}=.*, expected \(low, high\), numbers.* not above the second"):
         getattr(augment, name)(tensor(drawn(1, 3, 4, 4)), **{setting: value})
 
 
@@ -310,13 +312,87 @@ def test_a_crop_larger_than_the_padded_image_is_refused():
         ValueError, match=r"crop: got size=8 .*\[1, 3, 4, 6\] with padding=1, expected at most 6 by 8; use more"
     ):
         augment.crop(tensor(drawn(1, 3, 4, 6)), 8, padding=1)
-    for size in (0, 2.0, (1, 2, 3), "4"):
-        with pytest.raises(
-            ValueError, match=r"crop: got size=.*, expected \(rows, columns\) or one number, whole and above 0"
-        ):
+    for size, error in ((0, ValueError), (2.0, TypeError), ((1, 2, 3), ValueError), ("4", TypeError), (True, TypeError)):
+        with pytest.raises(error, match=r"crop: got size=.*, expected \(rows, columns\) or one number, whole and above 0"):
             augment.crop(tensor(drawn(1, 3, 4, 6)), size)
     with pytest.raises(ValueError, match="crop: got padding=-1, expected a whole number of pixels of at least 0"):
         augment.crop(tensor(drawn(1, 3, 4, 6)), 2, padding=-1)
+
+
+def test_numbers_of_numpy_are_taken(change):
+    x = tensor(drawn(2, 3, 4, 6))
+    settings = {
+        "rotate": {"degrees": (np.float32(-5), np.int64(5))},
+        "scale": {"factors": np.array([0.5, 1.5], dtype="float32")},
+        "shift": {"shares": [np.float16(-0.5), np.float64(0.5)]},
+        "flip": {"p": np.float32(0.5)},
+        "crop": {"size": (np.int64(2), np.int32(3)), "padding": np.uint8(1)},
+        "gaussian_noise": {"std": np.float32(0.5)},
+        "gaussian_blur": {"sigmas": (np.float32(0.5), np.int64(1))},
+        "cutout": {"size": np.float32(0.5), "value": np.float32(0.5)},
+    }.get(change.__name__, {"factors": (np.float32(0.5), np.int64(1))})
+    plain = {name: tuple(v.item() for v in value) if np.ndim(value) else value.item() for name, value in settings.items()}
+    f = getattr(augment, change.__name__)
+    np.testing.assert_array_equal(f(x, **settings, rng=0).numpy(), f(x, **plain, rng=tr.Generator(0)).numpy())
+    if "size" in settings:
+        np.testing.assert_array_equal(f(x, np.int64(2), rng=0).numpy(), f(x, 2, rng=0).numpy())
+
+
+def test_a_seed_gives_the_same_numbers_at_every_call_and_other_generators_are_refused(change):
+    x = tensor(drawn(2, 3, 4, 6))
+    for seed in (0, 7, np.int64(7)):
+        np.testing.assert_array_equal(change(x, rng=seed).numpy(), change(x, rng=tr.Generator(int(seed))).numpy())
+    for wrong in (np.random.default_rng(0), 0.5, "0", True):
+        with pytest.raises(TypeError, match=rf"{change.__name__}: got rng=.*, expected a tr.Generator, an integer seed"):
+            change(x, rng=wrong)
+    with pytest.raises(ValueError, match=rf"{change.__name__}: got rng=-1, expected a tr.Generator"):
+        change(x, rng=-1)
+
+
+class Frame:
+    """What matters of a data frame, or of a sparse matrix: a shape, and no array."""
+
+    shape, dtype, ndim = (2, 3, 4, 4), np.dtype("float64"), 4
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones(self.shape)
+
+
+def test_what_is_no_array_is_refused(change):
+    with pytest.raises(TypeError, match=rf"{change.__name__}: got images <.*Frame.*>, expected a Tensor or an array; use"):
+        change(Frame())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("padding", ["zeros", "edge"])
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.25, -0.5), (-0.75, 0.25), (2.0, 0.0)])
+def test_a_pixel_with_no_share_does_not_enter(bad, padding, shares):
+    """Images moved by whole pixels: one that is not finite stays alone, and outside of the image there is none."""
+    x = drawn(2, 3, 4, 4)
+    x[1, 2, 0, 0] = x[1, 0, 3, 2] = x[0, 1, 1, 3] = bad
+    down, right = (round(4 * share) for share in shares)
+    rows, columns = np.arange(4) - down, np.arange(4) - right
+    expected = x[:, :, rows.clip(0, 3)][..., columns.clip(0, 3)]
+    if padding == "zeros":
+        inside = ((rows >= 0) & (rows < 4))[:, None] & (columns >= 0) & (columns < 4)
+        expected = np.where(inside, expected, 0)
+    moved = augment.affine(tensor(x), down=shares[0], right=shares[1], padding=padding)
+    np.testing.assert_allclose(moved.numpy(), expected, atol=1e-12)
+    leaf = tr.tensor(x, requires_grad=True, backend=tr.zeros(0).backend)
+    augment.affine(leaf, down=shares[0], right=shares[1], padding=padding).sum().backward()
+    assert np.isfinite(leaf.grad.numpy()).all()
+    places = (tensor(np.broadcast_to(where, (2, 4, 4)).astype("float64")) for where in (rows[:, None], columns))
+    by_definition = sampling.sample.definition(tensor(x), *places, padding=padding)
+    np.testing.assert_allclose(by_definition.numpy(), expected, atol=1e-12)
+
+
+def test_places_that_are_not_finite_are_refused():
+    x = tensor(drawn(2, 3, 4, 6))
+    for name in ("angle", "scale", "down", "right"):
+        with pytest.raises(ValueError, match=rf"affine: got {name} float64\[2\] with NaN or infinity, expected numbers"):
+            augment.affine(x, **{name: tensor([1.0, math.nan])})
+        with pytest.raises(ValueError, match=rf"affine: got {name}=nan, expected a number"):
+            augment.affine(x, **{name: math.nan})
 
 
 def test_settings_that_do_not_exist_are_refused():

@@ -1,9 +1,13 @@
 """Text augmentation: what changes, what survives, the real WordNet and the real Apertium where they are installed."""
 
+import math
 import random
 import re
 import shutil
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +97,10 @@ def test_a_thesaurus_is_a_mapping_to_lists():
     assert OWN.synonyms("sad") == []
     with pytest.raises(TypeError, match=r"Thesaurus: got 'joyful' for 'happy', expected a list of words: \['joyful'\]"):
         Thesaurus({"happy": "joyful"})
+    for wrong in ({"happy": [3]}, {3: ["happy"]}):
+        with pytest.raises(TypeError, match="Thesaurus: got 3, expected words, which are strings"):
+            Thesaurus(wrong)
+    assert Thesaurus({"happy": (word for word in ["glad"])}).synonyms("happy") == ["glad"]
 
 
 # ---- insertion, swap, deletion
@@ -186,12 +194,125 @@ def test_what_is_no_text_is_refused(edit, wrong):
 
 def test_amounts_that_are_none_are_refused():
     for name in ("synonym_replacement", "random_insertion", "random_swap"):
-        for n in (-1, 0.5):
-            with pytest.raises(ValueError, match=rf"{name}: got n={n}, expected how many words, at least 0"):
+        for n, error in ((-1, ValueError), (0.5, TypeError), (True, TypeError)):
+            with pytest.raises(error, match=rf"{name}: got n={n}, expected how many words, at least 0"):
                 EDITS[name](SENTENCE, n)
-    for p in (-0.1, 1.1, "0.1"):
-        with pytest.raises(ValueError, match="random_deletion: got p=.*, expected a probability from 0 to 1"):
+    for p, error in ((-0.1, ValueError), (1.1, ValueError), (np.nan, ValueError), ("0.1", TypeError)):
+        with pytest.raises(error, match="random_deletion: got p=.*, expected a probability from 0 to 1"):
             text.random_deletion(SENTENCE, p)
+
+
+def test_numbers_of_numpy_and_seeds_are_taken(edit):
+    assert edit(SENTENCE, np.int64(2), rng=np.int64(3)) == edit(SENTENCE, 2, rng=tr.Generator(3))
+    assert text.random_deletion(SENTENCE, np.float32(0.5), rng=0) == text.random_deletion(SENTENCE, 0.5, rng=0)
+    with pytest.raises(TypeError, match=rf"{edit.__name__}|random_deletion.*: got rng=.*, expected a tr.Generator"):
+        edit(SENTENCE, 2, rng=np.random.default_rng(0))
+
+
+# ---- words of all scripts
+
+WORDS = {
+    "Devanagari": ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u092d\u093e\u0937\u093e"],
+    "Devanagari with a joiner": ["\u0915\u094d\u200d", "\u0915\u094d\u200d\u0937"],
+    "Tamil": ["\u0ba4\u0bae\u0bbf\u0bb4\u0bcd", "\u0bae\u0bca\u0bb4\u0bbf"],
+    "Thai": ["\u0e20\u0e32\u0e29\u0e32", "\u0e17\u0e35\u0e48"],
+    "Arabic": ["\u0643\u0650\u062a\u064e\u0627\u0628\u064c", "\u0642\u064e\u0644\u064e\u0645\u064f"],
+    "Persian": ["\u0645\u06cc\u200c\u0631\u0648\u0645", "\u062e\u0627\u0646\u0647\u200c"],
+    "Hebrew": ["\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u05d0\u05b8", "\u05d2\u05f3", "\u05e6\u05d4\u05f4\u05dc"],
+    "decomposed": ["cafe\u0301", "a\u030a"],
+    "composed": ["caf\u00e9", "\u00e5"],
+    "apostrophes and hyphens": ["don't", "l\u2019\u00e9t\u00e9", "well-known", "e.g", "snake_case", "_x"],
+    "digits": ["3.14", "x\u00b2", "\u0663\u0664", "1\ufe0f\u20e3"],
+    "Chinese": ["\u732b\u559c\u6b22", "\u6211"],
+}
+MANY = [word for words in WORDS.values() for word in words]
+
+
+@pytest.mark.parametrize("script", WORDS)
+def test_two_words_that_are_swapped_are_the_same_words_in_every_script(script):
+    words = WORDS[script]
+    for seed in range(5):
+        made = text.random_swap(f"({words[0]}), {words[1]}.", rng=seed)
+        assert made == f"({words[1]}), {words[0]}."
+
+
+@pytest.mark.parametrize(
+    "emoji", ["\u2764\ufe0f", "\U0001f44d\U0001f3fd", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "#\ufe0f\u20e3"]
+)
+def test_emoji_are_no_words_and_stay_whole_in_their_place(emoji):
+    assert text.random_swap(f"one{emoji} {emoji} {emoji}two", rng=0) == f"two{emoji} {emoji} {emoji}one"
+
+
+@given(st.lists(st.sampled_from(MANY), min_size=2, max_size=6), st.integers(0, 3), st.integers(0, 99))
+def test_no_edit_tears_a_word(words, n, seed):
+    swapped = text.random_swap(" ".join(words), n, rng=seed).split(" ")
+    assert sorted(swapped) == sorted(words)
+    rest = iter(words)
+    assert all(word in rest for word in text.random_deletion(" ".join(words), 0.5, rng=seed).split(" "))
+    marked = Thesaurus({word: ["other"] for word in MANY})
+    made = text.synonym_replacement(" ".join(words), n, thesaurus=marked, skip=frozenset(), rng=seed).split(" ")
+    assert sum(word.lower() == "other" for word in made) == min(n, len(words))
+    assert all(word in (old, "other") for word, old in zip(made, words, strict=True))
+
+
+@given(st.text(max_size=40), st.integers(0, 5), st.integers(0, 99))
+def test_a_swap_moves_characters_and_leaves_every_space_where_it_stood(any_text, n, seed):
+    made = text.random_swap(any_text, n, rng=seed)
+    assert sorted(made) == sorted(any_text)
+    assert re.findall(r"\s+", made) == re.findall(r"\s+", any_text)
+    assert [not piece for piece in re.split(r"\s+", made)] == [not piece for piece in re.split(r"\s+", any_text)]
+
+
+@given(st.text(max_size=40), st.integers(0, 99))
+def test_a_deletion_only_leaves_out(any_text, seed):
+    rest = iter(any_text)
+    assert all(character in rest for character in text.random_deletion(any_text, 0.5, rng=seed))
+
+
+def test_lines_and_spaces_of_a_text_stay():
+    assert text.random_swap(" one\n\n\ttwo \n", rng=0) == " two\n\n\tone \n"
+    assert text.synonym_replacement("A  happy\nday", thesaurus=OWN) == "A  joyful\nday"
+    assert {text.random_deletion("one  two\nthree\n", 0.4, rng=seed) for seed in range(40)} == {
+        "one  two\nthree\n", "one  two\n", "one\nthree\n", "two\nthree\n", "one\n", "two\n", "three\n",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "synonym", "made"),
+    [
+        ("\u00c9t\u00e9", "\u00e9clair", "\u00c9clair"),
+        ("E\u0301te\u0301", "e\u0301clair", "E\u0301clair"),
+        ("\u00c9", "one", "One"),
+        ("E\u0301", "one", "One"),
+        ("HAPPY", "stra\u00dfe", "STRASSE"),
+        ("Happy", "\u00dfa", "Ssa"),
+        ("Happy", "\u01c6ep", "\u01c5ep"),
+        ("\u01c5ep", "happy", "Happy"),
+        ("\u0130yi", "happy", "Happy"),
+        ("I'M", "am", "AM"),
+        ("4X4", "car", "CAR"),
+        ("\u0939\u093f", "word", "word"),
+        ("iPhone", "phone", "phone"),
+    ],
+)
+def test_a_synonym_takes_the_case_of_the_word(word, synonym, made):
+    own = Thesaurus({word: [synonym]})
+    assert text.synonym_replacement(f"({word})", thesaurus=own, skip=frozenset()) == f"({made})"
+
+
+def test_a_thesaurus_does_not_mind_how_accents_are_encoded():
+    for known, asked in (
+        ("cafe\u0301", "caf\u00e9"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("iyi", "\u0130yi"),
+        ("\u0130yi", "iyi"),
+    ):
+        assert Thesaurus({known: ["other"]}).synonyms(asked) == ["other"]
+        assert text.synonym_replacement(f"{asked}!", thesaurus=Thesaurus({known: ["other"]})).lower() == "other!"
+
+
+def test_synonyms_that_are_empty_or_of_several_words_are_passed_over():
+    assert text.synonym_replacement("one", thesaurus=Thesaurus({"one": ["", "a\u00a0b", "a\tb", "One"]})) == "one"
 
 
 # ---- WordNet
@@ -241,6 +362,57 @@ def test_every_line_of_the_index_is_found_and_no_other_word(small_wordnet, licen
     assert [word for word in ("", "!", "0", "aa", "abcd", "b", "b-", "z", "zzz", "é") if found.synonyms(word)] == []
 
 
+DAMAGE = {
+    "index is empty": ("index.noun", lambda old: b"", "it is empty"),
+    "data is empty": ("data.verb", lambda old: b"", "it is empty"),
+    "index is cut off": ("index.noun", lambda old: old[:-9], "it ends within a line"),
+    "data is cut off": ("data.noun", lambda old: old[:-30], "it ends within a line"),
+    "data is cut off after a line": ("data.noun", lambda old: old[:41], "no sense stands at byte 41"),
+    "index is zeros": ("index.adj", lambda old: bytes(len(old)) + b"\n", "it has bytes that are no text"),
+    "data has a byte that is no text": ("data.noun", lambda old: old.replace(b"dog", b"d\xf6g"), "no text"),
+    "exceptions have a byte that is no text": ("noun.exc", lambda old: b"d\xf6gs dog\n", "it has bytes that are no text"),
+    "data has other line ends": ("data.noun", lambda old: old.replace(b"\n", b"\r\n"), "no sense stands at byte 41"),
+    "data has lost a byte": ("data.noun", lambda old: old[1:], "no sense stands at byte 41"),
+    "an offset beyond the end": (
+        "index.noun",
+        lambda old: old.replace(b"00000041", b"00000999"),
+        "no sense stands at byte 999",
+    ),
+    "an offset within a line": (
+        "index.noun",
+        lambda old: old.replace(b"00000041", b"00000044"),
+        "no sense stands at byte 44",
+    ),
+    "an offset that is no number": ("index.noun", lambda old: old.replace(b"00000041", b"0000004x"), "the line of 'dog'"),
+    "a negative offset": ("index.noun", lambda old: old.replace(b"00000041", b"-0000041"), "no sense stands at byte -41"),
+    "no offset": ("index.noun", lambda old: old.replace(b"n 1 2", b"n 0 2"), "the line of 'dog' does not say where"),
+    "a line that is too short": ("index.noun", lambda old: old[:41] + b"dog n\n", "the line of 'dog' does not say where"),
+    "no order": ("index.noun", lambda old: old + b"cat n 1 0 1 0 00000041\n", "its lines are not in order"),
+    "a count of words that is none": ("data.noun", lambda old: old.replace(b"n 02 dog", b"n zz dog"), "no sense stands at"),
+    "more words than there are": ("data.noun", lambda old: old.replace(b"n 02 dog", b"n ff dog"), "no sense stands at"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_wordnet_says_so_and_which_file(small_wordnet, damage):
+    name, change, why = DAMAGE[damage]
+    path = small_wordnet / name
+    path.write_bytes(change(path.read_bytes()))
+    if "byte" in why and name == "index.noun":  # from one that is wrong the other looks so
+        path = small_wordnet / "data.noun"
+    with pytest.raises(
+        ValueError, match=rf"WordNet: {re.escape(str(path))} is damaged: .*{why}.*; install the package again"
+    ):
+        WordNet(small_wordnet).synonyms("dogs")
+
+
+@pytest.mark.parametrize("name", ["data.noun", "index.adv"])
+def test_a_wordnet_that_lacks_a_file_says_which(small_wordnet, name):
+    (small_wordnet / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"WordNet: {re.escape(str(small_wordnet))} lacks {name}; install"):
+        WordNet(small_wordnet)
+
+
 def test_wordnet_is_looked_for_where_the_environment_says(small_wordnet, monkeypatch, tmp_path):
     (tmp_path / "dict").symlink_to(small_wordnet)
     monkeypatch.setenv("WNHOME", str(tmp_path))
@@ -270,7 +442,7 @@ def test_the_real_wordnet_knows_synonyms(wordnet):
 def test_words_of_the_real_index_are_found_as_by_reading_it_through(wordnet, tmp_path, part):
     for other in ("noun", "verb", "adj", "adv"):
         for file in (f"index.{other}", f"data.{other}"):
-            (tmp_path / file).write_bytes((wordnet.path / file).read_bytes() if other == part else b"")
+            (tmp_path / file).write_bytes((wordnet.path / file).read_bytes() if other == part else b"  1 A licence.  \n")
     found, data = WordNet(tmp_path), (tmp_path / f"data.{part}").read_text("ascii")
     lines = [line for line in (tmp_path / f"index.{part}").read_text("ascii").splitlines() if line[0] != " "]
     for line in [lines[0], *random.Random(0).sample(lines, 200), lines[-1]]:
@@ -370,6 +542,36 @@ def test_a_failure_of_apertium_is_told(fake_apertium):
     fake_apertium.write_text("#!/bin/sh\necho no dictionary >&2\nexit 3\n")
     with pytest.raises(RuntimeError, match="Apertium: -u eng-spa failed with 3: no dictionary"):
         translate("Hello")
+
+
+def test_an_apertium_that_hangs_is_stopped_with_all_that_it_started(fake_apertium, tmp_path):
+    started = tmp_path / "started"
+    translate = Apertium("en", "es", timeout=np.float32(0.5))
+    fake_apertium.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {started}\nsleep 600\n")
+    with pytest.raises(TimeoutError, match=r"Apertium: has not ended after 0.5 seconds, and was stopped: .*-u eng-spa"):
+        translate("Hello")
+    for _ in range(500):  # until the system has taken it away
+        state = Path(f"/proc/{started.read_text().strip()}/stat")
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("what it started goes on")
+
+
+def test_an_apertium_that_hangs_on_its_list_is_stopped(fake_apertium):
+    fake_apertium.write_text("#!/bin/sh\nsleep 600\n")
+    with pytest.raises(
+        TimeoutError, match=r"Apertium: has not ended after 0.5 seconds, and was stopped: .* -l; if it needs"
+    ):
+        Apertium("en", "es", timeout=0.5)
+
+
+def test_what_is_no_time_is_refused(fake_apertium):
+    for timeout, error in ((0, ValueError), (-1, ValueError), (math.nan, ValueError), (None, TypeError), ("1", TypeError)):
+        with pytest.raises(error, match="Apertium: got timeout=.*, expected seconds, above 0"):
+            Apertium("en", "es", timeout=timeout)
+    assert Apertium("en", "es", timeout=math.inf)("Hello") == "HELLO"
 
 
 def test_there_and_back_with_the_real_apertium():

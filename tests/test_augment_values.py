@@ -96,8 +96,8 @@ def test_noise_has_its_standard_deviation_for_each_element():
 def test_no_noise_changes_nothing():
     x = patches(2, 4)
     np.testing.assert_array_equal(augment.gaussian_noise(tensor(x), 0.0).numpy(), x)
-    for std in (-0.1, math.nan, "much"):
-        with pytest.raises(ValueError, match="gaussian_noise: got std=.*, expected a number of at least 0"):
+    for std, error in ((-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("much", TypeError)):
+        with pytest.raises(error, match="gaussian_noise: got std=.*, expected a number of at least 0"):
             augment.gaussian_noise(tensor(x), std)
 
 
@@ -137,9 +137,8 @@ def test_the_size_of_a_box_may_be_a_share_and_its_value_any():
 
 @pytest.mark.parametrize("size", [-1, 1.5, (1,), "2", (0.5, 0.5)])
 def test_a_size_that_is_none_is_refused(size):
-    with pytest.raises(
-        ValueError, match=r"cutout: got size=.*, expected pixels, \(rows, columns\) or one number, or a share"
-    ):
+    error = TypeError if size in ("2", (0.5, 0.5)) else ValueError
+    with pytest.raises(error, match=r"cutout: got size=.*, expected pixels, \(rows, columns\) or one number, or a share"):
         augment.cutout(ones(1, 1, 3, 3), size)
 
 
@@ -208,6 +207,72 @@ def test_indices_and_soft_labels_give_the_same(mix):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (4, 3), (2, 4, 3), (3, 5, 5)])
+@pytest.mark.parametrize("per", ["sample", "batch"])
+def test_rows_sequences_and_embeddings_are_mixed_and_so_are_their_gradients(shape, per):
+    n = 6
+    values, g = np.random.default_rng(0).normal(size=(2, n, *shape))
+    x = tr.tensor(values, requires_grad=True, backend=tr.zeros(0).backend)
+    labels = tr.tensor(np.arange(n), backend=x.backend)
+    mixed, soft = augment.mixup(x * 1.0, labels, alpha=1.0, num_classes=n, per=per, rng=tr.Generator(1))
+    (mixed * tensor(g)).sum().backward()
+    weights = soft.numpy()  # sample i is made of weights[i, j] of sample j
+    assert (weights.max(axis=1) < 1).any()
+    np.testing.assert_allclose(mixed.numpy(), np.tensordot(weights, values, 1), atol=1e-12)
+    np.testing.assert_allclose(x.grad.numpy(), np.tensordot(weights.T, g, 1), atol=1e-12)
+
+
+def test_embeddings_on_the_tape_hand_their_gradient_on():
+    table = tr.nn.Embedding(5, 3, rng=tr.Generator(0))
+    mixed, _ = augment.mixup(table(tr.tensor([[0, 1], [2, 3]])), tr.tensor([0, 1]), alpha=1.0, num_classes=2, rng=0)
+    mixed.sum().backward()
+    np.testing.assert_allclose(table.weight.grad.numpy().sum(), 12, rtol=1e-6)
+    with pytest.raises(
+        TypeError, match=r"mixup: got images int64\[2, 2\], expected floats; .* of tokens mix the embeddings"
+    ):
+        augment.mixup(tr.tensor([[0, 1], [2, 3]]), tr.tensor([0, 1]), alpha=1.0, num_classes=2)
+    with pytest.raises(ValueError, match=r"mixup: got images float32\[\], expected \(N, ...\)"):
+        augment.mixup(tr.tensor(1.0), tr.tensor([0]), alpha=1.0, num_classes=1)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_sample_with_no_share_does_not_enter(bad):  # Beta(1e-4, 1e-4) is 0 or 1 in nearly every draw
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    values[7] = bad
+    labels = tensor(np.arange(40))
+    mixed, soft = augment.mixup(tensor(values), labels, alpha=1e-4, num_classes=40, rng=0)
+    takes = soft.numpy()[:, 7] > 0
+    assert 0 < takes.sum() < 4
+    np.testing.assert_array_equal(np.isfinite(mixed.numpy()).all(axis=1), ~takes)
+
+
+def test_what_is_cut_out_drops_nan_in_both_directions():
+    x = tr.tensor(np.full((1, 1, 3, 3), np.nan), requires_grad=True, backend=tr.zeros(0).backend)
+    y = augment.cutout(x, (9, 9), rng=0)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), np.zeros((1, 1, 3, 3)))
+    np.testing.assert_array_equal(x.grad.numpy(), np.zeros((1, 1, 3, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "uint8"])
+def test_one_hot_labels_of_whole_numbers_are_soft_labels(mix, dtype):
+    x, labels = tensor(patches(4, 5)), np.array([0, 2, 1, 0])
+    by_index = mix(x, tensor(labels), alpha=1.0, num_classes=3, rng=0)[1]
+    hot = np.eye(3)[labels].astype(dtype)
+    np.testing.assert_array_equal(mix(x, tensor(hot), alpha=1.0, num_classes=3, rng=0)[1].numpy(), by_index.numpy())
+
+
+def test_numbers_of_numpy_and_seeds_mix_too(mix):
+    x, labels = tensor(patches(4, 5)), tensor([0, 2, 1, 0])
+    plain = mix(x, labels, alpha=0.5, num_classes=3, rng=tr.Generator(3))
+    for a, b in zip(plain, mix(x, labels, alpha=np.float32(0.5), num_classes=np.int64(3), rng=np.int64(3)), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    mix(x, labels, alpha=1.0, num_classes=labels.max() + 1)
+    for wrong in (np.random.default_rng(0), "0", 1.5):
+        with pytest.raises(TypeError, match=rf"{mix.__name__}: got rng=.*, expected a tr.Generator, an integer seed"):
+            mix(x, labels, alpha=1.0, num_classes=3, rng=wrong)
+
+
 # ---- CutMix
 
 
@@ -266,9 +331,8 @@ def test_an_empty_batch_gives_an_empty_batch(mix):
 
 @pytest.mark.parametrize("alpha", [-0.1, math.nan, math.inf, None])
 def test_an_alpha_below_0_is_refused(mix, alpha):
-    with pytest.raises(
-        ValueError, match=rf"{mix.__name__}: got alpha={alpha}, expected a number of at least 0; 0 mixes no"
-    ):
+    error = TypeError if alpha is None else ValueError
+    with pytest.raises(error, match=rf"{mix.__name__}: got alpha={alpha}, expected a number of at least 0; 0 mixes no"):
         mix(ones(2, 1, 3, 3), tensor([0, 1]), alpha=alpha, num_classes=2)
 
 

@@ -63,7 +63,9 @@ def test_a_context_ends_after_an_exception():
 def python(code, **environment):
     """What a new process says: its output, or the last line of its traceback."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), **environment}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
     return (done.stdout or done.stderr).strip().splitlines()[-1]
 
 

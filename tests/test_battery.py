@@ -1,5 +1,6 @@
 """A case of one's own under the whole battery, as its users have it: in a pytest run of its own, with the options."""
 
+import functools
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
-from tinyreg.testing import PROFILES, PROPERTIES, search, use_backend, use_profile
+from tinyreg.testing import PROFILES, PROPERTIES, Case, search, strategies, use_backend, use_profile
 
 RIGHT = """
 import numpy as np
@@ -50,7 +51,9 @@ def run(tmp_path):
         command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *options, "test_it.py"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
         environment["COLUMNS"] = "300"
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+        )
         return done.stdout + done.stderr
 
     return run
@@ -175,3 +178,43 @@ def test_a_case_of_an_order_that_there_is_not():
         tr.testing.Case(tr.exp, tr.testing.strategies.elementwise(), order=3)
     with pytest.raises(ValueError, match="at most 1 with a vjp on arrays"):
         tr.testing.Case(tr.exp, tr.testing.strategies.elementwise(), vjp=lambda g, x: g)
+
+
+class Doubling:
+    def __call__(self, x):
+        return 2.0 * x
+
+    def method(self, x):
+        return 2.0 * x
+
+
+NAMED = {
+    "<lambda>": lambda: Case(lambda x: 2.0 * x, strategies.elementwise()),
+    "softplus": lambda: Case(functools.partial(tr.softplus, beta=2.0), strategies.elementwise()),
+    "Doubling": lambda: Case(Doubling(), strategies.elementwise()),
+    "method": lambda: Case(Doubling().method, strategies.elementwise()),
+    "my exp": lambda: Case(tr.exp, strategies.elementwise(), name="my exp"),
+    "2exp": lambda: Case(tr.exp, strategies.elementwise(), name="2exp"),
+    "a\"b'c é²\\ \0": lambda: Case(tr.exp, strategies.elementwise(), name="a\"b'c\n\té²\\ \0"),
+    "sin of a pair": lambda: Case(
+        lambda x: np.sin(x), strategies.elementwise(), order=1, vjp=lambda g, x: g * np.cos(x), name="sin of a pair"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_case_has_any_name_and_any_callable(name):
+    case = NAMED[name]()
+    assert case.name == name
+    for key in ("P1", "P2", "P3"):
+        search.run_property(case, PROPERTIES[key])
+
+
+def test_cases_of_one_name_are_told_apart():
+    right, wrong = (Case(lambda x: np.sin(x), strategies.elementwise(), order=1, vjp=vjp) for vjp in (
+        lambda g, x: g * np.cos(x), lambda g, x: g * np.sin(x)
+    ))  # fmt: skip
+    for _ in range(2):
+        search.run_property(right, PROPERTIES["P3"])
+        with pytest.raises(AssertionError, match="<lambda>: P3 numeric first order FAILED"):
+            search.run_property(wrong, PROPERTIES["P3"])

@@ -1,19 +1,25 @@
 """The benchmarks run, compare before they time, and store what they print; how fast anything is, no test says."""
 
 import json
+import math
+import signal
 from pathlib import Path
 
 import pytest
 
+import tinyreg as tr
 from benchmarks import __main__ as command
+from benchmarks import processes, report
 from benchmarks.libraries import hand, numpy_by_hand
 from benchmarks.machine import surroundings
-from benchmarks.measure import Plan, difference, measure, take_turns
+from benchmarks.measure import Plan, Result, difference, measure, take_turns
 from benchmarks.peers import BY_HAND, OURS, PEERS
+from benchmarks.report import above
 from benchmarks.worker import Runner, fingerprint, replies
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, ops
+from tinyreg.processes import started
 
-STEPPING = [workload for workload in WORKLOADS.values() if workload.quantity == "seconds"]
+STEPPING = [w for w in WORKLOADS.values() if w.quantity == "seconds" and BY_HAND not in (w.without or {})]
 SMALL = [(workload.name, case) for workload in STEPPING for case in workload.small]
 NETWORKS = WORKLOADS["networks"]
 
@@ -126,6 +132,51 @@ def test_a_peer_that_fails_is_named_and_the_others_go_on():
     assert found == {"right": [1.0, 1.0], "broken": "failed: no memory"}
 
 
+def interrupted_after(cases, again):
+    """A measurement during which Ctrl-C is pressed once so many cases are done, and a second time while it ends."""
+
+    def measure(workload, asked, names, plan):
+        try:
+            for case in list(asked)[:cases]:
+                yield from [Result(workload.name, case, plan.threads, workload.unit, name, [1.0]) for name in names]
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            again()
+
+    return measure
+
+
+@pytest.mark.parametrize("cases", [0, 1, 2])
+def test_ctrl_c_keeps_the_cases_that_are_done_and_a_second_one_does_not_lose_them(tmp_path, capsys, monkeypatch, cases):
+    stored, drawn = tmp_path / "results.json", tmp_path / "results.png"
+
+    def press():
+        signal.raise_signal(signal.SIGINT)
+
+    def storing(*given):
+        press()
+        return report.stored(*given)
+
+    stored.write_text('{"results": []}')
+    monkeypatch.setattr(command, "measure", interrupted_after(cases, press))
+    monkeypatch.setattr(command, "stored", storing)
+    arguments = ["networks", "chain", "--fast", "--threads", "one", "--peers", OURS]
+    assert command.main([*arguments, "--json", str(stored), "--picture", str(drawn)]) == command.INTERRUPTED
+    found = json.loads(stored.read_text())["results"]  # where nothing was done, what was there before
+    assert [result["case"] for result in found if result["peer"] == OURS] == list(NETWORKS.small)[:cases]
+    assert drawn.exists() == bool(cases)
+    assert "interrupted in networks" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):  # as before the command
+        press()
+
+
+def test_a_peer_that_does_not_answer_is_stopped(monkeypatch):
+    monkeypatch.setattr(processes, "PATIENCE", 0.5)
+    monkeypatch.setattr(processes, "started", lambda command, **settings: started(["sleep", "600"], **settings))
+    with pytest.raises(TimeoutError, match=r"the process of tinyreg has not answered after 0.5 seconds, and was stopped"):
+        processes.Peer(OURS)
+
+
 def test_workloads_are_listed_and_unknown_names_are_refused(capsys):
     assert command.main(["--list"]) == 0
     listed = capsys.readouterr().out
@@ -177,3 +228,48 @@ def test_a_table_of_the_readme_is_what_was_measured(name):
     assert name.removesuffix("-cpu") in readme
     assert len(rows_of_the_readme(name)) == 5
     assert [row for row in rows_of_the_readme(name) if row not in readme.splitlines()] == []
+
+
+# ---- the table of ops
+
+
+def public_names():
+    """Every op, composition and layer that users call."""
+    names = set(tr.ops.__all__)
+    for room in ("activations", "losses", "normalization", "regularizers", "dropout", "nn"):
+        module = getattr(tr, room)
+        found = [name for name in dir(module) if not name.startswith("_")]
+        names |= {
+            f"{room}.{name}"
+            for name in found
+            if getattr(getattr(module, name), "__module__", "").startswith(module.__name__)
+        }
+    return names
+
+
+def test_the_table_of_ops_has_every_public_op_and_layer_or_says_why_not():
+    measured = {*ops.ROWS, *(f"nn.{name}" for name in ops.LAYERS)}
+    named = {name if name in public_names() else name.split(" ")[0].split(",")[0] for name in measured}
+    assert not measured & ops.LEFT_OUT.keys()
+    assert sorted(public_names() - named - ops.LEFT_OUT.keys()) == []
+    assert all(ops.LEFT_OUT.values())
+
+
+@pytest.mark.parametrize("name", ops.NAMES)
+def test_every_row_of_the_table_of_ops_runs(name):
+    case = ops.OPS.small[f"{name}, tiny"]
+    values = Runner(PEERS[OURS].start()).prepare("ops", case)
+    row = ops.LAYERS[name.removeprefix("nn.")] if name.startswith("nn.") else ops.ROWS[name]
+    assert all(math.isfinite(norm) for norm, _ in values.values())
+    assert any(not key.startswith("value") for key in values) == getattr(row, "gradient", True)
+
+
+def test_what_takes_long_is_listed_slowest_first():
+    def result(case, peer, seconds, workload="ops"):
+        return Result(workload, case, "one", "us", peer, [seconds] * 3)
+
+    pairs = [("a", 4.0), ("b", 2.9), ("c", 8.0)]
+    results = [result(case, peer, s) for case, t in pairs for peer, s in ((OURS, t), ("PyTorch eager", 1.0))]
+    lines = above(results).splitlines()
+    assert lines[0] == "above 3 times PyTorch eager: 2"
+    assert [line.split()[0] for line in lines[1:]] == ["c", "a"]

@@ -21,7 +21,7 @@ PRINTED = {}
 def printed(step):
     """What a step prints: its lines, with one space where there are several."""
     if step not in PRINTED:
-        done = subprocess.run([sys.executable, step], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, step], capture_output=True, text=True, check=False, timeout=600)
         assert (done.returncode, done.stderr) == (0, "")
         PRINTED[step] = [" ".join(line.split()) for line in done.stdout.splitlines()]
     return PRINTED[step]

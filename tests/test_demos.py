@@ -66,7 +66,9 @@ def run(monkeypatch, tmp_path, capsys):
 
 def test_the_main_job_in_its_fast_form(tmp_path):
     arguments = [sys.executable, "-m", "demos", "--fast", "--seeds", "1", "--out", tmp_path, "--backend", "numpy"]
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     demo = command.demo("ladder")
     assert done.stdout.startswith(f"ladder ({demo.section}): {demo.question}\n")
@@ -194,14 +196,39 @@ def test_ctrl_c_in_all_ends_it_and_leaves_pictures_and_a_report_of_what_was_done
     assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == in_report[:1] + in_report[1:]
 
 
-def test_ctrl_c_while_a_picture_is_drawn_leaves_what_came_before(run, tmp_path):
+@pytest.mark.parametrize(("measure", "seeds"), [(measured, 3), (interrupted_at(1), 1)])
+def test_ctrl_c_while_a_picture_is_drawn_ends_it_after_that_and_loses_nothing(run, tmp_path, measure, seeds):
+    """The first press, or, where the measurement was interrupted too, the second and the third."""
+
     def report(runs, settings):
         signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return small("two").report(runs, settings)
 
-    status, out, _ = run([small("one"), small("two", report=report)], "all", "--report", str(tmp_path))
+    demos = [small("one"), small("two", measure, report), small("three")]
+    status, out, _ = run(demos, "all", "--report", str(tmp_path / "report"))
     assert status == command.INTERRUPTED
-    assert "report: " in out
-    assert "Does two run?" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert f"{seeds} seeds were run." in out
+    assert "Does three run?" not in out
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<article id="(\w+)"', page) == ["one", "two"]
+    assert page.endswith("</html>\n")
+    assert (tmp_path / "out" / "two.png").read_bytes().startswith(PNG)
+    with pytest.raises(KeyboardInterrupt):  # as before the command
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_between_two_demos_ends_it_there(run, tmp_path, monkeypatch):
+    def write(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return command_write(*arguments)
+
+    command_write = command.write
+    monkeypatch.setattr(command, "write", write)
+    status, out, _ = run([small("one"), small("two")], "all", "--report", str(tmp_path))
+    assert status == command.INTERRUPTED
+    assert "Does two run?" not in out
+    assert "Does one run?" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_demo_that_fails_is_heard_of_and_the_report_has_what_came_before(run, tmp_path):

@@ -207,7 +207,7 @@ def test_monte_carlo_predict_gives_mean_and_spread_of_the_passes():
 
 
 def test_monte_carlo_predict_refuses_what_has_no_spread():
-    with pytest.raises(ValueError, match="monte_carlo_predict: got passes=1, expected at least 2"):
+    with pytest.raises(ValueError, match="monte_carlo_predict: got passes=1, expected an integer of at least 2"):
         nn.monte_carlo_predict(model(), ones(4, 3), passes=1)
     for net in (nn.Linear(3, 2), model(p=0.0)):
         with pytest.raises(ValueError, match=r"got \w+ without dropout, expected some layer with p > 0"):
@@ -249,3 +249,117 @@ def test_what_is_no_float_or_lacks_axes_is_refused():
         drop.dropout([1.0], 0.5, training=True)
     with pytest.raises(ValueError, match=r"drop_path: got x float32\[\], expected \(N, ...\)"):
         drop.drop_path(ones(), 0.5, training=True)
+
+
+# ---- shares near 0 and 1
+
+
+@pytest.mark.parametrize(("p", "count"), [(1.5 * 2**-16, 384), (1.9 * 2**-16, 486.4), (0.25 * 2**-16, 64), (2.0**-20, 16)])
+@pytest.mark.parametrize("of", ["True", "False"])
+def test_bernoulli_is_right_between_the_16ths_of_a_word(p, count, of):
+    n = 2**24
+    drawn = tr.Generator(7).bernoulli(p if of == "True" else 1 - p, n, "numpy")
+    found = drawn.sum() if of == "True" else n - drawn.sum()
+    assert abs(found - count) < 4 * math.sqrt(count)
+
+
+def test_bernoulli_of_a_16_bit_share_is_what_the_words_say():
+    for p in (0.5, 0.25, 3 * 2**-16, 1 - 2**-16, 0.0, 1.0):
+        words = np.random.PCG64(5).random_raw(25).view(np.uint16)
+        assert (tr.Generator(5).bernoulli(p, 100, "numpy") == (words < p * 2**16)).all()
+
+
+@pytest.mark.parametrize("p", [0.9, 1e-7, 0.3])
+def test_where_the_generator_stands_after_a_mask_does_not_depend_on_the_mask(p):
+    one, other = tr.Generator(3), tr.Generator(3)
+    one.bernoulli(p, 10**6)
+    other.bernoulli(0.5, 10**6)
+    assert one.state == other.state
+
+
+def test_masks_that_follow_each_other_settle_their_ties_by_other_bits():
+    rng, p = tr.Generator(0), 2.0**-17  # nothing but ties, of which every second counts
+    first, second = (rng.bernoulli(p, 2**22, "numpy").sum() for _ in range(2))
+    assert abs(first - 32) < 24
+    assert abs(second - 32) < 24
+    assert first != second
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
+def test_bernoulli_refuses_what_is_no_share(p):
+    with pytest.raises(ValueError, match="bernoulli: got p="):
+        tr.Generator(0).bernoulli(p, 3)
+    with pytest.raises(TypeError, match="bernoulli: got p='half'"):
+        tr.Generator(0).bernoulli("half", 3)
+
+
+@pytest.mark.parametrize("p", [0.9999, 0.99999, 1e-5])
+@pytest.mark.parametrize("op", [drop.dropout, drop.spatial_dropout, drop.drop_path, drop.drop_connect])
+def test_the_mean_stays_at_shares_near_0_and_1(op, p):
+    n = 8 * 10**6
+    x = tensor(np.ones((n, 1) if op is not drop.drop_path else (n,)))
+    y = op(x, p, training=True, rng=tr.Generator(1)).numpy()
+    dropped = float((y == 0).mean(dtype="float64"))
+    assert abs(dropped - p) < 4 * math.sqrt(p * (1 - p) / n)
+    np.testing.assert_allclose(y[y != 0], 1 / (1 - p), rtol=1e-6)
+
+
+EXTREME = [0, 1e-7, 2.0**-17, 1 - 1e-7, 1 - 2**-30, 1, np.float32(0.5), np.float64(0.5), np.int64(1)]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("p", EXTREME)
+@pytest.mark.parametrize("op", EVERY)
+def test_every_share_gives_finite_values_and_gradients_in_the_dtype_of_x(op, p, dtype):
+    if op is drop.gaussian_dropout and (p == 1 or (p == 1 - 2**-30 and dtype == "float16")):
+        pytest.skip("infinite noise is refused, and a slope of 1e5 is no float16")
+    x = tensor(np.full((64, 8), 2.0**-10), dtype, requires_grad=True)
+    y = op(x, p, training=True, rng=tr.Generator(0))
+    y.sum().backward()
+    assert y.dtype == x.grad.dtype == dtype
+    assert np.isfinite(y.numpy()).all()
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_what_is_kept_of_a_float16_is_scaled_in_float32():
+    rng, p = tr.Generator(0), 1 - 1e-5  # a scale of 1e5, which is no float16
+    x = tensor(np.full(2**20, 0.125), "float16")
+    y = drop.dropout(x, p, training=True, rng=rng).numpy()
+    assert set(y.tolist()) <= {0.0, 12496.0, 12504.0}  # 12500 lies between them
+    assert y.any()
+    third = drop.dropout(tensor(np.ones(1000), "float16"), 0.1, training=True, rng=rng).numpy().max()
+    assert third == np.float16(1 / 0.9)
+
+
+@pytest.mark.parametrize("p", [1 - 1e-7, 0.999])
+def test_alpha_dropout_drops_to_its_value_without_cancellation(p):
+    y = drop.alpha_dropout(tensor([0.0] * 64), p, training=True, rng=tr.Generator(1)).numpy()
+    q = 1 - p
+    expected = drop.ALPHA * q / math.sqrt(q + drop.ALPHA**2 * p * q)
+    assert np.isclose(y, expected, rtol=1e-6).sum() >= 60
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("op", [op for op in EVERY if op is not drop.gaussian_dropout])
+def test_what_is_dropped_may_hold_anything(op, wrong, dtype):
+    def results(filler):
+        x = tensor(np.full((64, 8), filler), dtype, requires_grad=True)
+        kept = op(tensor(np.ones((64, 8)), dtype), 0.5, training=True, rng=tr.Generator(2)).numpy()
+        values = np.where(np.isclose(kept, kept.min()), filler, 1.0)
+        x = tensor(values, dtype, requires_grad=True)
+        y = op(x, 0.5, training=True, rng=tr.Generator(2))
+        (y * y).sum().backward()
+        return y.numpy(), x.grad.numpy()
+
+    for found, expected in zip(results(wrong), results(1.0), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("op", EVERY)
+def test_what_is_no_share_is_refused(op):
+    x = ones(2, 3)
+    with pytest.raises(TypeError, match=f"{op.__name__}: got p='0.5', expected a share from 0 to 1"):
+        op(x, "0.5", training=True)
+    with pytest.raises(ValueError, match=f"{op.__name__}: got p=nan, expected a share from 0 to 1"):
+        op(x, math.nan, training=True)

@@ -1,5 +1,6 @@
 """explain(): what it knows of every entry, that it says so only inside, and that nothing is different outside."""
 
+import contextvars
 import gc
 import inspect
 import threading
@@ -387,3 +388,33 @@ def test_it_runs_on_every_backend(backend):
     assert len(tape.walk.steps) == len(tape)
     assert tape[0].record.call is not None
     assert model[0].weight.grad is not None
+
+
+# ---- threads
+
+
+def test_threads_that_share_the_context_each_keep_the_layers_of_their_own():
+    turn = threading.Barrier(2, timeout=60)
+
+    class Waiting(tr.nn.Module):
+        def forward(self, x):
+            y = tr.exp(x)
+            turn.wait()  # until the other thread is within its layer too
+            y = tr.sin(y)
+            turn.wait()
+            return y
+
+    calls = []
+
+    def work():
+        calls.append([row.record.call for row in tr.tape(Waiting()(tr.ones(2, requires_grad=True)))])
+
+    with tr.explain():
+        threads = [threading.Thread(target=contextvars.copy_context().run, args=(work,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(calls) == 2
+    assert all(first is second and first.kind == "Waiting" for first, second in calls)
+    assert calls[0][0] is not calls[1][0]

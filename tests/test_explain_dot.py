@@ -113,7 +113,7 @@ def test_labels_are_quoted():
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_reads_it():
-    subprocess.run(["dot", "-Tsvg"], input=awkward().to_dot(), text=True, check=True, capture_output=True)
+    subprocess.run(["dot", "-Tsvg"], input=awkward().to_dot(), text=True, check=True, capture_output=True, timeout=600)
 
 
 def test_an_empty_tape_and_several_results():

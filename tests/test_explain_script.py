@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinyreg.explore import script
+from tinyreg.processes import finished
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,7 +43,7 @@ def explore(*arguments, cwd):
     """The command in a process of its own."""
     command = [sys.executable, "-m", "tinyreg", "explore", *map(str, arguments)]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_the_page_of_the_first_backward_is_written(write, tmp_path):
@@ -177,3 +178,115 @@ def test_help_is_there(tmp_path):
     done = explore("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "usage: python -m tinyreg explore SCRIPT.py [--out tape.html] [--step N]" in done.stdout
+
+
+# ---- scripts that do not end where they are ended
+
+STEP = """
+    import concurrent.futures, multiprocessing, os, sys, threading, time
+    import tinyreg as tr
+    w = tr.tensor([1.0, 2.0], requires_grad=True)
+    def step(i=0):
+        (w * w).sum().backward()
+        return i
+"""
+POOL = """
+    if __name__ == "__main__":
+        with {pool} as pool:
+            print(list(pool.map(step, range(3))), flush=True)
+        step()
+"""
+STUBBORN = {
+    "a pool of copies": POOL.format(pool="multiprocessing.get_context('fork').Pool(2)"),
+    "a pool of new processes": POOL.format(pool="multiprocessing.get_context('spawn').Pool(2)"),
+    "an executor of processes": POOL.format(
+        pool="concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context('fork'))"
+    ),
+    "a pool of threads": POOL.format(pool="concurrent.futures.ThreadPoolExecutor(2)"),
+    "a thread": """
+    thread = threading.Thread(target=step)
+    thread.start()
+    thread.join()
+    step()
+""",
+    "a thread that goes on": """
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    step()
+""",
+    "a process that goes on": """
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,)).start()
+    step()
+""",
+    "a copy that comes to the end": """
+    if os.fork() == 0:
+        step()
+    else:
+        os.wait()
+        step()
+""",
+    "a copy that ends itself": """
+    if os.fork() == 0:
+        step()
+        sys.exit(3)
+    assert os.wait()[1] >> 8 == 3
+    step()
+""",
+    "itself as another program": """
+    import subprocess
+    if "again" not in sys.argv:
+        subprocess.run([sys.executable, __file__, "again"], check=True, timeout=100)
+    step()
+""",
+    "catching all": """
+    while True:
+        try:
+            step()
+        except BaseException:
+            pass
+""",
+    "an error of its own at the end": """
+    try:
+        step()
+    except BaseException as error:
+        raise RuntimeError("cleaning up failed") from error
+""",
+    "an end of its own": """
+    try:
+        step()
+    finally:
+        sys.exit("bad")
+""",
+    "a hard end": """
+    try:
+        step()
+    finally:
+        os._exit(0)
+""",
+    "atexit": """
+    import atexit
+    atexit.register(print, "cleaned up")
+    step()
+""",
+}
+
+
+@pytest.mark.parametrize("case", STUBBORN)
+def test_no_script_hangs_and_each_gives_its_page(write, tmp_path, case):
+    write(STEP + STUBBORN[case])
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    command = [sys.executable, "-m", "tinyreg", "explore", "train.py"]
+    done = finished(command, timeout=120, program="explore", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "backward 1 of train.py, 2 entries, in tape.html; the script was ended there\n" in done.stdout
+    assert (tmp_path / "tape.html").read_text(encoding="utf-8").endswith("</html>\n")
+    if "pool" in STUBBORN[case]:
+        assert "[0, 1, 2]" in done.stdout
+    if case == "atexit":
+        assert done.stdout.endswith("cleaned up\n")
+
+
+def test_a_script_that_trains_in_another_thread_is_told_so(write, tmp_path):
+    write(STEP + "    thread = threading.Thread(target=step)\n    thread.start()\n    thread.join()\n")
+    done = explore("train.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "called .backward() 0 times, expected at least 1: no page. It was called in other threads" in done.stderr

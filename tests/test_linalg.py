@@ -113,3 +113,56 @@ def test_what_has_no_answer_is_a_value_error(call, text, backend):
 def test_einsum_takes_its_subscripts_first():
     with pytest.raises(TypeError, match=r"einsum: got Tensor for the subscripts, expected text such as 'ij,jk->ik'"):
         tr.einsum(tr.ones(2), tr.ones(2))
+
+
+# ---- float16
+
+HALVES = {
+    "matmul": (lambda x, w: tr.matmul(x, w), (40, 3000), (3000, 2)),
+    "a stack": (lambda x, w: tr.matmul(x, w), (2, 3, 3000), (3000, 2)),
+    "stacks": (lambda x, w: tr.matmul(x, w), (2, 3, 3000), (2, 3000, 4)),
+    "linear": (lambda x, w: tr.linear(x, w), (2, 3, 3000), (4, 3000)),
+    "einsum": (lambda x, w: tr.einsum("ij,kj->ik", x, w), (3, 3000), (4, 3000)),
+    "einsum of three": (lambda x, w: tr.einsum("ij,kj,j->ik", x, w, w[0]), (3, 300), (4, 300)),
+    "conv2d": (lambda x, w: tr.conv2d(x, w), (2, 300, 3, 3), (2, 300, 3, 3)),
+    "depthwise": (lambda x, w: tr.conv2d(x, w, groups=2), (2, 2, 60, 60), (2, 1, 50, 50)),
+    "avg_pool2d": (lambda x, w: tr.avg_pool2d(x, 60) + 0 * w, (1, 60, 60), (1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize(("product", "a", "b"), HALVES.values(), ids=HALVES)
+def test_products_of_float16_are_added_up_in_float32_and_rounded_once(product, a, b, backend):
+    place = tr.zeros(0).backend
+    x, w = (tr.tensor(0.5 + abs(random(*s)), dtype="float16", backend=place, requires_grad=True) for s in (a, b))
+    wide = [tr.tensor(v.numpy().astype("float32"), backend=place, requires_grad=True) for v in (x, w)]
+    y, right = product(x, w), product(*wide)
+    y.backward(tr.ones_like(y))
+    right.backward(tr.ones_like(right))
+    for found, expected in ((y, right), (x.grad, wide[0].grad), (w.grad, wide[1].grad)):
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=2e-3)
+
+
+def test_a_bias_of_float16_gathers_more_than_2048_rows(backend):
+    bias = tr.zeros(2, dtype="float16", requires_grad=True)
+    tr.linear(tr.ones((5000, 1), dtype="float16"), tr.ones((2, 1), dtype="float16"), bias).backward(
+        tr.ones((5000, 2), dtype="float16")
+    )
+    assert bias.grad.tolist() == [5000, 5000]
+    for groups in (1, 2):
+        bias.grad = None
+        y = tr.conv2d(
+            tr.ones((1, 2, 50, 100), dtype="float16"), tr.ones((2, 2 // groups, 1, 1), dtype="float16"), bias, groups=groups
+        )
+        y.backward(tr.ones_like(y))
+        assert bias.grad.tolist() == [5000, 5000]
+
+
+def test_float16_is_multiplied_by_blas(monkeypatch):
+    seen = []
+    multiply = np.matmul
+    monkeypatch.setattr("tinyreg.core.backend.np.matmul", lambda *xs, **more: seen.append(more) or multiply(*xs, **more))
+    x = tr.ones((3, 3), dtype="float16", requires_grad=True)
+    tr.linear(x @ x, x).sum().backward()
+    assert seen
+    assert all(more == {"dtype": np.float32} for more in seen)

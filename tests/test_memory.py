@@ -27,6 +27,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_the_pages_of_freed_arrays_are_used_again():
     def faults(asked):
         program = PROGRAM.format(asked=asked)
-        return int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+        return int(
+            subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600).stdout
+        )
 
     assert faults(True) < faults(False) / 4

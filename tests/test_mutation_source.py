@@ -431,5 +431,4 @@ def test_mutants_of_vjps_give_other_values():
         assert len(names) == len(arguments)
         right = vjp(*arguments)
         for mutant in mutants(vjp):
-            if "_square_length(x2, x1)" not in mutant.line:  # a sum of squares, in another order
-                assert not np.allclose(mutant.function(*arguments), right), mutant.name
+            assert not np.allclose(mutant.function(*arguments), right), mutant.name

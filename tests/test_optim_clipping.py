@@ -219,3 +219,21 @@ def test_clipping_is_not_recorded():
     clip_grad_norm(w, 0.5)
     assert not w.grad.requires_grad
     w.zero_grad()
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30, 1.0, 0.0])
+def test_squares_of_gradients_that_nobody_looks_at_do_not_overflow_either(size):
+    w = leaf([1.0, 2.0], "float32")
+    set_gradient(w, [3 * size, 4 * size])
+    with tr.unchecked("gradients"):
+        norm = tr.optim.clip_grad_norm([w], size / 2)
+    np.testing.assert_allclose(norm.numpy(), 5 * size, rtol=1e-6)
+    np.testing.assert_allclose(w.grad.numpy(), [0.3 * size, 0.4 * size], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float16", 1e6), ("float32", 1e300), ("float64", np.inf)])
+def test_a_bound_beyond_the_dtype_clips_nothing(dtype, bound):
+    w = leaf([1.0, 2.0], dtype)
+    set_gradient(w, [60000.0, -np.inf])
+    tr.optim.clip_grad_value(iter([w]), bound)
+    assert w.grad.tolist() == [60000.0, -np.inf]

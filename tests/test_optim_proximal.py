@@ -5,7 +5,7 @@ import pytest
 from leaves import leaf
 
 import tinyreg as tr
-from tinyreg.optim import prox_elastic_net, prox_l1
+from tinyreg.optim import Proximal, prox_elastic_net, prox_group_lasso, prox_l1
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -142,3 +142,183 @@ def test_ridge_is_its_closed_form(coupled):
     else:
         found = descended(X, lr, 500, penalty=lambda w: tr.regularizers.l2(w, strength))
     np.testing.assert_allclose(found, np.linalg.solve(X.T @ X + strength * np.eye(6), X.T @ Y), rtol=1e-10)
+
+
+# ---- groups
+
+
+def test_a_group_shrinks_by_the_root_of_its_size():
+    assert prox_group_lasso(leaf([3.0, -4.0]), 1.0).tolist() == [2.0, -3.0]  # groups of one: the soft threshold
+    pair = leaf([[3.0, 4.0]])
+    np.testing.assert_allclose(prox_group_lasso(pair, 1 / np.sqrt(2)).numpy(), [[2.4, 3.2]], rtol=1e-14)
+    assert prox_group_lasso(pair, 6 / np.sqrt(2)).tolist() == [[0.0, 0.0]]
+    np.testing.assert_allclose(prox_group_lasso(leaf([[3.0], [4.0]]), 1 / np.sqrt(2), axis=1).numpy(), [[2.4], [3.2]])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_prox_of_groups_is_where_its_derivative_is_zero(axis):
+    v, strength = np.random.default_rng(1).normal(size=(4, 3, 2)) * [[[1]], [[0.1]], [[2]], [[0.5]]], 0.4
+    u = leaf(prox_group_lasso(leaf(v), strength, axis=axis).numpy())
+    (
+        tr.square(u - tr.tensor(v, backend=u.backend)).sum() / 2 + tr.regularizers.group_lasso(u, strength, axis=axis)
+    ).backward()
+    moved = np.broadcast_to(np.any(u.numpy() != 0, axis=tuple({0, 1, 2} - {axis % 3}), keepdims=True), v.shape)
+    np.testing.assert_allclose(u.grad.numpy()[moved], 0, atol=1e-14)
+    assert moved.any()
+
+
+def test_prox_of_groups_at_zero_at_infinity_and_in_float16():
+    w = leaf([[0.0, 0.0], [np.inf, 1.0], [300.0, 400.0]], "float16")
+    u = prox_group_lasso(w, 100 / np.sqrt(2))
+    np.testing.assert_allclose(u.numpy(), [[0.0, 0.0], [np.inf, 1.0], [240.0, 320.0]], rtol=1e-3)
+    assert u.dtype == "float16"
+    w = leaf([[0.0, 0.0], [3.0, 4.0]])
+    prox_group_lasso(w, 1.0).sum().backward()
+    assert np.isfinite(w.grad.numpy()).all()
+    with pytest.raises(ValueError, match="prox_group_lasso: got axis=2 for an array of 2 axes"):
+        prox_group_lasso(w, 1.0, axis=2)
+    with pytest.raises(ValueError, match="prox_group_lasso: got strength=-1, expected at least 0"):
+        prox_group_lasso(w, -1)
+
+
+def test_strengths_beyond_float16_are_not_infinite():
+    w = leaf([60000.0, -2.0], "float16")
+    np.testing.assert_allclose(prox_elastic_net(w, 1.0, 1e5).numpy(), [59999 / 200001, -1 / 200001], rtol=1e-2)
+    assert prox_l1(w, 1e6).tolist() == [0.0, 0.0]
+
+
+# ---- steps that fit the optimizer
+
+DESIGN = np.random.default_rng(0).normal(size=(50, 5)) * [1.0, 2.0, 0.5, 1.0, 3.0]
+TARGET = DESIGN @ [1.0, 0.1, 0.0, 0.0, 0.02] + 0.1 * np.random.default_rng(1).normal(size=50)
+OPTIMIZERS = {
+    "SGD": lambda ws: tr.optim.SGD(ws, 0.1),
+    "momentum": lambda ws: tr.optim.SGD(ws, 0.02, momentum=0.9),
+    "nesterov": lambda ws: tr.optim.SGD(ws, 0.02, momentum=0.9, nesterov=True),
+    "Adam": lambda ws: tr.optim.Adam(ws, 0.02),
+    "other betas": lambda ws: tr.optim.Adam(ws, 0.02, betas=(0.5, 0.9), eps=1e-3),
+    "AdamW": lambda ws: tr.optim.AdamW(ws, 0.02, weight_decay=0.0),
+}
+
+
+def rested(make, steps=800, **strengths):
+    """Least squares (over 2 N) by an optimizer and the proximal steps that fit it; the weights stand as two tensors."""
+    a, b = leaf(np.zeros(2)), leaf(np.zeros(3))
+    x, y = (tr.tensor(part, backend=a.backend) for part in (DESIGN, TARGET))
+    optimizer, proximal = make([a, b]), Proximal([a, b], **strengths)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (tr.square(x @ tr.concat(a, b, axis=0) - y).sum() / 100).backward()
+        optimizer.step()
+        proximal.step(optimizer)
+    return np.concatenate([a.numpy(), b.numpy()])
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_lasso_is_that_of_scikit_learn(make):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    expected = linear_model.Lasso(alpha=0.4, fit_intercept=False, tol=1e-14, max_iter=10**6).fit(DESIGN, TARGET).coef_
+    found = rested(make, l1=0.4)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+    np.testing.assert_array_equal(found == 0, expected == 0)
+    assert 0 < (found == 0).sum() < 5
+
+
+@pytest.mark.parametrize("name", ["momentum", "Adam"])
+def test_the_elastic_net_is_that_of_scikit_learn(name):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    net = linear_model.ElasticNet(alpha=0.4, l1_ratio=0.5, fit_intercept=False, tol=1e-14, max_iter=10**6)
+    found = rested(OPTIMIZERS[name], l1=0.2, l2=0.1)  # scikit-learn's l2 has the half
+    np.testing.assert_allclose(found, net.fit(DESIGN, TARGET).coef_, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["SGD", "momentum", "nesterov"])
+def test_groups_of_weights_are_at_the_minimum_of_the_penalized_loss(name):
+    def loss(a, b):
+        fit = tr.square(
+            tr.tensor(DESIGN, backend=a.backend) @ tr.concat(a, b, axis=0) - tr.tensor(TARGET, backend=a.backend)
+        )
+        return fit.sum() / 100 + tr.regularizers.group_lasso([a, b], 0.4)
+
+    found = rested(OPTIMIZERS[name], group_lasso=0.4)
+    a, b = leaf(found[:2]), leaf(found[2:])
+    loss(a, b).backward()
+    slopes = np.concatenate([a.grad.numpy(), b.grad.numpy()])
+    np.testing.assert_allclose(slopes[found != 0], 0, atol=1e-10)
+    assert 0 < (found == 0).sum() < 5
+
+
+def test_fit_takes_it_as_a_callback_and_leaves_biases_alone():
+    model = tr.nn.Linear(5, 1, rng=tr.Generator(0))
+    backend = model.weight.backend
+    x, y = (tr.tensor(part, dtype="float32", backend=backend) for part in (DESIGN, TARGET[:, None]))
+    proximal = Proximal(model, l1=np.float32(0.4))
+    assert [id(p) for p in proximal.parameters] == [id(model.weight)]
+    optimizer = tr.optim.Adam(model.parameters(), lr=0.02)
+    tr.training.fit(
+        model,
+        (x, y),
+        loss=lambda output, target: tr.losses.mse(output, target) / 2,
+        optimizer=optimizer,
+        epochs=300,
+        batch_size=50,
+        callbacks=[proximal],
+        progress=False,
+    )
+    assert (model.weight.numpy() == 0).sum() == 2
+
+
+def test_the_rate_that_counts_is_that_of_the_step():
+    w = leaf([1.0])
+    optimizer, proximal = tr.optim.SGD([w], lr=0.5), Proximal([w], l1=0.5)
+    w.grad = tr.zeros_like(w)
+    optimizer.step()
+    optimizer.lr = 0.0
+    proximal.step(optimizer)
+    assert w.tolist() == [0.75]
+
+
+def test_what_did_not_move_is_left_alone():
+    w, unused = leaf([1.0]), leaf([1.0])
+    optimizer, proximal = tr.optim.Adam([w, unused], lr=0.5), Proximal([w, unused], l1=0.5)
+    proximal.step(optimizer)
+    assert w.tolist() == [1.0]
+    w.grad = tr.ones_like(w)
+    optimizer.step()
+    optimizer.zero_grad()
+    proximal.step(optimizer)
+    assert w.item() == pytest.approx(0.25)
+    assert unused.tolist() == [1.0]
+
+
+def test_optimizers_that_do_not_fit_are_refused():
+    class Signs(tr.optim.SGD):
+        def direction(self, xp, g, state, settings):
+            return xp.sign(g)
+
+    w, other = leaf([1.0]), leaf([[1.0]])
+    w.grad, other.grad = tr.ones_like(w), tr.ones_like(other)
+    for optimizer, error, text in (
+        (Signs([w], lr=0.1), TypeError, "Signs does not say how far its steps go; expected SGD, Adam or AdamW"),
+        (tr.optim.SGD([w], lr=0.1, momentum=1.0), ValueError, "got momentum=1.0, expected below 1"),
+        (tr.optim.SGD([other], lr=0.1), ValueError, "got an optimizer without 1 of 1 weights, the first"),
+        (None, TypeError, "Proximal: got None, expected an optimizer"),
+    ):
+        if optimizer:
+            optimizer.step()
+        before = w.numpy()
+        with pytest.raises(error, match=text):
+            Proximal([w], l1=0.1).step(optimizer)
+        np.testing.assert_array_equal(w.numpy(), before)
+    adam = tr.optim.Adam([w, other])
+    adam.step()
+    before = w.numpy(), other.numpy()
+    with pytest.raises(ValueError, match="got group_lasso after an optimizer whose step differs by element, expected SGD"):
+        Proximal([w, other], group_lasso=0.1).step(adam)
+    np.testing.assert_array_equal(w.numpy(), before[0])
+    for settings, text in (
+        ({"l1": -1}, "Proximal: got l1=-1"),
+        ({"group_lasso": 1, "axis": 1}, "Proximal: got axis=1 for an"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            Proximal([w], **settings)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from leaves import leaf
 
@@ -141,12 +142,30 @@ def test_a_loaded_schedule_sets_the_rate():
     assert schedule.get_last_lr() == pytest.approx([0.005, 0.001], rel=1e-12)
 
 
+def test_a_state_without_rates_sets_those_of_its_bases_and_one_with_them_leaves_what_was_set_by_hand():
+    optimizer = two_groups()
+    schedule = StepLR(optimizer, 1)
+    schedule.step()
+    optimizer.lr = 3.0
+    state = schedule.state_dict()
+    schedule.load_state_dict(state)
+    assert schedule.get_last_lr() == [3.0, 3.0]
+    schedule.load_state_dict({**{name: state[name] for name in ("schedule", "last_epoch")}, "base_lrs": [20.0, 10.0]})
+    assert schedule.get_last_lr() == pytest.approx([2.0, 1.0], rel=1e-12)
+
+
 def test_a_schedule_may_be_made_after_the_optimizer_was_loaded():
     optimizer = two_groups()
-    StepLR(optimizer, 1).step()
+    schedule = StepLR(optimizer, 1)
+    schedule.step()
     other = two_groups()
     other.load_state_dict(optimizer.state_dict())
-    assert StepLR(other, 1).get_last_lr() == [0.5, 0.1]
+    loaded = StepLR(other, 1)
+    assert loaded.get_last_lr() == schedule.get_last_lr()  # it begins where the rate is, as in PyTorch
+    loaded.load_state_dict(schedule.state_dict())
+    for each in (schedule, loaded):
+        each.step()
+    assert loaded.get_last_lr() == schedule.get_last_lr() == pytest.approx([0.005, 0.001], rel=1e-12)
 
 
 def test_a_state_that_does_not_fit_changes_nothing():
@@ -156,7 +175,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
     for change, text in (
         ({"schedule": "LinearLR"}, r"StepLR\.load_state_dict: got the state of LinearLR, expected one of StepLR"),
         ({"last_epoch": -1}, "got last_epoch=-1, expected a number of steps"),
-        ({"gamma": 1}, "got a state with schedule, last_epoch, gamma, expected schedule, last_epoch"),
+        ({"gamma": 1}, "got a state with schedule, last_epoch, base_lrs, lrs, gamma, expected schedule, last_epoch"),
     ):
         with pytest.raises(ValueError, match=text):
             schedule.load_state_dict({**state, "last_epoch": 5, **change})
@@ -194,3 +213,155 @@ def test_arguments_that_do_not_fit(make, text):
 def test_a_schedule_without_a_rate_says_so():
     with pytest.raises(NotImplementedError, match="Mine has no rate; write one"):
         type("Mine", (LRScheduler,), {})(two_groups())
+
+
+# ---- rates that were set by hand. The values are PyTorch 2.13's, but where a test says otherwise
+
+
+def one_group(lr=0.1):
+    return tr.optim.SGD([leaf([1.0])], lr=lr)
+
+
+def by_group(optimizer, lr):
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+SET = {"by lr": lambda optimizer, lr: setattr(optimizer, "lr", lr), "in the group": by_group}
+by_hand = pytest.mark.parametrize("set_rate", SET.values(), ids=SET)
+
+
+@by_hand
+def test_a_schedule_begins_at_the_rate_that_was_set(set_rate):  # pytorch#156846, #78003
+    optimizer = one_group()
+    StepLR(optimizer, 1).step()
+    set_rate(optimizer, 1e-3)
+    schedule = CosineAnnealingLR(optimizer, 10)
+    assert optimizer.lr == 1e-3
+    schedule.step()
+    assert optimizer.lr == pytest.approx(1e-3 * 0.97552825814757, rel=1e-12)
+
+
+def test_a_schedule_begins_where_an_earlier_one_has_come_to():
+    optimizer = one_group()
+    StepLR(optimizer, 1).step()
+    schedule, found = CosineAnnealingLR(optimizer, 10), [optimizer.lr]
+    for _ in range(3):
+        schedule.step()
+        found.append(optimizer.lr)
+    assert found == pytest.approx([0.01, 0.00975528258147577, 0.009045084971874739, 0.007938926261462368], rel=1e-12)
+
+
+BETWEEN = {
+    "step": (lambda o: StepLR(o, 2), 1e-3, [1e-4, 1e-4, 1e-5]),
+    "cosine": (
+        lambda o: CosineAnnealingLR(o, 10, eta_min=0.01),
+        0.03,
+        [0.02854397327054447, 0.026276158471385605, 0.023418545115859883],
+    ),
+    "linear": (lambda o: LinearLR(o, 0.5, total_iters=4), 0.2, [0.24, 0.28, 0.32, 0.32]),
+}
+
+
+@by_hand
+@pytest.mark.parametrize(("make", "lr", "expected"), BETWEEN.values(), ids=BETWEEN)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_running_schedule_goes_on_from_the_rate_that_was_set(make, lr, expected, set_rate, resumed):
+    optimizer = one_group()
+    schedule = make(optimizer)
+    schedule.step()
+    set_rate(optimizer, lr)
+    if resumed:
+        saved = json.loads(json.dumps([optimizer.state_dict(), schedule.state_dict()]))
+        optimizer = one_group(7.0)
+        schedule = make(optimizer)
+        optimizer.load_state_dict(saved[0])
+        schedule.load_state_dict(saved[1])
+        assert optimizer.lr == lr
+    for rate in expected:
+        schedule.step()
+        assert optimizer.lr == pytest.approx(rate, rel=1e-12)
+
+
+def test_rates_of_groups_are_followed_one_by_one():
+    optimizer = two_groups()
+    schedule = StepLR(optimizer, 1)
+    optimizer.param_groups[1]["lr"] = 3.0
+    schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([0.05, 0.3], rel=1e-12)
+
+
+def test_at_the_end_of_a_cosine_it_starts_anew_from_the_rate_that_was_set():  # PyTorch goes up to twice the first rate
+    optimizer = one_group()
+    schedule = CosineAnnealingLR(optimizer, 2)
+    schedule.step()
+    schedule.step()
+    assert optimizer.lr == 0
+    optimizer.lr = 0.05
+    state = schedule.state_dict()
+    schedule.load_state_dict(state)
+    assert optimizer.lr == 0.05
+    schedule.step()
+    assert optimizer.lr == pytest.approx(0.025)
+
+
+def test_the_factors_of_two_schedules_that_take_turns_multiply():
+    optimizer = one_group()
+    schedules = LinearLR(optimizer, 0.5, total_iters=4), CosineAnnealingLR(optimizer, 8)
+    found = []
+    for t in range(5):
+        found.append(optimizer.lr)
+        if t == 2:
+            saved = [part.state_dict() for part in (optimizer, *schedules)]
+            optimizer = one_group(3.0)
+            schedules = LinearLR(optimizer, 0.5, total_iters=4), CosineAnnealingLR(optimizer, 8)
+            for part, state in zip((optimizer, *schedules), saved, strict=True):
+                part.load_state_dict(state)
+        for schedule in schedules:
+            schedule.step()
+    expected = [0.05, 0.06012123539097771, 0.06401650429449553, 0.06049240016597269, 0.05]
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@by_hand
+def test_a_sequence_begins_at_the_rate_that_was_set(set_rate):  # PyTorch goes back to the very first rate
+    optimizer = one_group()
+    StepLR(optimizer, 1).step()
+    set_rate(optimizer, 1e-3)
+    parts = LinearLR(optimizer, 0.5, total_iters=2), CosineAnnealingLR(optimizer, 4)
+    schedule, found = SequentialLR(optimizer, parts, np.array([2])), []
+    for _ in range(4):
+        found.append(optimizer.lr)
+        schedule.step()
+    assert found == pytest.approx([5e-4, 7.5e-4, 1e-3, 1e-3 * 0.8535533905932737], rel=1e-12)
+
+
+def test_a_group_that_is_added_takes_part():
+    optimizer = one_group()
+    schedule = StepLR(optimizer, 1)
+    schedule.step()
+    optimizer.add_param_group({"params": [leaf([1.0])], "lr": 2.0})
+    schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([0.001, 0.2], rel=1e-12)
+    with pytest.raises(ValueError, match="got 1 base rates, expected 2"):
+        schedule.load_state_dict({"schedule": "StepLR", "last_epoch": 1, "base_lrs": [1.0], "lrs": [1.0]})
+    assert schedule.get_last_lr() == pytest.approx([0.001, 0.2], rel=1e-12)
+
+
+def test_numbers_of_numpy_are_numbers():
+    for one, other in (
+        (StepLR(one_group(), np.int64(1), np.float32(0.5)), StepLR(one_group(), 1, 0.5)),
+        (CosineAnnealingLR(one_group(), np.int64(10), np.float32(0.5)), CosineAnnealingLR(one_group(), 10, 0.5)),
+        (LinearLR(one_group(), np.float32(0.5), np.float64(1), np.int32(4)), LinearLR(one_group(), 0.5, 1, 4)),
+    ):
+        one.step()
+        other.step()
+        assert one.get_last_lr() == other.get_last_lr()
+        assert type(one.get_last_lr()[0]) is float
+    optimizer = one_group()
+    optimizer.lr = np.float32(0.5)
+    assert StepLR(optimizer, 1).get_last_lr() == [0.5]
+    with pytest.raises(TypeError, match="StepLR: got step_size='2', expected at least 1"):
+        StepLR(one_group(), "2")
+    with pytest.raises(TypeError, match="StepLR: got None, expected an optimizer"):
+        StepLR(None, 1)

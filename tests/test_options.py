@@ -22,7 +22,9 @@ def run(tmp_path):
         command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *options, str(tmp_path)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
         environment |= {"PYTHONPATH": path, "COLUMNS": "300"}
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+        )
         return done.stdout + done.stderr
 
     return run

@@ -350,3 +350,28 @@ def test_the_fragment_of_a_notebook_runs_in_its_frame(page, tmp_path):
     page.click("#to-backward")
     assert page.sentence.startswith("The way back begins at #3")
     page.driver.switch_to.default_content()
+
+
+def test_a_page_of_the_last_entries_steps_through_them(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyreg.explore.page.MOST_BYTES", 300_000)
+    tape = long()
+    tape.save_html(tmp_path / "cut.html")
+    page.open(tmp_path / "cut.html")
+    shown, first = re.search(r"2,001 entries · .* · the last (\d+) are shown", page.text("#totals"))[1], page.sentence
+    before = f"#{2001 - int(shown) - 1}"
+    assert first.startswith(f"#{2001 - int(shown)}: ")
+    page.press("b")
+    assert page.sentence.startswith("The way back begins at #2000, sum")
+    page.press(Keys.END)
+    assert page.sentence.startswith((f"{before} has its gradient", "x has "))
+    page.press(Keys.HOME, Keys.UP)
+    assert page.text("#entry").startswith(f"{before}an entry before those on this page, float32 (40,)")
+    assert {before, "x"} <= set(page.texts("#window .leaf b"))
+
+
+def test_a_tape_that_is_too_large_for_a_page_says_so(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyreg.explore.page.MOST_BYTES", 60_000)
+    long().save_html(tmp_path / "none.html")
+    page.open(tmp_path / "none.html")
+    page.press("n", "b", Keys.END, Keys.DOWN)
+    assert page.sentence == "The tape is too large to be shown here: print it."

@@ -169,6 +169,53 @@ def test_no_gradient_reaches_the_steps_beyond_a_length(layer):
 
 
 @EACH
+@pytest.mark.parametrize("filler", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("settings", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}])
+@pytest.mark.parametrize("drop", [{}, {"recurrent_dropout": 0.5}])
+def test_what_stands_beyond_a_length_does_not_count(layer, filler, settings, drop):  # tensorflow#6209
+    model, clean = made(layer, 3, 4, **settings, **drop), rng.normal(size=(5, 4, 3))
+    start = rng.normal(size=(4 if settings else 1, 4, 4))
+
+    def found(padding):
+        model.recurrent_dropout.rng.seed(1)
+        x, first = clean.copy(), start.copy()
+        for n, length in enumerate(LENGTHS):
+            x[length:, n] = padding
+        x = tensor(x.swapaxes(0, 1) if settings else x, requires_grad=True)
+        hx = [tensor(first, requires_grad=True) for _ in model.states]
+        leaves = [x, *hx, *model.parameters()]
+        y, end = model(x, tuple(hx) if len(hx) > 1 else hx[0], lengths=LENGTHS)
+        loss = sum((part * part).sum() for part in (y, *states(end)))
+        loss.backward(create_graph=True)
+        first = [leaf.grad.numpy() for leaf in leaves]
+        total = sum((leaf.grad * leaf.grad).sum() for leaf in leaves)
+        for leaf in leaves:
+            leaf.zero_grad()
+        total.backward()
+        second = [leaf.grad.numpy() for leaf in leaves]
+        for leaf in leaves:
+            leaf.zero_grad()
+        return [y.numpy(), *(part.numpy() for part in states(end)), *first, *second]
+
+    for plain, padded in zip(found(0.0), found(filler), strict=True):
+        np.testing.assert_array_equal(plain, padded)
+
+
+@EACH
+def test_a_sequence_of_no_steps_hands_on_any_state_and_shares_it_with_no_other(layer):
+    model = made(layer, 3, 4)
+    start = np.zeros((1, 2, 4))
+    start[0, 1] = np.nan
+    hx = [tensor(start, requires_grad=True) for _ in model.states]
+    y, end = model(tensor(np.ones((3, 2, 3))), tuple(hx) if len(hx) > 1 else hx[0], lengths=[3, 0])
+    y.sum().backward()
+    assert np.isnan(states(end)[0].numpy()[0, 1]).all()
+    assert not y.numpy()[:, 1].any()
+    for leaf in (*hx, *model.parameters()):
+        assert np.isfinite(leaf.grad.numpy()).all()
+
+
+@EACH
 def test_lengths_may_be_a_list_an_array_or_a_tensor(layer):
     model, x = layer(2, 3), tensor(rng.normal(size=(3, 2, 2)))
     expected = model(x, lengths=[2, 3])[0].numpy()
@@ -231,8 +278,8 @@ X = np.ones((4, 2, 3))
 @pytest.mark.parametrize(
     ("x", "settings", "text"),
     [
-        (np.ones((4, 3)), {}, r"LSTM: got x float32\[4, 3\], expected floats of shape \(T, N, 3\)"),
-        (np.ones((4, 2, 2)), {"batch_first": True}, r"got x float32\[4, 2, 2\], expected floats of shape \(N, T, 3\)"),
+        (np.ones((4, 3)), {}, r"LSTM: got x float32\[4, 3\], expected shape \(T, N, 3\)"),
+        (np.ones((4, 2, 2)), {"batch_first": True}, r"got x float32\[4, 2, 2\], expected shape \(N, T, 3\)"),
         (np.ones((0, 2, 3)), {}, r"LSTM: got x float32\[0, 2, 3\] of no steps, expected at least one"),
     ],
 )
@@ -241,9 +288,12 @@ def test_inputs_that_do_not_fit(x, settings, text):
         LSTM(3, 4, **settings)(tensor(x))
 
 
-def test_integers_are_no_input():
-    with pytest.raises(ValueError, match=r"GRU: got x int64\[4, 2, 3\], expected floats"):
-        GRU(3, 4)(tensor(X, dtype="int64"))
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_an_input_of_another_dtype_than_the_parameters_is_refused(dtype):
+    with pytest.raises(TypeError, match=rf"GRU: got x {dtype}\[4, 2, 3\], expected float32, the dtype of the layer's"):
+        GRU(3, 4)(tensor(X, dtype=dtype))
+    with pytest.raises(TypeError, match=r"LSTM: got c float64\[1, 2, 4\], expected float32, the dtype of the layer's"):
+        LSTM(3, 4)(tensor(X), (tr.zeros((1, 2, 4)), tr.zeros((1, 2, 4), dtype="float64")))
 
 
 def test_states_that_do_not_fit():
@@ -284,9 +334,37 @@ def test_settings_out_of_range():
         LSTM(3, 4, recurrent_dropout=-0.5)
 
 
+@EACH
+def test_a_seed_stands_for_a_generator(layer):
+    settings = {"num_layers": np.int64(2), "dropout": 0.5, "recurrent_dropout": 0.5}
+    one, other, given = (layer(np.int64(3), 4, rng=rng, **settings) for rng in (7, 7, tr.Generator(7)))
+    for (n, a), b, c in zip(one.named_parameters(), other.parameters(), given.parameters(), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=n)
+        np.testing.assert_array_equal(a.numpy(), c.numpy(), err_msg=n)
+    assert not np.array_equal(one.weight_hh_l0.numpy(), one.weight_hh_l1.numpy())
+    assert one.dropout.rng is one.recurrent_dropout.rng
+    np.testing.assert_array_equal(one(tensor(X))[0].numpy(), other(tensor(X))[0].numpy())
+    with pytest.raises(TypeError, match=f"{layer.__name__}: got rng='7', expected a tr.Generator, an integer seed"):
+        layer(3, 4, rng="7")
+    with pytest.raises(TypeError, match=f"{layer.__name__}: got hidden_size=4.0, expected an integer"):
+        layer(3, 4.0)
+
+
 def test_dropout_between_layers_of_which_there_is_one_is_warned_of():
     for layer in (LSTM, RNN):
         text = rf"{layer.__name__}: got dropout=0.5 with one layer, where it does nothing"
         with pytest.warns(UserWarning, match=text) as caught:
             layer(3, 4, dropout=0.5)
         assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_a_step_of_ones_own_counts(kind):
+    class Still(kind):
+        def step(self, x, h, state):
+            return state
+
+    layer = Still(3, 4, rng=0)
+    start = tr.ones((1, 2, 4))
+    output = layer(tensor(X), (start, start) if kind is LSTM else start)[0]
+    np.testing.assert_array_equal(output.numpy(), 1.0)

@@ -85,6 +85,15 @@ def test_what_is_fed_back_is_made_larger_by_what_is_dropped(layer):
     assert (np.isclose(y, kept, rtol=1e-6) ^ np.isclose(y, dropped, rtol=1e-6)).all()
 
 
+def test_what_is_dropped_on_its_way_back_may_be_infinite():
+    model = tr.nn.RNN(1, 16, nonlinearity="relu", recurrent_dropout=1.0, rng=tr.Generator(0))
+    hx = tensor(np.full((1, 4, 16), np.inf), requires_grad=True)
+    y = model(tensor(np.zeros((1, 4, 1))), hx)[0]
+    y.sum().backward()
+    assert not y.numpy().any()
+    assert not hx.grad.numpy().any()
+
+
 def dropping(layer):
     return made(layer, 2, 4, num_layers=2, dropout=0.5, recurrent_dropout=0.5, variational=True)
 

@@ -143,7 +143,7 @@ def test_gradient_penalty_at_a_zero_gradient_has_a_gradient():  # HIPS#151
         (lambda r: r.group_lasso(leaf(W), -1.0), "group_lasso: got strength=-1.0"),
         (
             lambda r: r.group_lasso(leaf(V), 1.0, axis=1),
-            r"group_lasso: got weight float64\[2\] and axis=1, expected an axis",
+            "group_lasso: got axis=1 for an array of 1 axis, expected an axis",
         ),
         (lambda r: r.orthogonal(leaf(V), 1.0), r"orthogonal: got weight float64\[2\], expected at least two axes"),
         (lambda r: r.gradient_penalty(tr.sum, leaf(W), -1.0), "gradient_penalty: got strength=-1.0, expected at least 0"),
@@ -157,3 +157,130 @@ def test_gradient_penalty_at_a_zero_gradient_has_a_gradient():  # HIPS#151
 def test_what_does_not_fit_is_refused(call, text):
     with pytest.raises(ValueError, match=text):
         call(tr.regularizers)
+
+
+# ---- float16, strengths, and which weights
+
+
+PENALTIES = {
+    "l2": lambda w: tr.regularizers.l2(w, 1e-4),
+    "l1": lambda w: tr.regularizers.l1(w, 1e-4),
+    "elastic_net": lambda w: tr.regularizers.elastic_net(w, 1e-3, 1e-4),
+    "group_lasso": lambda w: tr.regularizers.group_lasso(w, 1e-2),
+    "orthogonal": lambda w: tr.regularizers.orthogonal(w, 1e-9),
+}
+
+
+@pytest.mark.parametrize("scale", [400.0, 2.0**-13, 1.0])
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_of_float16_is_worked_out_in_float32(name, scale):
+    values = (scale * np.array([[3.0, 4.0, 0.0], [0.0, -1.0, 2.0]])).astype("float16")
+    w, wide = leaf(values, "float16"), leaf(values.astype("float64"))
+    penalty, expected = PENALTIES[name](w), PENALTIES[name](wide)
+    penalty.backward()
+    expected.backward()
+    assert penalty.dtype == w.grad.dtype == "float16"
+    tiny = 2.0**-25  # half of the least float16
+    np.testing.assert_allclose(penalty.item(), expected.item(), rtol=2**-10, atol=tiny)
+    np.testing.assert_allclose(w.grad.numpy(), wide.grad.numpy(), rtol=2**-10, atol=tiny)
+
+
+def test_many_float16_weights_count_past_2048():
+    w = leaf(np.ones(5000), "float16")
+    assert tr.regularizers.l1(w, 1.0).item() == 5000
+    assert tr.regularizers.l2([w, w], 1.0).item() == 5000
+
+
+def test_weights_of_several_dtypes_give_the_widest():
+    assert tr.regularizers.l2([leaf(W, "float16"), leaf(W, "float32")], 0.1).dtype == "float32"
+
+
+def test_a_strength_of_0_is_nothing_whatever_the_weights_are():
+    for name in ("l1", "l2", "group_lasso", "orthogonal"):
+        w = leaf([[np.inf, 1e300], [np.nan, 0.0]])
+        penalty = getattr(tr.regularizers, name)(w, 0)
+        penalty.backward()
+        assert penalty.item() == 0.0
+        assert w.grad.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_numbers_of_numpy_are_strengths_and_what_is_no_number_is_refused():
+    w = leaf(W, "float32")
+    for strength in (np.float64(0.5), np.float32(0.5), np.array(0.5)):
+        penalty = tr.regularizers.l2(w, strength)
+        assert penalty.item() == tr.regularizers.l2(w, 0.5).item()
+        assert penalty.dtype == "float32"
+    assert tr.regularizers.group_lasso(w, np.float32(1), axis=np.int64(1)).dtype == "float32"
+    with pytest.raises(TypeError, match="l2: got strength='0.1', expected at least 0"):
+        tr.regularizers.l2(w, "0.1")
+    with pytest.raises(TypeError, match="gradient_penalty: got target=None"):
+        tr.regularizers.gradient_penalty(tr.sum, w, 1.0, target=None)
+
+
+def test_a_strength_may_ask_for_its_own_gradient():
+    strength = leaf(0.5)
+    tr.regularizers.l2(leaf(V), strength).backward()
+    assert strength.grad.item() == pytest.approx((V**2).sum() / 2)
+    with pytest.raises(ValueError, match="l2: got strength="):
+        tr.regularizers.l2(leaf(V), leaf(-0.5))
+
+
+def test_the_weights_of_a_model_are_neither_biases_nor_parameters_of_norms():
+    nn = tr.nn
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3),
+        nn.BatchNorm(2),
+        nn.Flatten(),
+        nn.LayerNorm((4, 2)),
+        nn.WeightNorm(nn.Linear(8, 3)),
+        nn.RNN(3, 2),
+    )
+    found = {name for name, p in model.named_parameters() if any(p is w for w in tr.regularizers.weights(model))}
+    assert found == {"0.weight", "4.g", "5.weight_ih_l0", "5.weight_hh_l0"}  # of WeightNorm the lengths
+    tr.regularizers.l2(tr.regularizers.weights(model), 0.1).backward()
+    assert model[0].weight.grad is not None
+    assert model[0].bias.grad is None
+
+
+def test_a_model_in_the_place_of_weights_is_told_what_to_do():
+    with pytest.raises(TypeError, match=r"l2: got a Linear, expected weights: tr.regularizers.weights\(model\)"):
+        tr.regularizers.l2(tr.nn.Linear(2, 1), 0.1)
+    with pytest.raises(TypeError, match=r"l1: got weight \('weight', .*, expected a tensor or an array of floats"):
+        tr.regularizers.l1(tr.nn.Linear(2, 1).named_parameters(), 0.1)
+    with pytest.raises(TypeError, match=r"l1: got weight 1.0, expected a tensor"):
+        tr.regularizers.l1([1.0, 2.0], 0.1)
+
+
+# ---- gradient penalty and batch norm
+
+
+def test_gradient_penalty_refuses_a_batch_norm_that_mixes_samples_and_leaves_it_alone():
+    norm = tr.nn.BatchNorm(3)
+    model = tr.nn.Sequential(tr.nn.Linear(2, 3), norm, tr.nn.ReLU(), tr.nn.Linear(3, 1))
+    before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
+    x = leaf(np.ones((4, 2)), "float32")
+    text = "gradient_penalty: got a batch norm by the batch's own statistics, .*eval mode.*frozen"
+    with pytest.raises(ValueError, match=text):
+        tr.regularizers.gradient_penalty(model, x, 1.0)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    with pytest.raises(ValueError, match=text):
+        tr.regularizers.gradient_penalty(lambda x: tr.normalization.batch_norm(x), x, 1.0)
+    model(x)  # which is allowed as ever
+
+
+def test_gradient_penalty_takes_norms_that_keep_samples_apart():
+    x = leaf(np.random.default_rng(0).normal(size=(4, 2)), "float32")
+    for norm in (tr.nn.BatchNorm(4).eval(), tr.nn.BatchNorm(4, frozen=True), tr.nn.LayerNorm(4), tr.nn.GroupNorm(1, 4)):
+        rng = tr.Generator(0)
+        model = tr.nn.Sequential(tr.nn.Linear(2, 4, rng=rng), norm, tr.nn.Tanh(), tr.nn.Linear(4, 1, rng=rng))
+        together = tr.regularizers.gradient_penalty(model, x, 1.0).item()
+        alone = [tr.regularizers.gradient_penalty(model, x[i : i + 1], 1.0).item() for i in range(4)]
+        assert together == pytest.approx(np.mean(alone), rel=1e-4)
+
+
+def test_gradient_penalty_of_float16_slopes():
+    x, w = leaf(np.ones((3, 2)), "float16"), leaf([[300.0], [400.0]], "float16")
+    penalty = tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.1)
+    assert penalty.item() == float(np.float16(25000.0))
+    assert tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.1, target=1.0).item() == float(np.float16(0.1 * 499**2))

@@ -158,13 +158,72 @@ def test_a_pair_whose_vjp_gives_too_few_gradients():
 
 
 def test_what_cannot_be_checked():
-    with pytest.raises(ValueError, match="check_gradients: got order=3 and 1 inputs, expected 1 or 2, and floats"):
-        tr.testing.check_gradients(tr.exp, [1.0], order=3)
-    with pytest.raises(ValueError, match="got order=2 and 1 inputs, expected 1 or 2, and floats"):
-        tr.testing.check_gradients(tr.exp, [1])
+    check = tr.testing.check_gradients
+    with pytest.raises(ValueError, match="check_gradients: got order=3, expected 1 or 2"):
+        check(tr.exp, [1.0], order=3)
+    with pytest.raises(
+        ValueError, match=r"got int64\[1\] \[1\], expected at least one of floats, such as 1.0 in place of 1"
+    ):
+        check(tr.exp, [1])
+    with pytest.raises(ValueError, match="got no inputs, expected at least one of floats"):
+        check(tr.exp)
+    with pytest.raises(TypeError, match="got 3 as f, expected a function"):
+        check(3, [1.0])
+    for seed, error in ((-1, ValueError), (0.5, TypeError), (tr.Generator(0), TypeError)):
+        with pytest.raises(error, match="got seed=.*, expected an integer of at least 0"):
+            check(tr.exp, [1.0], seed=seed)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: {"a": x},
+        lambda x: x.numpy(),
+        lambda x: x.sum().item(),
+        lambda x: None,
+        lambda x: (),
+        lambda x: (x, (x, x)),
+        lambda x: (part for part in [x]),
+    ],
+)
+def test_a_function_that_gives_no_tensors_is_told(f):
+    with pytest.raises(
+        TypeError, match="check_gradients: got .* from <lambda>, expected a Tensor, or a tuple or list of them"
+    ):
+        tr.testing.check_gradients(f, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("value", ["abc", {"a": [1.0]}, object(), [1j]])
+def test_inputs_of_other_kinds_are_told(value):
+    with pytest.raises(TypeError, match=r"got .* as an input, expected a Tensor, an array, .*: lambda x: f\(x, ...\)"):
+        tr.testing.check_gradients(tr.exp, value)
+
+
+def test_inputs_that_cannot_be_moved_are_told():
+    for bad in ("nan", "inf"):
+        with pytest.raises(
+            ValueError, match=rf"got float64\[2\] \[1, {bad}\] as an input, expected finite numbers; .*lambda x"
+        ):
+            tr.testing.check_gradients(tr.exp, [1.0, float(bad)])
+    with pytest.raises(ValueError, match=r"got \[\[1.0\], \[1.0, 2.0\]\] as an input, expected an array: "):
+        tr.testing.check_gradients(tr.exp, [[1.0], [1.0, 2.0]])
+
+
+def test_what_a_user_hands_in_is_taken():
+    check = tr.testing.check_gradients
+    assert check(tr.softplus, [0.5, -1.0], beta=2.0)
+    assert "tr.testing.check_gradients(f, np.array([0.5], dtype='float64'), beta=2.0, order=1, vjp=vjp, seed=3)" in str(
+        check(lambda x, beta: x * beta, [0.5], order=1, seed=3, beta=2.0, vjp=lambda g, x, beta: g)
+    )
+    assert check(tr.exp, 0.5)
+    assert check(tr.exp, np.float32(0.5), order=np.int64(1), seed=np.int64(3))
+    assert check(lambda x, i, w: tr.take(x, i, axis=0) * 2.0, [1.0, 2.0], [1, 0], None)
+    assert check(lambda x: [x * 2.0, tr.sin(x), None, 3], [1.0, 2.0])
+    assert check(lambda x: float((x * x).sum()), [1.0, 2.0], vjp=lambda g, x: 2 * g * x)
+    assert check(lambda x: tr.sin(x).sum(), np.linspace(-1.0, 1.0, 100_000), order=1)
 
 
 def test_without_hypothesis_the_error_says_what_to_install():
     code = "import sys; sys.modules['hypothesis'] = None; import tinyreg as tr; tr.testing"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
     assert "tr.testing needs hypothesis: pip install 'tinyreg[test]'" in found.stderr

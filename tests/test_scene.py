@@ -34,7 +34,7 @@ def rounded(array):
 def test_it_is_json_and_has_the_parts_that_were_agreed(net):
     _, tape, shown = net
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
-    assert set(shown) == {"title", "explained", "totals", "sources", "leaves", "entries", "groups", "backward"}
+    assert set(shown) == {"title", "explained", "totals", "sources", "leaves", "entries", "groups", "backward", "first"}
     assert shown["totals"] == {"entries": len(tape), "leaves": 4, "bytes": tape.nbytes}
     assert shown["explained"] is True
     keys = {"number", "op", "call", "inputs", "settings", "results", "keeps", "line", "group", "doc", "vjp"}
@@ -141,7 +141,7 @@ def test_constants_have_their_values_and_what_is_on_the_tape_has_them_elsewhere(
         y = tr.where(mask, x @ w, 0.0)
         shown = scene(tr.tape(tr.losses.cross_entropy(y, labels) * 0.5, labels=labels))
     inputs = [i for entry in shown["entries"] for i in entry["inputs"]]
-    constants = {i["label"]: i["value"] for i in inputs if i["entry"] is i["leaf"] is None}
+    constants = {i["label"]: i["value"] for i in inputs if i["entry"] is i["leaf"] is None and i["label"] != "None"}
     assert {label: value["values"] for label, value in constants.items() if value} == {
         "x": [4] * 6,
         "labels": [2, 0],
@@ -177,7 +177,7 @@ def test_outside_explain_the_structure_is_there_without_values():
 
 def test_the_vjp_that_is_shown_is_the_one_that_runs():
     assert vjp_source(tr.matmul, 1).startswith('@matmul.vjp("x2")\ndef _(g')
-    assert "lambda g, y: g * (1 - y * y)" in vjp_source(tr.tanh, 0)
+    assert "lambda g, y: g * y" in vjp_source(tr.exp, 0)
     assert "lambda g, x1: g * x1" in vjp_source(tr.multiply, 1)
     assert vjp_source(tr.concat, 3).startswith("@concat.vjp")
 

@@ -25,18 +25,17 @@ def net():
 def test_a_two_layer_net_reads_like_its_formula(net):
     loss, names = net
     assert f"\n{tr.tape(loss, **names)}" == textwrap.dedent("""
-        entry  op and inputs        result           keeps        bytes
-        #0     matmul(x, w1)        float32[64, 16]  x1             512
+        entry  op and inputs        result           keeps   bytes
+        #0     matmul(x, w1)        float32[64, 16]  x1        512
         #1     add(#0, b1)          float32[64, 16]
-        #2     tanh(#1)             float32[64, 16]  y            4,096
-        #3     matmul(#2, w2)       float32[64, 3]   x1 (#2), x2    192
+        #2     tanh(#1)             float32[64, 16]  x       4,096
+        #3     matmul(#2, w2)       float32[64, 3]   x1, x2  4,288
         #4     add(#3, b2)          float32[64, 3]
         #5     subtract(#4, const)  float32[64, 3]
-        #6     square(#5)           float32[64, 3]   x              768
+        #6     square(#5)           float32[64, 3]   x         768
         #7     mean(#6)             float32[]
-        ---------------------------------------------------------------
-        8 entries, 4 leaves, 5,568 bytes kept
-        (#n): kept by entry #n already, and counted there
+        ----------------------------------------------------------
+        8 entries, 4 leaves, 9,664 bytes kept
         leaves: w1 float32[2, 16], b1 float32[16], w2 float32[16, 3], b2 float32[3]""")
 
 

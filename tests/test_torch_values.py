@@ -103,7 +103,7 @@ def test_values_and_gradients_are_those_of_pytorch(name):
 def test_running_averages_are_those_of_pytorch(momentum):
     stored = STORED["running"][momentum]
     layer = tr.nn.BatchNorm(3, momentum=json.loads(momentum.replace("None", "null")), running="unbiased")
-    batches = [tr.tensor(np.asarray(batch)) for batch in stored["batches"]]
+    batches = [tr.tensor(np.asarray(batch), dtype="float32") for batch in stored["batches"]]
     for batch in batches:
         layer(batch)
     assert list(layer.state_dict()) == list(stored["state"])

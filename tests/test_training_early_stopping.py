@@ -123,6 +123,13 @@ def test_its_state_goes_on_in_another():
     assert restored(run) == 1
 
 
+@pytest.mark.parametrize("other", [EarlyStopping("accuracy"), EarlyStopping(mode="max")])
+def test_the_state_of_one_that_watched_something_else_is_not_compared_with(other):
+    _, early = play([1, 2, 3], patience=3, end=False)
+    other.load_state_dict(early.state_dict())
+    assert (other.best, other.best_epoch, other.waited) == (None, None, 0)
+
+
 def test_another_callback_that_stopped_the_run_is_not_overruled():
     run, early = play([1.0], end=False, patience=5)
     run.stop = True
@@ -134,16 +141,24 @@ def test_another_callback_that_stopped_the_run_is_not_overruled():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"patience": 0}, "EarlyStopping: got patience=0, expected at least 1 epoch"),
-        ({"patience": NAN}, "EarlyStopping: got patience=nan, expected at least 1 epoch"),
-        ({"min_delta": -0.1}, "EarlyStopping: got min_delta=-0.1, expected at least 0; it is a size, in any mode"),
-        ({"min_delta": NAN}, "EarlyStopping: got min_delta=nan, expected at least 0"),
+        ({"patience": 0}, "EarlyStopping: got patience=0, expected an integer of at least 1"),
+        (
+            {"min_delta": -0.1},
+            "EarlyStopping: got min_delta=-0.1, expected a number of at least 0; it is a size, in any mode",
+        ),
+        ({"min_delta": NAN}, "EarlyStopping: got min_delta=nan, expected a number of at least 0"),
         ({"mode": "auto"}, "EarlyStopping: got mode='auto', expected 'min' or 'max'"),
     ],
 )
 def test_settings_out_of_range(settings, text):
     with pytest.raises(ValueError, match=text):
         EarlyStopping(**settings)
+
+
+def test_settings_of_the_wrong_type():
+    with pytest.raises(TypeError, match="EarlyStopping: got patience=nan, expected an integer of at least 1"):
+        EarlyStopping(patience=NAN)
+    assert EarlyStopping(patience=np.int64(3), min_delta=np.float32(0.5)).patience == 3
 
 
 def test_a_column_that_is_not_there():

@@ -221,7 +221,7 @@ def test_data_that_cannot_be_used_is_refused_before_anything_happens(wrong, erro
 
 def test_data_without_batches():
     with pytest.raises(
-        ValueError, match="fit: the data gave no batches in an epoch, expected at least one; an iterator serves"
+        ValueError, match="fit: the data gave no batches in epoch 1, expected at least one; an iterator serves"
     ):
         quick(training=[])
 
@@ -230,7 +230,6 @@ def test_data_without_batches():
     ("settings", "text"),
     [
         ({"epochs": 0}, "fit: got epochs=0, expected an integer of at least 1"),
-        ({"epochs": 2.5}, "fit: got epochs=2.5, expected an integer"),
         ({"batch_size": 0}, "fit: got batch_size=0, expected an integer of at least 1"),
         ({"metrics": {"loss": mse}}, "fit: got a metric called 'loss', which is a column of its own; give it another name"),
         ({"metrics": {"grad_norm": mse}}, "fit: got a metric called 'grad_norm', which is a column of its own"),
@@ -239,6 +238,207 @@ def test_data_without_batches():
 def test_settings_out_of_range(settings, text):
     with pytest.raises(ValueError, match=text):
         quick(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"epochs": 2.5}, "fit: got epochs=2.5, expected an integer of at least 1"),
+        ({"batch_size": "4"}, "fit: got batch_size='4', expected an integer"),
+        ({"rng": np.random.default_rng(0)}, r"fit: got rng=Generator\(PCG64\).*, expected a tr.Generator, an integer seed"),
+        ({"loss": "mse"}, "fit: got loss='mse', expected a function"),
+        ({"loss": lambda output, y: 0.5}, r"fit: got loss 0.5, expected a Tensor, without float\(\) or .item\(\)"),
+        ({"transform": 3}, "fit: got transform=3, expected a function"),
+        ({"callbacks": Callback()}, "fit: got callbacks=<.*expected a list of callbacks"),
+        ({"callbacks": [Callback]}, r"fit: got callbacks=\[<class.*expected a list of callbacks, each made by a call"),
+        ({"optimizer": tr.optim.SGD}, "fit: got optimizer=<class.*, expected one of tr.optim, made of model.parameters"),
+    ],
+)
+def test_settings_of_the_wrong_type(settings, text):
+    with pytest.raises(TypeError, match=text):
+        quick(**settings)
+
+
+def test_numbers_may_be_numpys_and_rng_a_seed():
+    model, _ = quick(epochs=np.int64(2), batch_size=np.int32(4), rng=3, clip_norm=np.float32(0.5))
+    other, _ = quick(epochs=2, batch_size=4, rng=tr.Generator(3), clip_norm=0.5)
+    np.testing.assert_array_equal(model.weight.numpy(), other.weight.numpy())
+
+
+# ---- several inputs and targets, and what is no pair
+
+
+class Both(Line):
+    def forward(self, x):
+        one, other = x.values() if isinstance(x, dict) else x
+        return super().forward(one) + 0.0 * other[:, :1]
+
+
+@pytest.mark.parametrize("form", ["tuple", "dict", "dict of arrays", "tuple of lists and arrays"])
+def test_inputs_and_targets_may_be_several(form):
+    x, y = data()
+    forms = {
+        "tuple": ((x, 2 * x), (y, x)),
+        "dict": ({"one": x, "other": 2 * x}, {"y": y, "x": x}),
+        "dict of arrays": ({"one": x.data, "other": 2 * x.data}, {"y": y.data, "x": x.data}),
+        "tuple of lists and arrays": ((x, X.tolist()), (y, X.tolist())),
+    }
+
+    def loss(output, target):
+        y, x = target.values() if isinstance(target, dict) else target
+        assert len(x) == len(y)
+        return mse(output, y)
+
+    pair = forms[form]
+    model, history = quick(Both(), pair, loss=loss, validation=pair, rng=tr.Generator(0))
+    other, expected = quick(validation=(x, y), rng=tr.Generator(0))
+    np.testing.assert_allclose(model.weight.numpy(), other.weight.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(history["validation_loss"], expected["validation_loss"], rtol=1e-6)
+
+
+def test_of_several_all_have_as_many_samples():
+    x, y = data()
+    with pytest.raises(ValueError, match=r"got inputs float64\[10, 3\], float64\[9, 3\] and targets float64\[10, 2\]"):
+        quick(training=((x, x[:9]), y))
+
+
+@pytest.mark.parametrize(
+    "form", [lambda x, y: (x, y, y), lambda x, y: [(x, y, y)], lambda x, y: [x], lambda x, y: [{"x": x}]]
+)
+def test_three_things_in_a_batch_and_what_else_is_no_pair(form):
+    with pytest.raises(
+        TypeError, match=r"fit: got .* expected a pair \(inputs, targets\); several .* \(x, \(y, weights\)\)"
+    ):
+        quick(training=form(*data()))
+
+
+class Frame:
+    """What matters of a data frame."""
+
+    size, shape = 4, (2, 2)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((2, 2))
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        return iter(["a", "b"])
+
+
+def test_a_data_frame_is_no_data():
+    with pytest.raises(TypeError, match="fit: got data <.*Frame object.*, expected a tuple"):
+        quick(training=Frame())
+
+
+def test_arrays_are_no_batches():
+    with pytest.raises(TypeError, match=r"fit: got data float64\[10, 3\], expected a tuple"):
+        quick(training=np.zeros((10, 3)))
+
+
+def test_weights_of_samples_beside_the_targets():
+    weights = tensor(np.arange(10.0))
+
+    def loss(output, target):
+        y, w = target
+        return (w * tr.square(output - y).mean(axis=1)).mean()
+
+    _, history = quick(training=(tensor(X), (tensor(Y), weights)), loss=loss, lr=0.0)
+    expected = (np.arange(10) * ((X @ np.ones((3, 2)) / 4 - Y) ** 2).mean(axis=1)).mean()
+    assert history[0]["loss"] == pytest.approx(expected)
+
+
+def test_data_that_end_after_an_epoch_are_named():
+    class Once:
+        def __init__(self):
+            self.batches = iter([data()])
+
+        def __iter__(self):
+            return self.batches
+
+    with pytest.raises(ValueError, match="fit: the data gave no batches in epoch 2, .*an iterator serves once"):
+        quick(training=Once())
+    with pytest.raises(ValueError, match="fit: the validation gave no batches in epoch 2"):
+        quick(validation=Once())
+
+
+# ---- the last batch
+
+
+def network():
+    return tr.nn.Sequential(tr.nn.Linear(3, 4), tr.nn.BatchNorm(4), tr.nn.Linear(4, 2))
+
+
+def test_a_last_batch_of_one_sample_is_named_where_it_fails():  # fastai#1352
+    x, y = data()
+    settings = {"training": (tr.astype(x, "float32")[:9], tr.astype(y, "float32")[:9]), "epochs": 1}
+    with pytest.raises(ValueError, match="value") as caught:
+        quick(network(), **settings)
+    where = "fit: this was in batch 3 of the data, in epoch 1, the last batch, which has 1 of 4 samples"
+    assert caught.value.__notes__ == [f"{where}: drop_last=True leaves it out"]
+    _, history = quick(network(), drop_last=True, **settings)
+    assert len(history) == 1
+
+
+def test_drop_last_leaves_out_a_smaller_last_batch_of_training_only():
+    model, _ = quick(drop_last=True, validation=data(), epochs=1)
+    assert [len(rows) for rows, *_ in model.seen] == [4, 4, 4, 4, 2]
+    model, _ = quick(drop_last=True, batch_size=5, epochs=1)
+    assert [len(rows) for rows, *_ in model.seen] == [5, 5]
+    with pytest.raises(ValueError, match="got drop_last=True, batch_size=11 and 10 samples, which leaves no batch"):
+        quick(drop_last=True, batch_size=11)
+
+
+def test_an_error_says_in_which_batch_it_was():
+    def loss(output, target):
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault") as caught:
+        quick(loss=loss, training=[data()])
+    assert caught.value.__notes__ == ["fit: this was in batch 1 of the data, in epoch 1"]
+
+
+# ---- optimizers that do not move the model
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    model = Line()
+    foreign = tr.optim.SGD(Line().parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="an optimizer that holds none of the 1 parameters of Line, so nothing would be"):
+        quick(model, optimizer=foreign)
+    assert model.seen == []
+
+
+def test_a_schedule_of_another_optimizer_is_refused():
+    schedule = tr.optim.StepLR(tr.optim.SGD(Line().parameters(), lr=0.1), 1)
+    with pytest.raises(ValueError, match="fit: got a schedule of another optimizer, which would change nothing here"):
+        quick(schedule=schedule)
+
+
+def test_a_part_that_was_replaced_after_the_optimizer_was_made_is_named():
+    model = network()
+    optimizer = tr.optim.SGD(model.parameters(), lr=0.1)
+    model.layers = (*model.layers[:2], tr.nn.Linear(4, 2))
+    x, y = data()
+    with pytest.warns(UserWarning, match="parameters that are not the model's, and does not hold 2.weight, 2.bias"):
+        quick(model, (tr.astype(x, "float32"), tr.astype(y, "float32")), optimizer=optimizer)
+
+
+def test_a_part_of_the_model_may_be_left_out_and_other_leaves_may_be_trained_along():
+    x, y = data()
+    pair = tr.astype(x, "float32"), tr.astype(y, "float32")
+    model = network()
+    quick(model, pair, optimizer=tr.optim.SGD(model.layers[2].parameters(), lr=0.1))
+    scale = tr.tensor(1.0, requires_grad=True)
+    optimizer = tr.optim.SGD([*model.parameters(), scale], lr=0.1)
+    quick(model, pair, optimizer=optimizer, loss=lambda output, target: mse(scale * output, target))
+    assert scale.item() != 1.0
+
+
+def test_a_loss_that_is_no_number():
+    with pytest.raises(ValueError, match=r"fit: got loss float64\[4, 2\], expected one number: take its mean"):
+        quick(loss=lambda output, target: tr.square(output - target))
 
 
 # ---- what a batch goes through

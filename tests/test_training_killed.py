@@ -15,6 +15,7 @@ import training_run
 from training_run import comparable
 
 import tinyreg as tr
+from tinyreg.processes import limited, started
 from tinyreg.training import load
 
 HERE = Path(__file__).parent
@@ -39,7 +40,8 @@ def run(folder, kill_at, answered=False):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), "TINYREG_BACKEND": "numpy"}
     command = [sys.executable, str(HERE / "training_run.py"), str(folder / "checkpoint"), str(folder / "result")]
     passed = []
-    with subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    settings = {"env": environment, "text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with started(command, **settings) as process, limited(process, 300):
         for line in process.stdout:
             passed.append(line.strip())
             last = kill_at is not None and passed.count(kill_at[0]) > kill_at[1]

@@ -105,6 +105,11 @@ def test_arrays_of_the_other_byte_order_keep_their_values(path):
     assert same(load(path)["array"], np.arange(3.0, dtype="float32"))
 
 
+def test_numbers_of_numpy_come_back_as_pythons(path):
+    save(path, n=np.int64(3), x=[np.float32(0.1)], yes=np.bool_(True))
+    assert same(load(path), {"n": 3, "x": [float(np.float32(0.1))], "yes": True})
+
+
 def test_tensors_are_born_on_the_backend_in_use(backend, path):
     save(path, t=tr.tensor([1.0, 2.0]), a=tr.ones(2).data)
     found = load(path)
@@ -259,6 +264,29 @@ def test_a_refusal_puts_everything_back(path, order):
     assert same(objects["model"].state_dict(), model)
     assert objects["rng"].state == state
     assert (objects["counter"].count, objects["bad"].count) == (1, 2)
+
+
+def test_what_is_there_twice_is_put_back_too(path):
+    save(path, one=Counter(5), other=Counter(6), bad=Counter(7))
+    counter = Counter(1)
+    with pytest.raises(ValueError, match="no sevens"):
+        load(path, one=counter, other=counter, bad=Refusing(2))
+    assert counter.count == 1
+
+
+def test_one_that_does_not_take_its_state_back_does_not_keep_others_from_it(path):
+    class Stubborn(Counter):
+        def load_state_dict(self, state):
+            if state["count"] != 5:
+                raise RuntimeError("only fives")
+            super().load_state_dict(state)
+
+    save(path, counter=Counter(6), stubborn=Counter(5), bad=Counter(7))
+    objects = {"counter": Counter(1), "stubborn": Stubborn(2), "bad": Refusing(3)}
+    with pytest.raises(ValueError, match="no sevens") as caught:
+        load(path, **objects)
+    assert objects["counter"].count == 1
+    assert "load: stubborn did not take its own state back, and is left changed" in caught.value.__notes__[1]
 
 
 def test_the_file_of_another_model_changes_nothing(path):

@@ -121,3 +121,44 @@ def test_what_the_transforms_refuse():
         tr.jvp(lambda a, b: a * b, (1.0, 2.0), (1.0,))
     with pytest.raises(ValueError, match=r"vjp: got the incoming gradient of shape \[2\], expected \[\]"):
         tr.vjp(cube, array(1, 2))[1](array(1, 2))
+
+
+@pytest.mark.parametrize("argnums", [[0, 1], (0, 1), [-2, -1], (np.int64(0), 1)])
+def test_several_arguments_in_a_list_or_a_tuple(argnums):
+    f = lambda a, b: a * a * b
+    assert [t.item() for t in tr.grad(f, argnums)(2.0, 3.0)] == [12.0, 4.0]
+    assert [t.item() for t in tr.jacobian(f, argnums)(2.0, 3.0)] == [12.0, 4.0]
+    assert [[t.item() for t in row] for row in tr.hessian(f, argnums)(2.0, 3.0)] == [[6.0, 4.0], [4.0, 0.0]]
+
+
+@pytest.mark.parametrize("transform", [tr.grad, tr.value_and_grad, tr.jacobian, tr.hessian])
+def test_arguments_that_cannot_be_chosen(transform):
+    for argnums, error, text in [
+        ((0, 0), ValueError, "expected at least one, and each once"),
+        ((0, -2), ValueError, "expected at least one, and each once"),
+        ((), ValueError, "expected at least one, and each once"),
+        (-3, ValueError, "got 2 arguments, expected one at position -3"),
+        ("x", TypeError, "got argnums='x', expected an integer"),
+        (0.5, TypeError, "got argnums=0.5, expected an integer"),
+    ]:
+        if transform is not tr.hessian or argnums != ():
+            with pytest.raises(error, match=text):
+                transform(lambda a, b: a * b, argnums)(1.0, 2.0)
+
+
+def test_a_result_that_is_no_float_has_no_derivative():
+    count = lambda x: (x > 0.0).sum()
+    for call in (
+        lambda: tr.grad(count)(1.0),
+        lambda: tr.jacobian(lambda x: x > 0.0)(1.0),
+        lambda: tr.vjp(lambda x: x.astype("int64"), 1.0),
+        lambda: tr.jvp(count, 1.0, 1.0),
+    ):
+        with pytest.raises(TypeError, match=r"the function returned (int64|bool)\[\], expected floats"):
+            call()
+    assert tr.grad(lambda x: tr.tensor(1.0))(2.0).item() == 0.0  # a constant has one, which is zero
+
+
+def test_hvp_wants_a_tangent_for_each_primal():
+    with pytest.raises(ValueError, match="hvp: got 1 primals and 2 tangents"):
+        tr.hvp(cube, 1.0, (1.0, 2.0))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
-from tinyreg.ops.window import unwindow, windows
+from tinyreg.core.backend import get
+from tinyreg.ops.correlation import unwindow, windows
 from tinyreg.testing import CASES, PROPERTIES, Call
 from tinyreg.testing.cases.window import CONVOLUTIONS, WINDOWS
 
@@ -69,8 +70,11 @@ ERRORS = [
     ),
     (lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 5, 2))), r"conv2d: got a kernel that spans 5 by 2 .* 4 by 4"),
     (lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 2, 2)), tr.ones(2)), r"conv2d: got a bias of shape \[2\]"),
-    (lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 2, 2)), stride=0), r"conv2d: got stride = 0, expected an int"),
-    (lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 2, 2)), dilation=1.5), r"conv2d: got dilation = 1.5"),
+    (lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 2, 2)), stride=0), r"conv2d: got stride=0, expected an int"),
+    (
+        lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 2, 2)), dilation=(1, 1, 1)),
+        r"conv2d: got dilation=\(1, 1, 1\), expected an integer of at least 1 or a pair",
+    ),
     (
         lambda: tr.conv2d(tr.ones((1, 1, 4, 4)), tr.ones((1, 1, 2, 2)), padding="full"),
         r"conv2d: .* expected \"same\", \"valid\"",
@@ -96,3 +100,41 @@ def test_what_does_not_fit_is_a_value_error(call, text, backend):
 def test_integers_have_no_infinity_to_pad_with(backend):
     with pytest.raises(TypeError, match="max_pool2d: got int64 and padding, expected floats"):
         tr.max_pool2d(tr.arange(9).reshape(3, 3), 2, padding=1)
+
+
+def test_windows_that_overlap_often_have_a_gradient_of_their_number_in_float16(backend):
+    x = tr.zeros((1, 60, 60), dtype="float16", requires_grad=True)
+    y = tr.max_pool2d(x + 1, (60, 1), stride=1)
+    y.backward(60 * tr.ones_like(y))
+    np.testing.assert_allclose(x.grad.numpy(), 1.0, rtol=1e-3)
+
+
+def test_ties_beyond_2048_share_the_gradient_in_float16(backend):
+    x = tr.zeros((1, 60, 60), dtype="float16", requires_grad=True)
+    y = tr.max_pool2d(x + 1, 60)
+    y.backward(3600 * tr.ones_like(y))
+    assert np.all(x.grad.numpy() == 1)
+
+
+def test_a_mean_of_float16_beyond_what_the_sum_could_hold(backend):
+    assert tr.avg_pool2d(tr.full((2, 2), 60000.0, dtype="float16"), 2).tolist() == [[60000.0]]
+    padded = tr.avg_pool2d(tr.full((2, 2), 60000.0, dtype="float16"), 2, padding=1, count_include_pad=False)
+    assert padded.tolist() == [[60000.0] * 2] * 2
+
+
+@pytest.mark.parametrize("stretch", [1, 150, 2**16])  # a block for each channel, blocks of two of them, and one block
+@pytest.mark.parametrize("settings", [{}, {"stride": 2}, {"padding": 1, "dilation": 2}])
+def test_a_channel_by_itself_is_a_group_of_one(settings, stretch, monkeypatch):
+    monkeypatch.setattr(get("numpy"), "stretch", stretch)
+    x, w, b = (tr.tensor(distinct(*shape), requires_grad=True) for shape in ((2, 3, 5, 6), (3, 1, 2, 3), (3,)))
+    y = tr.conv2d(x, w, b, groups=3, **settings)
+    y.sum().backward()
+    found = [v.grad.numpy() for v in (x, w, b)]
+    parts = [tr.conv2d(x[:, i : i + 1], w[i : i + 1], b[i : i + 1], **settings) for i in range(3)]
+    right = tr.concat(parts, axis=1)
+    np.testing.assert_allclose(y.numpy(), right.numpy())
+    for v in (x, w, b):
+        v.grad = None
+    right.sum().backward()
+    for a, v in zip(found, (x, w, b), strict=True):
+        np.testing.assert_allclose(a, v.grad.numpy())

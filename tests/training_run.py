@@ -56,7 +56,7 @@ def watch_saving():
 
     def open_in_halves(path, mode="r", **settings):
         file = open_path(path, mode, **settings)
-        return InHalves(file) if "x" in mode else file
+        return InHalves(file) if path.suffix == ".part" else file
 
     def replace_slowly(*paths):
         say("forced to disk")

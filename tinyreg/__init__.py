@@ -1,9 +1,10 @@
 """A small tape-based autograd framework: ops are written once, run on NumPy and CuPy, and keep a tape you can read."""
 
+import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, dropout, explore, losses, nn, normalization, ops, optim, random, regularizers
+from . import activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
 from .activations import *
 from .core.backend import use
 from .core.primitive import primitive
@@ -24,6 +25,7 @@ from .creation import (
 from .explore import explain, tape
 from .memory import keep_freed_memory
 from .ops import *
+from .protocols import ELSEWHERE, point_elsewhere
 from .random import Generator, seed
 from .recompute import checkpoint, fused
 from .safety import unchecked
@@ -55,6 +57,7 @@ __all__ = [
     "jvp",
     "keep_freed_memory",
     "losses",
+    "metrics",
     "nn",
     "no_grad",
     "normalization",
@@ -82,6 +85,23 @@ __all__ += activations.__all__
 __all__ += ops.__all__
 
 
+point_elsewhere({name: f"tr.{name}(x)" for name in [*ops.__all__, *activations.__all__] if not hasattr(Tensor, name)})
+
+
+def _public(room: Any) -> list[str]:
+    """The names of a module that are for users: its `__all__`, or else what it defines itself."""
+    own = (name for name, value in vars(room).items() if getattr(value, "__module__", "") == room.__name__)
+    return sorted(getattr(room, "__all__", None) or (name for name in own if not name.startswith("_")))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+for _room in (activations, dropout, explore, losses, nn, normalization, ops, optim, random, regularizers):
+    setattr(_room, "__dir__", functools.partial(_public, _room))  # noqa: B010  (which a type checker takes for a method)
+
+
 def __getattr__(name: str) -> Any:
     if name in ("augment", "testing", "training"):  # which not everybody needs, and testing needs Hypothesis
         try:
@@ -90,4 +110,6 @@ def __getattr__(name: str) -> Any:
             raise ModuleNotFoundError(
                 f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
             ) from error
-    raise AttributeError(f"module 'tinyreg' has no attribute {name!r}")
+    rooms = (f"tr.{room}.{name}" for room in ("nn", "losses", "optim") if name in dir(globals()[room]))
+    hint = next(rooms, ELSEWHERE.get(name, ""))
+    raise AttributeError(f"module 'tinyreg' has no attribute {name!r}{hint and f'; use {hint}'}", name=name)

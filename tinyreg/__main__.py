@@ -1,8 +1,6 @@
 """The command line: `python -m tinyreg explore SCRIPT.py`."""
 
-import sys
-
-from .explore.script import main
+from .explore.script import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

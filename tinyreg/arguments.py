@@ -20,6 +20,8 @@ def integer(where: str, name: str, value: Any, *, least: float = -math.inf, expe
     expected: what an error says instead of "an integer of at least ...". Raises `TypeError` for anything that is no
     integer, True and False too, and `ValueError` below `least`.
     """
+    if type(value) is int and value >= least:
+        return value
     number = _scalar(value)
     expected = expected or ("an integer" if least == -math.inf else f"an integer of at least {least}")
     if isinstance(number, bool) or not isinstance(number, Integral):
@@ -37,13 +39,14 @@ def number(
     An integer stays one. expected: what an error says instead of "a number from ... to ...". Raises `TypeError` for
     anything that is no real number, True and False too, and `ValueError` outside of the bounds.
     """
-    found = _scalar(value)
-    expected = expected or _interval(least, most)
-    if isinstance(found, bool) or not isinstance(found, Real):
-        raise TypeError(f"{where}: got {name}={value!r:.80}, expected {expected}")
-    python = int(found) if isinstance(found, Integral) else float(found)
-    if not least <= python <= most:
-        raise ValueError(f"{where}: got {name}={value!r:.80}, expected {expected}")
+    found: Any = value if type(value) in (float, int) else _scalar(value)
+    if type(found) not in (float, int):
+        if isinstance(found, bool) or not isinstance(found, Real):
+            raise TypeError(f"{where}: got {name}={value!r:.80}, expected {expected or _interval(least, most)}")
+        found = int(found) if isinstance(found, Integral) else float(found)
+    if not least <= found <= most:
+        raise ValueError(f"{where}: got {name}={value!r:.80}, expected {expected or _interval(least, most)}")
+    python: float = found
     return python
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .core.backend import HOMES, LOADERS, Array, DType, Shape, current, get, home, transfer
+from .conversion import arrayed, checked, copied
+from .core.backend import (
+    FLOATS,
+    LOADERS,
+    Array,
+    DType,
+    Shape,
+    current,
+    get,
+    home,
+    place,
+)
 from .core.tensor import Tensor, wrap
 
 _default_dtype: DType = get("numpy").dtype("float32")
@@ -50,24 +61,20 @@ def set_default_dtype(dtype: Any) -> None:
     """
     global _default_dtype
     wanted: DType = get("numpy").dtype(dtype)
-    if wanted.kind != "f":
+    if wanted not in FLOATS:
         raise TypeError(f"set_default_dtype: got {wanted}, expected float16, float32 or float64")
     _default_dtype = wanted
 
 
 def as_array(data: Any, dtype: Any = None, backend: str | None = None) -> Array:
     """A new array from numbers, nested sequences or an array; Python floats take the default dtype, arrays keep theirs."""
-    source = HOMES.get(type(data)) or (home(data) if hasattr(data, "dtype") else None)
-    to = get(backend) if backend else source or current()
-    array = data if source else get("numpy").asarray(data)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"tensor: got data of dtype {array.dtype}, expected booleans, integers or floats; "
-            "complex numbers, text and ragged sequences are not supported"
-        )
-    if dtype is None and not source and array.dtype.kind == "f" and not hasattr(_first(data), "dtype"):
+    array = arrayed(data, "tensor")
+    to = get(backend) if backend else place(data) or current()
+    if dtype is not None:
+        dtype = checked(dtype, "tensor: asked for data")
+    elif array.dtype.kind == "f" and not _typed(data):
         dtype = _default_dtype
-    return to.array(transfer(array, to), dtype=dtype)
+    return copied(array, to, dtype)
 
 
 def backend_of(x: Any) -> str:
@@ -78,11 +85,11 @@ def backend_of(x: Any) -> str:
     return place.name
 
 
-def _first(data: Any) -> Any:
-    """The first number of a nested sequence, in which NumPy's own numbers keep their dtype."""
+def _typed(data: Any) -> bool:
+    """Whether data have a dtype of their own: an array, a data frame, a number of NumPy, or a nested sequence of these."""
     while isinstance(data, Sequence) and data:
         data = data[0]
-    return data.reshape(-1)[0] if getattr(data, "size", 0) else data
+    return hasattr(data, "dtype") or hasattr(data, "__array__")
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, backend: str | None = None) -> Tensor:
@@ -102,17 +109,23 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, backend
     return Tensor(array, requires_grad)
 
 
-def full(shape: int | Shape, value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def _lengths_apart(name: str, lengths: tuple[Any, ...], rest: str = "") -> TypeError:
+    return TypeError(f"{name}: got the lengths of the axes one by one, expected one tuple: {name}({lengths}{rest})")
+
+
+def full(shape: int | Shape, value: Any, *others: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of `shape` filled with one number; a Python float takes the default dtype.
 
     >>> import tinyreg as tr
     >>> tr.full(2, 7.0)
     tensor([7., 7.])
     """
+    if others:
+        raise _lengths_apart("full", (shape, value, *others[:-1]), f", {others[-1]}")
     return Tensor(current().full(shape, value, dtype=as_array(value, dtype, "numpy").dtype), requires_grad)
 
 
-def zeros(shape: int | Shape, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(shape: int | Shape, *others: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros, of the default dtype unless another is given.
 
     >>> import tinyreg as tr
@@ -120,16 +133,20 @@ def zeros(shape: int | Shape, *, dtype: Any = None, requires_grad: bool = False)
     tensor([[0., 0.],
             [0., 0.]])
     """
+    if others:
+        raise _lengths_apart("zeros", (shape, *others))
     return full(shape, 0.0, dtype=dtype, requires_grad=requires_grad)
 
 
-def ones(shape: int | Shape, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(shape: int | Shape, *others: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones, of the default dtype unless another is given.
 
     >>> import tinyreg as tr
     >>> tr.ones(3)
     tensor([1., 1., 1.])
     """
+    if others:
+        raise _lengths_apart("ones", (shape, *others))
     return full(shape, 1.0, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -146,6 +163,8 @@ def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: A
         start, stop = 0, start
     if dtype is None and any(isinstance(number, float) for number in (start, stop, step)):
         dtype = get_default_dtype()
+    if dtype is not None:
+        dtype = checked(dtype, "arange: asked for numbers")
     return Tensor(current().arange(start, stop, step, dtype=dtype))
 
 

@@ -1,8 +1,9 @@
 """Dropout and its kin: noise in training that keeps the mean, as compositions of a mask that is drawn and handed in.
 
-`p` is the share that is dropped. `training` has no default, so that nothing is dropped unasked, and `rng` is the default
-generator (`tr.seed`) if None. Where nothing is to be dropped, out of training or for p = 0, the argument itself comes
-back and nothing is drawn. Masks are applied with `where`: an infinite activation that is dropped is 0, not NaN.
+`p` is the share that is dropped. `training` has no default, so that nothing is dropped unasked. `rng` is a `tr.Generator`,
+the default one (`tr.seed`) if None, or a seed, which gives the same mask at every call. Where nothing is to be dropped, out
+of training or for p = 0, the argument itself comes back and nothing is drawn. Masks are applied with `where`: an infinite
+activation that is dropped is 0, not NaN.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import math
 from typing import Any
 
 from . import ops
+from .arguments import number
+from .core.backend import accumulator
 from .creation import backend_of
-from .random import Generator, default_generator
+from .ops.precision import narrowed, widened
+from .random import Generator, as_generator
 from .signature import described
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
 """The value that `alpha_dropout` gives to what it drops."""
+SHARE = "a share from 0 to 1: how much is dropped"
 
 
-def dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+def dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
     """mask * x / (1 - p), where each element of the mask is 0 with probability p, otherwise 1: inverted dropout.
 
     x: floats of any shape, each element dropped by itself. p: in [0, 1]; for p = 1 everything is 0. The mean stays what it
@@ -38,7 +43,7 @@ def dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -
     return _dropped("dropout", x, p, None, training, rng)
 
 
-def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
     """`dropout` of whole channels: the mask has one element for each sample and channel.
 
     x: (N, C, ...), floats; neighbours in a feature map say much the same, so dropping them one by one would drop little.
@@ -60,7 +65,7 @@ def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | None =
     return _dropped("spatial_dropout", x, p, 2, training, rng)
 
 
-def drop_path(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+def drop_path(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
     """`dropout` of whole samples: the mask has one element for each. Also called stochastic depth.
 
     x: (N, ...), floats: what a residual branch adds, so that `h + drop_path(f(h), ...)` skips the branch for some samples.
@@ -82,7 +87,7 @@ def drop_path(x: Any, p: float, *, training: bool, rng: Generator | None = None)
     return _dropped("drop_path", x, p, 1, training, rng)
 
 
-def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
     """`dropout` of the connections of a layer: mask * weight / (1 - p), one mask for the whole batch.
 
     weight: floats of any shape. p: in [0, 1]. Out of training the weight is left as it is, which is its mean over masks
@@ -100,7 +105,7 @@ def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | None
     return _dropped("drop_connect", weight, p, None, training, rng)
 
 
-def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
     """a where(mask, x, alpha) + b: dropout for networks of selu, which keeps a mean of 0 and a variance of 1.
 
     Dropped elements become alpha = -1.7581, the value that selu tends to; with q = 1 - p,
@@ -114,16 +119,17 @@ def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = N
     >>> tr.dropout.alpha_dropout(tr.zeros(5), 0.5, training=True, rng=tr.Generator(2)).numpy().round(4)
     array([ 0.7792, -0.7792,  0.7792,  0.7792,  0.7792], dtype=float32)
     """
-    if not _drops("alpha_dropout", x, p, training):
+    if not (p := _share("alpha_dropout", x, p, training)):
         return x
     keep = _keep(x, p, x.shape, rng)
     if p == 1:
         return ops.where(keep, x, 0.0)
     a = (1 - p + ALPHA**2 * p * (1 - p)) ** -0.5
-    return a * ops.where(keep, x, ALPHA) - a * p * ALPHA
+    wide = widened(x)
+    return narrowed(ops.where(keep, a * wide - a * p * ALPHA, a * ALPHA * (1 - p)), x)
 
 
-def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | None = None) -> Any:
+def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
     """x * noise, where the noise is normal, of mean 1 and variance p / (1 - p), as that of `dropout`.
 
     x: floats of any shape. p: in [0, 1).
@@ -138,26 +144,26 @@ def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | None 
     """
     if p == 1:
         raise ValueError("gaussian_dropout: got p=1, expected a share from 0 to below 1: the noise would be infinite")
-    if not _drops("gaussian_dropout", x, p, training):
+    if not (p := _share("gaussian_dropout", x, p, training)):
         return x
-    return x * (rng or default_generator).normal(1.0, math.sqrt(p / (1 - p)), x.shape, x.dtype, backend_of(x))
+    std, dtype = math.sqrt(p / (1 - p)), accumulator(x.dtype) or x.dtype
+    return narrowed(widened(x) * as_generator(rng, "gaussian_dropout").normal(1.0, std, x.shape, dtype, backend_of(x)), x)
 
 
-def _dropped(name: str, x: Any, p: float, own: int | None, training: bool, rng: Generator | None) -> Any:
+def _dropped(name: str, x: Any, p: float, own: int | None, training: bool, rng: Generator | int | None) -> Any:
     """x with zeros where a mask says so, the rest larger by as much; the mask has the first `own` axes of x, or all."""
-    if not _drops(name, x, p, training):
+    if not (p := _share(name, x, p, training)):
         return x
     shape = x.shape if own is None else (*x.shape[:own], *[1] * (x.ndim - own))
     return ops.thinned(x, _keep(x, p, shape, rng), scale=_scale(p))
 
 
-def _drops(name: str, x: Any, p: float, training: bool) -> bool:
-    """Whether anything is to be dropped."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: got p={p}, expected a share from 0 to 1: how much is dropped")
+def _share(name: str, x: Any, p: float, training: bool) -> float:
+    """How much is to be dropped: p in training, otherwise nothing."""
+    p = number(name, "p", p, least=0, most=1, expected=SHARE)
     if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got {described(x)}, expected floats")
-    return bool(training and p > 0)
+    return p if training else 0
 
 
 def _scale(p: float) -> float:
@@ -165,6 +171,6 @@ def _scale(p: float) -> float:
     return 1.0 if p == 1 else 1 / (1 - p)
 
 
-def _keep(x: Any, p: float, shape: tuple[int, ...], rng: Generator | None) -> Any:
+def _keep(x: Any, p: float, shape: tuple[int, ...], rng: Generator | int | None) -> Any:
     """What to keep: True with probability 1 - p."""
-    return (rng or default_generator).bernoulli(1 - p, shape, backend_of(x))
+    return as_generator(rng, "dropout").bernoulli(1 - p, shape, backend_of(x))

@@ -2,6 +2,9 @@
 
 Shapes never broadcast here: a prediction of shape (N, 1) against a target of shape (N,) is an error, not an (N, N)
 mean. `reduction` is "mean", "sum" or "none", as in PyTorch; a mean over nothing is 0, where PyTorch's is NaN.
+
+A loss has the dtype of the prediction: targets and weights are cast to it. float16 is worked out in float32 and rounded at
+the end. What has the weight 0, or is ignored, may hold anything, NaN and infinities too: it is 0, and so is its gradient.
 """
 
 from __future__ import annotations
@@ -10,10 +13,13 @@ from typing import Any
 
 from . import ops
 from .activations import log_softmax
-from .core.backend import Array, Backend
-from .core.tensor import Tensor
+from .arguments import axis as checked_axis
+from .arguments import integer, number
+from .core.backend import Array, Backend, get
+from .labels import class_indices, is_soft, kind_of
+from .ops.elementwise import let_in
+from .ops.precision import matched, narrowed, widened
 from .recompute import fused
-from .safety import checked
 from .signature import described
 
 
@@ -28,8 +34,8 @@ def mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> tr.losses.mse(tr.tensor([1.0, 2.0]), tr.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    _check_pair("mse", prediction, target, reduction)
-    return _reduced(ops.square(prediction - target), reduction)
+    x, t = _pair("mse", prediction, target, reduction)
+    return narrowed(_reduced(ops.square(x - t), reduction), prediction)
 
 
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -43,8 +49,8 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> tr.losses.mae(tr.tensor([1.0, 2.0]), tr.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    _check_pair("mae", prediction, target, reduction)
-    return _reduced(ops.abs(prediction - target), reduction)
+    x, t = _pair("mae", prediction, target, reduction)
+    return narrowed(_reduced(ops.abs(x - t), reduction), prediction)
 
 
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
@@ -61,12 +67,13 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
     >>> tr.losses.huber(tr.tensor([1.0, 9.0]), tr.tensor([2.0, 4.0]), reduction="none")
     tensor([0.5, 4.5])
     """
-    if not delta > 0:
-        raise ValueError(f"huber: got delta={delta}, expected more than 0")
-    _check_pair("huber", prediction, target, reduction)
-    d = ops.abs(prediction - target)
-    near = ops.minimum(d, delta)  # d^2 itself may overflow where it is not taken
-    return _reduced(near * (d - near / 2), reduction)
+    delta = _positive("huber", "delta", delta)
+    x, t = _pair("huber", prediction, target, reduction)
+    delta = min(delta, float(get("numpy").finfo(x.dtype).max))
+    d = ops.abs(x - t)
+    far = d > delta
+    near, beyond = ops.where(far, 0.0, d), ops.where(far, d - delta / 2, 0.0)  # so that a d of infinity has a slope too
+    return narrowed(_reduced(ops.square(near) / 2 + delta * beyond, reduction), prediction)
 
 
 def cross_entropy(
@@ -80,8 +87,9 @@ def cross_entropy(
 ) -> Any:
     """-sum_k weight_k q_k log softmax(logits)_k, where q = (1 - label_smoothing) y + label_smoothing / K, and its mean.
 
-    logits: floats of shape (N, K, ...), or (K,); any finite size is safe. target: either class indices, integers from 0
-    to K - 1 of shape (N, ...), whose y is 1 at the index; or soft targets, floats of the shape of logits, which are y.
+    logits: floats of shape (N, K, ...), or (K,); any finite size is safe, and -inf is a class that cannot be. target:
+    either class indices, integers from 0 to K - 1 of shape (N, ...), whose y is 1 at the index; or soft targets, floats
+    of the shape of logits, which are y.
     label_smoothing: in [0, 1]. weight: K floats, one a class. ignore_index: rows with this index count for nothing, in
     the mean and the smoothing either (PyTorch's default, -100, is none here). reduction: "mean", "sum", or "none" for
     the loss of each row.
@@ -103,33 +111,29 @@ def cross_entropy(
     0.2269
     """
     _check_reduction("cross_entropy", reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: got label_smoothing={label_smoothing}, expected a share from 0 to 1")
-    soft = _is_soft(logits, target, weight)
-    axis = 1 if logits.ndim > 1 else 0
-    weights = None if weight is None else ops.reshape(weight, (-1, *[1] * (logits.ndim - 2)))
+    label_smoothing = number(
+        "cross_entropy", "label_smoothing", label_smoothing, least=0, most=1, expected="a share from 0 to 1"
+    )
+    soft = is_soft("cross_entropy", logits, target)
+    if soft and ignore_index is not None:
+        raise ValueError(f"cross_entropy: got ignore_index={ignore_index} with soft targets, expected indices")
+    if ignore_index is not None:
+        ignore_index = integer("cross_entropy", "ignore_index", ignore_index)
+    z = widened(logits if logits.ndim > 1 else ops.expand_dims(logits, axis=0))
+    if weight is not None:
+        _expect_arrays("cross_entropy", weight=weight)
+        if getattr(weight, "shape", None) != (z.shape[1],):
+            raise ValueError(
+                f"cross_entropy: got weight {described(weight)}, expected one for each of {z.shape[1]} classes"
+            )
+    target = target if logits.ndim > 1 else ops.expand_dims(target, axis=0)
     if soft:
-        if ignore_index is not None:
-            raise ValueError(f"cross_entropy: got ignore_index={ignore_index} with soft targets, expected indices")
-        q = (1 - label_smoothing) * target + label_smoothing / logits.shape[axis] if label_smoothing else target
-        return _reduced(-ops.sum(_times(q * log_softmax(logits, axis=axis), weights), axis=axis), reduction)
-
-    index = _class_indices(target, logits.shape[axis], ignore_index)
-    if weight is None and ignore_index is None and logits.ndim == 2:
-        return smoothed_nll(logits, index, label_smoothing=label_smoothing, reduction=reduction)
-    log_p = log_softmax(logits, axis=axis)
-    counted = None if ignore_index is None else index != ignore_index
-    index = index if counted is None else ops.where(counted, index, 0)
-    share = None if weight is None else ops.take(weight, index, axis=0)
-    at_index = ops.take_along_axis(log_p, ops.expand_dims(index, axis=axis), axis=axis)
-    losses = _times(-ops.squeeze(at_index, axis=axis), share)
-    if label_smoothing:
-        spread = -ops.sum(_times(log_p, weights), axis=axis) / logits.shape[axis]
-        losses = (1 - label_smoothing) * losses + label_smoothing * spread
-    if counted is not None:
-        losses = ops.where(counted, losses, 0.0)
-        share = ops.astype(counted, losses.dtype) if share is None else ops.where(counted, share, 0.0)
-    return _reduced(losses, reduction, share)
+        losses = _of_soft_targets(z, matched(target, z), matched(weight, z), label_smoothing, reduction)
+    else:
+        index = class_indices("cross_entropy", target, z.shape[1], ignore_index)
+        counted = None if ignore_index is None else index != ignore_index
+        losses = _of_indices(z, index, counted, matched(weight, z), label_smoothing, reduction)
+    return narrowed(ops.squeeze(losses, axis=0) if logits.ndim == 1 and losses.ndim else losses, logits)
 
 
 def binary_cross_entropy(
@@ -149,13 +153,20 @@ def binary_cross_entropy(
     >>> tr.losses.binary_cross_entropy(logits, target, reduction="none")
     tensor([6.931472e-01, 0.000000e+00, 1.000000e+04])
     """
-    _check_pair("binary_cross_entropy", logits, target, reduction)
-    if getattr(target, "dtype", None) is not None and target.dtype.kind != "f":
+    z, t = _pair("binary_cross_entropy", logits, target, reduction)
+    if hasattr(target, "dtype") and kind_of(target) != "f":
         raise TypeError(f"binary_cross_entropy: got target {described(target)}, expected floats; use astype")
     for name, value in (("weight", weight), ("pos_weight", pos_weight)):
         _check_broadcast("binary_cross_entropy", name, value, logits)
-    losses = _times(target * ops.softplus(-logits), pos_weight) + (1 - target) * ops.softplus(logits)
-    return _reduced(_times(losses, weight), reduction)
+    share = matched(weight, z)
+    t = t if share is None else let_in(t, share)
+    positive, negative = t, 1 - t
+    if share is not None:
+        positive, negative = share * positive, share * negative
+    if pos_weight is not None:
+        positive = positive * matched(pos_weight, z)
+    losses = positive * ops.softplus(-let_in(z, positive)) + negative * ops.softplus(let_in(z, negative))
+    return narrowed(_reduced(losses, reduction), logits)
 
 
 def kl_divergence(log_q: Any, target: Any, *, axis: int = -1, log_target: bool = False, reduction: str = "mean") -> Any:
@@ -174,13 +185,13 @@ def kl_divergence(log_q: Any, target: Any, *, axis: int = -1, log_target: bool =
     >>> round(tr.losses.kl_divergence(tr.log(q), p).item(), 4)  # log 2
     0.6931
     """
-    _check_pair("kl_divergence", log_q, target, reduction)
-    if log_target:
-        terms = ops.exp(target) * (target - log_q)
-    else:
-        log_p = ops.log(ops.where(target == 0, 1.0, target))
-        terms = target * (log_p - ops.where(target == 0, 0.0, log_q))  # 0 (-inf) would be NaN
-    return _reduced(ops.sum(terms, axis=axis), reduction)
+    log_q, t = _pair("kl_divergence", like := log_q, target, reduction)
+    axis = checked_axis("kl_divergence", axis, log_q.ndim)
+    p = ops.exp(t) if log_target else t
+    nothing = p == 0  # where 0 (-inf) would be NaN
+    log_p = ops.where(nothing, 0.0, t) if log_target else ops.log(ops.where(nothing, 1.0, t))
+    terms = p * (log_p - ops.where(nothing, 0.0, log_q))
+    return narrowed(_reduced(ops.sum(terms, axis=axis), reduction), like)
 
 
 def hinge(scores: Any, target: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -197,63 +208,140 @@ def hinge(scores: Any, target: Any, *, margin: float = 1.0, reduction: str = "me
     >>> tr.losses.hinge(tr.tensor([2.0, 0.5, 0.5]), tr.tensor([1.0, 1.0, -1.0]), reduction="none")
     tensor([0. , 0.5, 1.5])
     """
-    if not margin > 0:
-        raise ValueError(f"hinge: got margin={margin}, expected more than 0")
-    _check_pair("hinge", scores, target, reduction)
-    if not ops.all(ops.abs(target) == 1):
+    margin = _positive("hinge", "margin", margin)
+    x, t = _pair("hinge", scores, target, reduction)
+    if not ops.all(ops.abs(t) == 1):
         raise ValueError(
             "hinge: got a target other than 1 and -1, expected only these; for labels 0 and 1 use 2 * target - 1"
         )
-    return _reduced(ops.relu(margin - ops.astype(target, scores.dtype) * scores), reduction)
+    return narrowed(_reduced(ops.relu(margin - t * x), reduction), scores)
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-@fused(nondifferentiable=("index",), expects="logits (N, K) and indices (N,)")
-def smoothed_nll(logits: Any, index: Any, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Any:
-    """(label_smoothing - 1) p[index] - label_smoothing mean(p) of each row, reduced, where p = log softmax(logits)."""
+def _of_soft_targets(z: Any, target: Any, weight: Any, label_smoothing: float, reduction: str) -> Any:
+    """-sum_k q_k log softmax(z)_k, where q holds the weights too."""
+    q = target
+    if weight is not None:
+        weight = ops.reshape(weight, (-1, *[1] * (z.ndim - 2)))
+        q = let_in(q, weight)
+    if label_smoothing:
+        q = (1 - label_smoothing) * q + label_smoothing / z.shape[1]
+    q = q if weight is None else weight * q
+    z = let_in(z, ops.any(q != 0, axis=1, keepdims=True))
+    return _reduced(-ops.sum(q * let_in(log_softmax(z, axis=1), q), axis=1), reduction)
+
+
+def _of_indices(z: Any, index: Any, counted: Any, weight: Any, label_smoothing: float, reduction: str) -> Any:
+    """`smoothed_nll` of the rows that count, by the weights of their classes."""
+    if counted is not None:
+        index = ops.where(counted, index, 0)
+    if weight is None:
+        return smoothed_nll(z, index, counted, label_smoothing=label_smoothing, reduction=reduction)
+    share = ops.take(weight, index, axis=0)
+    share = share if counted is None else ops.where(counted, share, 0.0)
+    z = let_in(z, ops.expand_dims(counted if label_smoothing and counted is not None else share, axis=1))
+    hard = (1 - label_smoothing) * share
+    losses = hard * let_in(smoothed_nll(z, index, counted, reduction="none"), hard)
+    if label_smoothing:
+        even = label_smoothing / z.shape[1] * ops.reshape(weight, (-1, *[1] * (z.ndim - 2)))
+        spread = -ops.sum(even * let_in(log_softmax(z, axis=1), even), axis=1)
+        losses = losses + (spread if counted is None else ops.where(counted, spread, 0.0))
+    return _reduced(losses, reduction, share)
+
+
+@fused(nondifferentiable=("index", "counted"), expects="logits (N, K, ...), indices (N, ...) and a mask of their shape")
+def smoothed_nll(
+    logits: Any, index: Any, counted: Any = None, *, label_smoothing: float = 0.0, reduction: str = "mean"
+) -> Any:
+    """(label_smoothing - 1) p[index] - label_smoothing mean(p) of each row, reduced, where p = log softmax(logits).
+
+    Rows that are not counted are 0 and not in the mean.
+    """
+    if counted is not None:
+        logits = ops.where(ops.expand_dims(counted, axis=1), logits, 0.0)
     log_p = log_softmax(logits, axis=1)
-    at_index = ops.squeeze(ops.take_along_axis(log_p, ops.expand_dims(index, axis=1), axis=1), axis=1)
-    return _reduced((label_smoothing - 1) * at_index - label_smoothing * ops.mean(log_p, axis=1), reduction)
+    losses: Any = 0.0
+    if label_smoothing < 1:  # a weight of 0 would make NaN of log_p = -inf
+        at_index = ops.squeeze(ops.take_along_axis(log_p, ops.expand_dims(index, axis=1), axis=1), axis=1)
+        losses = (label_smoothing - 1) * at_index
+    if label_smoothing:
+        losses = losses - label_smoothing * ops.mean(log_p, axis=1)
+    if counted is None:
+        return _reduced(losses, reduction)
+    return _reduced(ops.where(counted, losses, 0.0), reduction, matched(counted, losses))
 
 
 @smoothed_nll.fast
-def _(xp: Backend, logits: Array, index: Array, *, label_smoothing: float, reduction: str) -> tuple[Array, Array]:
-    z = logits - logits.max(axis=1, keepdims=True)
-    of_logits = (label_smoothing - 1) * z[xp.arange(len(z)), index]
+def _(
+    xp: Backend, logits: Array, index: Array, counted: Array = None, *, label_smoothing: float, reduction: str
+) -> tuple[Array, Any]:
+    z = logits if counted is None else xp.kept(counted[:, None], logits)
+    z = z - z.max(axis=1, keepdims=True)
+    at = _places(xp, index)
+    losses = (label_smoothing - 1) * z[at] if label_smoothing < 1 else 0.0
     if label_smoothing:
-        of_logits -= label_smoothing / z.shape[1] * z.sum(axis=1)
+        losses = losses - label_smoothing / z.shape[1] * z.sum(axis=1)
     p = xp.exp(z, out=z)
     total = p.sum(axis=1, keepdims=True)
     p /= total
-    return _reduced(xp.log(total[:, 0]) + of_logits, reduction), p
+    losses = xp.log(total[:, 0]) + losses
+    if counted is None:
+        return _reduced(losses, reduction), (p, at, losses.size or 1)
+    losses = xp.kept(counted, losses)
+    return _reduced(losses, reduction, counted.astype(losses.dtype)), (p, at, xp.maximum(counted.sum(), 1))
 
 
 @smoothed_nll.backward
-def _(g: Array, xp: Backend, index: Array, residuals: Array, label_smoothing: float, reduction: str) -> Array:
-    dz = residuals - label_smoothing / residuals.shape[1]
-    dz[xp.arange(len(dz)), index] -= 1 - label_smoothing
-    dz *= g[:, None] if reduction == "none" else g / (len(dz) or 1) if reduction == "mean" else g
-    return dz
+def _(g: Array, xp: Backend, counted: Array, residuals: Any, label_smoothing: float, reduction: str) -> Array:
+    p, at, n = residuals
+    dz = p - label_smoothing / p.shape[1]
+    dz[at] -= 1 - label_smoothing
+    dz *= g[:, None] if reduction == "none" else g / n if reduction == "mean" else g
+    return dz if counted is None else xp.kept(counted[:, None], dz)
 
 
-def _times(x: Any, weight: Any) -> Any:
-    return x if weight is None else x * weight
+def _places(xp: Backend, index: Array) -> tuple[Array, ...]:
+    """Where in logits (N, K, ...) is what indices (N, ...) say."""
+    axes = range(1, index.ndim)
+    others = [xp.arange(index.shape[i]).reshape([-1 if i == j else 1 for j in axes]) for i in axes]
+    return (xp.arange(len(index)).reshape(-1, *[1 for _ in axes]), index, *others)
 
 
-def _check_pair(loss: str, prediction: Any, target: Any, reduction: str) -> None:
-    """Whether a prediction and its target have one shape."""
+def _pair(loss: str, prediction: Any, target: Any, reduction: str) -> tuple[Any, Any]:
+    """A prediction and its target, of one shape, in the dtype in which the loss is worked out."""
     _check_reduction(loss, reduction)
+    _expect_arrays(loss, prediction=prediction, target=target)
     if getattr(prediction, "shape", ()) != getattr(target, "shape", ()):
         raise ValueError(
             f"{loss}: got prediction {described(prediction)} and target {described(target)}, expected one shape; "
             "reshape one of them"
         )
+    if kind_of(prediction) != "f":
+        raise TypeError(f"{loss}: got prediction {described(prediction)}, expected floats; use tr.tensor or astype")
+    wide = widened(prediction)
+    return wide, matched(target, wide)
+
+
+def _expect_arrays(loss: str, **values: Any) -> None:
+    """Whether each value is an array, a tensor or a number."""
+    for name, value in values.items():
+        if not isinstance(value, int | float) and kind_of(value) is None:
+            raise TypeError(f"{loss}: got {name} {value!r:.80}, expected a tensor or an array: tr.tensor(...)")
+
+
+def _positive(loss: str, name: str, value: Any) -> float:
+    found = number(loss, name, value, least=0, expected="more than 0")
+    if not found:
+        raise ValueError(f"{loss}: got {name}={value}, expected more than 0")
+    return found
 
 
 def _check_broadcast(loss: str, name: str, value: Any, like: Any) -> None:
     """Whether a weight can be repeated to the shape of the losses, which must not grow by it."""
+    if value is not None:
+        _expect_arrays(loss, **{name: value})
     shape = getattr(value, "shape", ())
     pairs = zip(shape[::-1], like.shape[::-1], strict=False)
     if len(shape) > like.ndim or not all(n in (1, m) for n, m in pairs):
@@ -276,44 +364,4 @@ def _reduced(losses: Any, reduction: str, share: Any = None) -> Any:
     if share is None:
         return ops.mean(losses)
     total = ops.mean(share)
-    return ops.mean(losses) / ops.where(total == 0, 1.0, total)
-
-
-def _is_soft(logits: Any, target: Any, weight: Any) -> bool:
-    """Whether the target is soft; raises where logits, target and weight do not fit each other."""
-    for name, value in (("logits", logits), ("target", target)):
-        if not hasattr(value, "dtype"):
-            raise TypeError(f"cross_entropy: got {name} {value!r:.80}, expected a tensor: tr.tensor(...)")
-    if logits.dtype.kind != "f" or not logits.ndim:
-        raise TypeError(f"cross_entropy: got logits {described(logits)}, expected floats of shape [N, K, ...] or [K]")
-    if target.dtype.kind not in "iuf":
-        raise TypeError(f"cross_entropy: got target {described(target)}, expected class indices or soft targets")
-    soft: bool = target.dtype.kind == "f"
-    axis = 1 if logits.ndim > 1 else 0
-    expected = logits.shape if soft else logits.shape[:axis] + logits.shape[axis + 1 :]
-    if target.shape != expected:
-        raise ValueError(
-            f"cross_entropy: got logits {described(logits)} and target {described(target)}, expected "
-            f"{'soft targets' if soft else 'class indices'} of shape {list(expected)}; "
-            f"{'for class indices use integers' if soft else 'for soft targets use floats'}"
-        )
-    if weight is not None and getattr(weight, "shape", None) != logits.shape[axis : axis + 1]:
-        raise ValueError(
-            f"cross_entropy: got weight {described(weight)}, expected one for each of {logits.shape[axis]} classes"
-        )
-    return soft
-
-
-def _class_indices(target: Any, classes: int, ignore_index: int | None) -> Any:
-    """The target as int64, checked: on CuPy an index out of range would wrap around."""
-    index = (target.data if isinstance(target, Tensor) else target).astype("int64", copy=False)
-    if not index.size or not checked("labels") or index.view("uint64").max() < classes:  # a negative one is huge there
-        return index
-    valid = (index >= 0) & (index < classes)
-    if ignore_index is not None:
-        valid |= index == ignore_index
-    if not valid.all():
-        wrong = int(index[~valid][0])
-        remedy = f"or ignore_index={ignore_index}" if ignore_index is not None else "or rows left out by ignore_index=..."
-        raise IndexError(f"cross_entropy: got class index {wrong}, expected 0 to {classes - 1}, {remedy}")
-    return index
+    return ops.divide(ops.mean(losses), ops.where(total == 0, 1.0, total))

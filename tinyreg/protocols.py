@@ -1,14 +1,56 @@
 """What a tensor is to Python: a number, a sequence, an array, an index; and what it is not.
 
-This stands below the core: it knows of a tensor only what the methods below use.
+It knows of a tensor only what the methods below use, and of the tape whether it is on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
+from .core.tape import is_recording
 from .signature import described
+
+Number = TypeVar("Number", int, float)
+
+PYTORCH = {
+    "add_ clamp_ copy_ div_ fill_ mul_ sub_ zero_": "assign: tensors are not changed in place",
+    "as_tensor from_numpy": "tr.tensor, which copies, or tr.Tensor, which does not",
+    "bool byte double float half int long short type": "astype(dtype)",
+    "bmm mm": "the operator @",
+    "cat": "tr.concat",
+    "chunk": "tr.split",
+    "clamp": "clip",
+    "clone contiguous": "tr.tensor(x) for a copy, which is seldom needed: no op changes a tensor",
+    "cpu": "to('numpy')",
+    "cuda": "to('cupy')",
+    "cumsum": "cumulative_sum",
+    "device": "backend",
+    "dim": "ndim",
+    "gather": "tr.take_along_axis",
+    "masked_fill": "tr.where",
+    "numel": "size",
+    "permute": "permute_dims",
+    "rand randint randn": "a tr.Generator",
+    "t": "T",
+    "unbind": "unstack",
+    "unsqueeze": "expand_dims",
+    "view": "reshape",
+}
+ELSEWHERE = dict[str, str]()
+"""Names that people look for, and what to use instead."""
+
+
+class Elsewhere:
+    """In the place of an attribute that tensors lack, so that the error about it says what to use."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        hint = f"; use {ELSEWHERE[self.name]}"
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}{hint}", name=self.name)
 
 
 class Protocols:
@@ -22,6 +64,10 @@ class Protocols:
     dtype: Any
     requires_grad: bool
     backend: str
+    unstack: Any
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__()} - ELSEWHERE.keys())
 
     def item(self) -> Any:
         """The only element, as a Python number; `ValueError` where there are more."""
@@ -48,7 +94,7 @@ class Protocols:
     def __iter__(self) -> Iterator[Any]:
         if not self.ndim:
             raise TypeError("iteration over a 0-d tensor; expected at least one axis")
-        return (self[i] for i in range(len(self)))  # type: ignore[index]
+        return iter(self.unstack())
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -56,10 +102,21 @@ class Protocols:
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return self._cut_off(float)
 
     def __int__(self) -> int:
-        return int(self.item())
+        return self._cut_off(int)
+
+    def _cut_off(self, kind: type[Number]) -> Number:
+        """The number that Python or NumPy ask for, with a warning where a gradient stops there."""
+        if self.requires_grad and is_recording():
+            warnings.warn(
+                f"{kind.__name__}() of {described(self)} that requires a gradient gives a number that no gradient flows "
+                "through, also where it is put into an array; use .item() if that is what you mean, otherwise tr.stack, "
+                "tr.concat or tr.where",
+                stacklevel=3,
+            )
+        return kind(self.item())
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
@@ -76,6 +133,17 @@ class Protocols:
         if self.requires_grad or self.backend != "numpy":
             raise TypeError(
                 f"got {described(self)} on {self.backend}{' that requires a gradient' * self.requires_grad} where NumPy "
-                "wants an array; that would cut it off from the tape or copy it off the device unasked: use .numpy()"
+                "wants an array; that would cut it off from the tape or copy it off the device unasked. Use ops, such as "
+                "tr.stack for a list of tensors; to leave the tape and the device, use .numpy()"
             )
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+
+def point_elsewhere(names: Mapping[str, str]) -> None:
+    """Let the error about each name, as an attribute of a tensor, say what to use instead."""
+    ELSEWHERE.update(names)
+    for name in names:
+        setattr(Protocols, name, Elsewhere(name))
+
+
+point_elsewhere({name: advice for names, advice in PYTORCH.items() for name in names.split()})

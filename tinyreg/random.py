@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .arguments import integer
+from .arguments import integer, number
+from .conversion import checked
 from .core.backend import Array, Shape, current, get, watch
 from .creation import get_default_dtype
+
+__all__ = ["Generator", "default_generator", "seed"]
+
+_making = threading.Lock()
 
 
 class Generator:
@@ -20,6 +25,9 @@ class Generator:
     Without a seed it starts from the system's entropy. Methods return arrays on the current backend, or on the one that is
     given; floats have the default dtype unless another is given.
 
+    Threads may draw from one generator: no number is drawn twice, but who gets which differs from run to run. A
+    `tr.checkpoint` takes its generators back and forth, and then needs them for itself.
+
     >>> import tinyreg as tr
     >>> rng = tr.Generator(0)
     >>> rng.permutation(4)
@@ -27,26 +35,42 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._seed = _checked(seed)
+        self._start: tuple[int | None, Any] = _checked(seed), None
 
-    @cached_property
+    @property
     def _host(self) -> np.random.Generator:
         # Made at the first draw: NumPy takes longer to import its random numbers than tinyreg takes for everything else.
-        return np.random.Generator(np.random.PCG64(self._seed))
+        seed, host = self._start
+        if host is None:
+            with _making:
+                seed, host = self._start
+                if host is None:  # made by no other thread meanwhile
+                    host = np.random.Generator(np.random.PCG64(seed))
+                    self._start = seed, host
+        return host  # type: ignore[no-any-return]
 
     def seed(self, seed: int | None) -> None:
         """Start again from `seed`."""
-        self._seed = _checked(seed)
-        self.__dict__.pop("_host", None)
+        start = _checked(seed), None
+        with _making:
+            self._start = start
+
+    def initial_seed(self) -> int | None:
+        """The seed from which it started; None where it was given none."""
+        return self._start[0]
 
     @property
     def state(self) -> Any:
         """Where the generator stands: a value that can be stored and set again."""
-        return self._host.bit_generator.state
+        bits = self._host.bit_generator
+        with bits.lock:
+            return bits.state
 
     @state.setter
     def state(self, state: Any) -> None:
-        self._host.bit_generator.state = state
+        bits = self._host.bit_generator
+        with bits.lock:
+            bits.state = state
 
     def uniform(
         self, low: float = 0.0, high: float = 1.0, shape: int | Shape = (), dtype: Any = None, backend: str | None = None
@@ -65,12 +89,19 @@ class Generator:
         return self._draw(lambda host: host.beta(a, b, shape), dtype or get_default_dtype(), backend)
 
     def bernoulli(self, p: float, shape: int | Shape = (), backend: str | None = None) -> Array:
-        """Booleans, each True with probability p, to a 2^16th: four are made of one random word."""
-        n = math.prod(shape) if isinstance(shape, tuple) else shape
+        """Booleans, each True with probability p: four are made of one random word, and further bits settle the ties."""
+        n = math.prod(shape) if isinstance(shape, tuple | list) else shape
+        whole, rest = divmod(number("bernoulli", "p", p, least=0, most=1) * 2**16, 1)
 
         def draw(host: np.random.Generator) -> Any:
-            words = host.bit_generator.random_raw(-(-n // 4))
-            return (words.view(np.uint16)[:n] < round(p * 2**16)).reshape(shape)
+            parts = host.bit_generator.random_raw(-(-n // 4)).view(np.uint16)[:n]
+            ties = np.flatnonzero(parts == int(whole)) if rest else ()
+            below = parts < int(whole)
+            if len(ties):
+                # From far ahead in the stream, so that where it goes on does not depend on how many there were.
+                ahead = host.bit_generator.jumped()  # type: ignore[attr-defined]
+                below[ties] = np.random.Generator(ahead).random(len(ties)) < rest
+            return below.reshape(shape)
 
         return self._draw(draw, np.bool_, backend)
 
@@ -85,7 +116,7 @@ class Generator:
     def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any, backend: str | None = None) -> Array:
         if (listener := watch.get()) is not None:
             listener(self)
-        xp = get(backend) if backend else current()
+        xp, dtype = get(backend) if backend else current(), checked(dtype, "Generator: asked for numbers")
         return xp.asarray(np.asarray(draw(self._host), dtype=dtype))
 
 

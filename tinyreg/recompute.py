@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -27,19 +28,22 @@ def pull_through(
     targets = [parent for parent in parents if parent]
     table = walk(roots, since=since, targets=targets, create_graph=create_graph)
     places = {parent: i for i, parent in enumerate(parents) if parent}
-    return [(i, table.get(parent)) for parent, i in places.items()]
+    return [(i, table[parent]) for parent, i in places.items() if table.get(parent) is not None]
 
 
 # ---- checkpoint ------------------------------------------------------------------------------------------------------
+
+SETTINGS: list[contextvars.ContextVar[Any]] = []
+"""Context variables that decide what a function computes, such as the mode of a model; rooms further up add theirs."""
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """f with its inside off the tape: it keeps its arguments, and runs again when the walk back comes to it.
 
-    Time for memory: what the ops inside f would have kept is not kept. The second run finds generators and buffers as
-    the first one found them, and leaves them as they are by then. f may close over parameters. It returns a Tensor, or
-    Tensors in tuples, lists and dicts, also nested: they come back in the same places, each with its gradient, which is
-    zero where nobody used it. Whatever else it returns is handed on as it is.
+    Time for memory: what the ops inside f would have kept is not kept. The second run finds generators, buffers and the
+    modes of a context as the first one found them, and leaves them as they are by then. f may close over parameters. It
+    returns a Tensor, or Tensors in tuples, lists and dicts, also nested: they come back in the same places, each with its
+    gradient, which is zero where nobody used it. Whatever else it returns is handed on as it is.
 
     Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
 
@@ -70,7 +74,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         parents = list(dict.fromkeys(n for n in above if n and (isinstance(n, Leaf) or n.time < since)))
         if not parents:
             return outcome
-        kept = {"f": f, "args": args, "kwargs": kwargs, "touched": touched}
+        context = [(variable, variable.get()) for variable in SETTINGS]
+        kept = {"f": f, "args": args, "kwargs": kwargs, "touched": touched, "context": context}
         shapes, dtypes = [r.shape for r in results], [r.dtype for r in results]
         shape, dtype = (shapes, dtypes) if several else (shapes[0], dtypes[0])
         entry = record(_CHECKPOINT, None, parents, kept, {}, shape, dtype)
@@ -116,7 +121,7 @@ class _Checkpoint:
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """What reaches the checkpoint's parents."""
         since, kept = tick(), entry.kept
-        with recording(True), _as_found(kept["touched"]):
+        with recording(True), _within(kept["context"]), _as_found(kept["touched"]):
             outcome = kept["f"](*kept["args"], **kept["kwargs"])
         again = outcome if isinstance(outcome, Tensor) else _tensors(outcome)
         return pull_through(again, g, since, parents, create_graph)
@@ -153,6 +158,17 @@ def _as_found(touched: dict[int, tuple[Any, Any]]) -> Iterator[None]:
     finally:
         for thing, state in now:
             _restore(thing, state)
+
+
+@contextlib.contextmanager
+def _within(context: list[tuple[contextvars.ContextVar[Any], Any]]) -> Iterator[None]:
+    """Context variables as they were."""
+    tokens = [(variable, variable.set(value)) for variable, value in context]
+    try:
+        yield
+    finally:
+        for variable, token in tokens:
+            variable.reset(token)
 
 
 def _state(thing: Any) -> Any:

@@ -1,27 +1,51 @@
 """Regularizers: what a loss adds for the size of the weights, as compositions with the chapter's factors.
 
-`weights` is one Tensor or several; `strength` is lambda. Leave biases out by not passing them.
+`weights` is one Tensor or several; `strength` is lambda. Leave biases and the parameters of norms out by not passing them:
+`weights(model)` gives the others. Sums and squares of float16 are worked out in float32, and rounded at the end.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import ops
+from .arguments import axis as checked_axis
+from .arguments import number
 from .core.backend import get
 from .core.tensor import Tensor
 from .creation import backend_of
+from .labels import kind_of
+from .normalization.activations import one_sample_alone
+from .ops.precision import narrowed, widened
 from .signature import described
 from .transforms import grad
+
+if TYPE_CHECKING:
+    from .nn import Module, Parameter
+
+
+def weights(model: Module) -> list[Parameter]:
+    """The parameters of a model that penalties are meant for: those of two or more axes that may be shrunk.
+
+    That leaves out biases and the weights of norms, whose size says nothing about how steep a model is, and whatever was
+    made with `Parameter(..., decay=False)`. PyTorch users write `[p for p in model.parameters() if p.ndim > 1]`.
+
+    >>> import tinyreg as tr
+    >>> model = tr.nn.Sequential(tr.nn.Linear(3, 4), tr.nn.BatchNorm(4), tr.nn.ReLU(), tr.nn.Linear(4, 2))
+    >>> [weight.shape for weight in tr.regularizers.weights(model)]
+    [(4, 3), (2, 4)]
+    """
+    return [p for p in model.parameters() if p.ndim > 1 and p.decay]
 
 
 def l2(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     """(strength / 2) sum w^2, over all weights together.
 
-    weights: one Tensor or several, of any shapes. strength: at least 0. With the half, the gradient is strength * w, so
-    that SGD multiplies w by 1 - lr * strength (a penalty without it, as in Keras, is twice as strong).
+    weights: one Tensor or several, of any shapes, such as `regularizers.weights(model)`. strength: at least 0. With the
+    half, the gradient is strength * w, so that SGD multiplies w by 1 - lr * strength (a penalty without it, as in Keras,
+    is twice as strong).
 
     Raises `ValueError` for a negative strength, and for no weights at all.
 
@@ -29,14 +53,16 @@ def l2(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     >>> tr.regularizers.l2([tr.tensor([3.0, 4.0]), tr.tensor([[1.0]])], 0.5)
     tensor(6.5)
     """
-    return strength / 2 * _total("l2", weights, strength, ops.square)
+    each = _several("l2", weights)
+    half = _at_least_0("l2", "strength", strength) / 2
+    return narrowed(_total("l2", each, half, ops.square), _widest(each))
 
 
 def l1(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     """strength * sum |w|, over all weights together.
 
-    weights: one Tensor or several, of any shapes. strength: at least 0. The gradient at 0 is 0. Descending along it
-    makes weights small, but hardly ever exactly 0.
+    weights: one Tensor or several, of any shapes, such as `regularizers.weights(model)`. strength: at least 0. The gradient
+    at 0 is 0. Descending along it makes weights small, but hardly ever exactly 0.
 
     Raises `ValueError` for a negative strength, and for no weights at all.
 
@@ -44,7 +70,8 @@ def l1(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     >>> tr.regularizers.l1(tr.tensor([3.0, -4.0]), 0.5)
     tensor(3.5)
     """
-    return strength * _total("l1", weights, strength, ops.abs)
+    each = _several("l1", weights)
+    return narrowed(_total("l1", each, strength, ops.abs), _widest(each))
 
 
 def elastic_net(weights: Tensor | Iterable[Tensor], l1: float, l2: float) -> Any:
@@ -62,7 +89,8 @@ def elastic_net(weights: Tensor | Iterable[Tensor], l1: float, l2: float) -> Any
     tensor(9.5)
     """
     each = _several("elastic_net", weights)
-    return l1 * _total("elastic_net", each, l1, ops.abs, "l1") + l2 * _total("elastic_net", each, l2, ops.square, "l2")
+    first = _total("elastic_net", each, l1, ops.abs, "l1")
+    return narrowed(first + _total("elastic_net", each, l2, ops.square, "l2"), _widest(each))
 
 
 def group_lasso(weights: Tensor | Iterable[Tensor], strength: float, *, axis: int = 0) -> Any:
@@ -82,13 +110,13 @@ def group_lasso(weights: Tensor | Iterable[Tensor], strength: float, *, axis: in
     """
 
     def size(w: Any) -> Any:
-        if not -w.ndim <= axis < w.ndim:
-            raise ValueError(f"group_lasso: got weight {described(w)} and axis={axis}, expected an axis that it has")
-        others = tuple(i for i in range(w.ndim) if i != axis % w.ndim)
+        along = checked_axis("group_lasso", axis, w.ndim)
+        others = tuple(i for i in range(w.ndim) if i != along)
         each = ops.norm(w, axis=others) if others else ops.abs(w)
         return math.sqrt(math.prod(w.shape[i] for i in others)) * each
 
-    return strength * _total("group_lasso", weights, strength, size)
+    each = _several("group_lasso", weights)
+    return narrowed(_total("group_lasso", each, strength, size), _widest(each))
 
 
 def orthogonal(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
@@ -115,7 +143,8 @@ def orthogonal(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
         unit = get(backend_of(w)).eye(product.shape[0], dtype=w.dtype)
         return ops.square(product - unit)
 
-    return strength * _total("orthogonal", weights, strength, size)
+    each = _several("orthogonal", weights)
+    return narrowed(_total("orthogonal", each, strength, size), _widest(each))
 
 
 def gradient_penalty(f: Callable[[Any], Any], x: Any, strength: float, *, target: float = 0.0) -> Any:
@@ -126,7 +155,8 @@ def gradient_penalty(f: Callable[[Any], Any], x: Any, strength: float, *, target
     samples, it is the penalty of a Wasserstein GAN. The penalty is differentiable in x and in whatever f closes over, by
     the tape of its own gradient; where that is 0, the gradient of its norm is 0.
 
-    Raises `ValueError` for a negative strength or target, and for an x without samples.
+    Raises `ValueError` for a negative strength or target, for an x without samples, and for a batch norm by the batch's own
+    statistics in f, which mixes the samples: put the model in `eval` mode, freeze its batch norms, or use layer norms.
 
     Source: Drucker and Le Cun, "Improving Generalization Performance Using Double Backpropagation", 1992; Gulrajani et al.,
     "Improved Training of Wasserstein GANs", 2017, for the target.
@@ -138,39 +168,52 @@ def gradient_penalty(f: Callable[[Any], Any], x: Any, strength: float, *, target
     >>> penalty.item(), w.grad.tolist()
     (12.5, [[3.0], [4.0]])
     """
-    for name, value in (("strength", strength), ("target", target)):
-        if not value >= 0:
-            raise ValueError(f"gradient_penalty: got {name}={value}, expected at least 0")
+    strength = _at_least_0("gradient_penalty", "strength", strength)
+    target = number("gradient_penalty", "target", target, least=0, expected="at least 0")
     if not getattr(x, "shape", ())[:1] or not x.size:
         raise ValueError(f"gradient_penalty: got x {described(x)}, expected samples along the first axis")
-    slopes = grad(lambda x: ops.sum(f(x)))(x)
+    with one_sample_alone("gradient_penalty"):
+        slopes = grad(lambda x: ops.sum(f(x)))(x)
     if not isinstance(x, Tensor) and not slopes.requires_grad:
         slopes = slopes.data  # arrays in, arrays out
-    slopes = ops.reshape(slopes, (x.shape[0], -1))
+    slopes = widened(ops.reshape(slopes, (x.shape[0], -1)))
     if not target:
-        return strength * ops.mean(ops.sum(ops.square(slopes), axis=1))
-    return strength * ops.mean(ops.square(ops.norm(slopes, axis=1) - target))
+        return narrowed(strength * ops.mean(ops.sum(ops.square(slopes), axis=1)), x)
+    return narrowed(strength * ops.mean(ops.square(ops.norm(slopes, axis=1) - target)), x)
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
 def _several(name: str, weights: Tensor | Iterable[Tensor]) -> list[Any]:
-    each = [weights] if hasattr(weights, "dtype") else list(weights)
+    if hasattr(weights, "parameters"):
+        raise TypeError(f"{name}: got a {type(weights).__name__}, expected weights: tr.regularizers.weights(model)")
+    each: list[Any] = [weights] if hasattr(weights, "dtype") else list(weights)
     if not each:
         raise ValueError(f"{name}: got no weights, expected at least one; an iterator serves only once, so pass a list")
+    for weight in each:
+        if kind_of(weight) != "f":
+            raise TypeError(f"{name}: got weight {described(weight):.80}, expected a tensor or an array of floats")
     return each
 
 
-def _total(
-    name: str,
-    weights: Tensor | Iterable[Tensor],
-    strength: float,
-    size: Callable[[Any], Any],
-    label: str = "strength",
-) -> Any:
-    """The sum of size(w) over every element of every weight."""
-    if not strength >= 0:
-        raise ValueError(f"{name}: got {label}={strength}, expected at least 0")
-    each = [ops.sum(size(w)) for w in _several(name, weights)]
-    return sum(each[1:], start=each[0])
+def _widest(weights: list[Any]) -> Any:
+    """The weight that decides the dtype of the penalty of all of them."""
+    return max(weights, key=lambda weight: weight.dtype.itemsize)
+
+
+def _at_least_0(name: str, label: str, value: Any) -> Any:
+    """A strength as a number, or as a Tensor of one that asks for a gradient itself."""
+    if not getattr(value, "requires_grad", False):
+        return number(name, label, value, least=0, expected="at least 0")
+    if not value >= 0:
+        raise ValueError(f"{name}: got {label}={value}, expected at least 0")
+    return value
+
+
+def _total(name: str, weights: list[Any], strength: float, size: Callable[[Any], Any], label: str = "strength") -> Any:
+    """strength times the sum of size(w) over every element of every weight, and 0 for a strength of 0 whatever they are."""
+    strength = _at_least_0(name, label, strength)
+    nothing = isinstance(strength, int | float) and not strength
+    each = [ops.sum(ops.where(False, widened(w), 0.0) if nothing else size(widened(w))) for w in weights]
+    return strength * sum(each[1:], start=each[0])

@@ -9,10 +9,41 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 PLAIN = {bool, int, float, str, tuple, type(None)}
 """What settings are most of the time."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+RENAMED = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
+"""PyTorch's names for settings that have NumPy's here."""
+
+
+def with_axis(f: F) -> F:
+    """f, where an error about PyTorch's name for a setting says what it is called here, as the error of an op does."""
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and (found := RENAMED.keys() & kwargs.keys()):
+            hints = ", ".join(f"{name} is {RENAMED[name]} here" for name in sorted(found))
+            raise TypeError(f"{f.__name__}: got an unexpected keyword argument; {hints}")
+        return f(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+MANY = 16
+"""How many arguments an error names one by one."""
+
+
+KINDS: tuple[type[Exception], ...] = (TypeError, ValueError, IndexError, NotImplementedError)
+KINDS += (FloatingPointError, MemoryError, OverflowError)
+"""What an op raises: the kind of error that the array library raised, or RuntimeError."""
+
+
+TAKEN = {"g": "the incoming gradient", "y": "the result", "xp": "the array library"}
+"""What VJPs call by these names, so that no parameter can have them."""
 
 
 def described(value: Any) -> str:
@@ -39,16 +70,25 @@ def keeping(sources: Mapping[str, str], wanted: Sequence[int], like: Callable[..
     return eval(_code(f"lambda values, y, settings, aside, xp: {{{named}}}"), scope)  # type: ignore[no-any-return]
 
 
-def pulling(rules: Sequence[tuple[Sequence[int], Callable[..., Any], Sequence[str]]]) -> Callable[..., list[Any]]:
+def pulling(
+    rules: Sequence[tuple[Sequence[int], Callable[..., Any], Sequence[str]]], first: int
+) -> Callable[..., list[Any]]:
     """The function that asks VJPs, given g, what was kept, and parents: positions of arguments, and gradients for them.
 
     rules: the arguments that a VJP serves, the VJP, and what it names. It runs where one of them has a parent.
+    first: where the operands of `*xs` begin, which are one argument there; beyond the arguments where there is no `*xs`.
     """
     pairs, vjps = [], {f"vjp{k}": vjp for k, (_, vjp, _) in enumerate(rules)}
     for name, (positions, _, names) in zip(vjps, rules, strict=True):
-        call = f"{name}({', '.join(['g', *(f'kept[{name!r}]' for name in names)])})"
+        kept = ["g", *(f"kept[{n!r}]" for n in names if n != "position")]
+        call = f"{name}({', '.join(kept)})"
         asked = " or ".join(f"parents[{p}]" for p in positions)
-        if len(positions) == 1:
+        if "position" in names:  # one operand at a time
+            call = f"{name}({', '.join(kept)}, position=i - {first})"
+            pairs.append(f"*((i, {call}) for i in range({first}, len(parents)) if parents[i])")
+        elif first in positions:
+            pairs.append(f"*(zip(range({first}, len(parents)), {call}, strict=True) if any(parents[{first}:]) else ())")
+        elif len(positions) == 1:
             pairs.append(f"({positions[0]}, {call} if {asked} else None)")
         else:
             pairs.append(f"*(zip({positions}, {call}, strict=True) if {asked} else ())")
@@ -66,6 +106,11 @@ class Signature:
     def __init__(self, name: str, f: Callable[..., Any], skip: int) -> None:
         parameters = list(inspect.signature(f).parameters.values())[skip:]
         self.name, self.doc, self.python = name, f.__doc__, inspect.Signature(parameters)
+        for p in parameters:
+            if p.name in TAKEN:
+                raise TypeError(
+                    f"{name}: got a parameter {p.name}, expected another name: in a VJP {p.name} is {TAKEN[p.name]}"
+                )
         self.arguments = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.settings = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         self.defaults = {p.name: p.default for p in parameters if p.name in self.settings and p.default is not p.empty}
@@ -99,7 +144,10 @@ class Signature:
         given = f"{'_spread' * bool(self.variadic)}(({arrays})), {f'{{{settings}}}' if settings else '_none'}"
         call = eval(_code(f"lambda {self.text}: _apply({given})"), scope)
         call.__name__, call.__doc__ = self.name, self.doc
-        call.__qualname__ = f"expected {self}; {self.name}"  # with it begins Python's error for a call that does not fit
+        axis = ", where axis is PyTorch's dim" * ("axis" in self.settings)
+        call.__qualname__ = (
+            f"expected {self}{axis}; {self.name}"  # with it begins Python's error for a call that does not fit
+        )
         return call  # type: ignore[no-any-return]
 
     def running(self) -> Callable[..., Any]:
@@ -157,7 +205,8 @@ class Signature:
 
     def explained(self, error: Exception, arrays: Sequence[Any], place: str, expects: str) -> Exception:
         """The array library's complaint, with the op, what it was given, and what it takes."""
-        got = ", ".join(f"{self.argument(i)} {described(a)}" for i, a in enumerate(arrays) if a is not None)
-        kinds = (TypeError, ValueError, IndexError, NotImplementedError, RuntimeError)
-        kind = next((k for k in kinds if isinstance(error, k)), RuntimeError)
-        return kind(f"{self.name}: got {got} on {place}; expected {expects or self}. {error}")
+        shown = [f"{self.argument(i)} {described(a)}" for i, a in enumerate(arrays[:MANY]) if a is not None]
+        got = ", ".join(shown + [f"and {len(arrays) - MANY} more"] * (len(arrays) > MANY))
+        kind = next((k for k in KINDS if isinstance(error, k)), RuntimeError)
+        expected = "" if kind in (FloatingPointError, MemoryError) else f"; expected {expects or self}"
+        return kind(f"{self.name}: got {got} on {place}{expected}. {error}")

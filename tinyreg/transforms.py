@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .arguments import integer
 from .core.backend import get
 from .core.tape import Leaf, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
@@ -17,7 +18,7 @@ from .creation import as_array, ones_like, zeros_like
 from .ops import positive, reshape, stack
 from .signature import described
 
-ArgNums = int | tuple[int, ...]
+ArgNums = int | Sequence[int]
 
 
 def grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -26,7 +27,8 @@ def grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     The gradient has the shape of the argument; several `argnums` give a tuple. Unlike `backward`, it writes to no
     `.grad` and leaves no reference cycle.
 
-    Raises `TypeError` for an argument that is not of floats, and `ValueError` where f returns no scalar.
+    Raises `TypeError` for an argument or a result that is not of floats, and `ValueError` where f returns no scalar and for
+    `argnums` that are not there or stand twice.
 
     >>> import tinyreg as tr
     >>> tr.grad(lambda x: x * x * x)(2.0)
@@ -46,13 +48,13 @@ def value_and_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[...,
     """
 
     def both(*args: Any, **kwargs: Any) -> Any:
-        trace = _Trace("grad", f, args, argnums, kwargs)
+        trace = _Trace("grad", f, args, _as_tuple(argnums), kwargs)
         if trace.y.shape != ():
             raise ValueError(
                 f"grad: the function returned {described(trace.y)}, expected a scalar; use tr.jacobian, or sum the result"
             )
         gradients = trace.pull(ones_like(trace.y), again=False)
-        return trace.value(), gradients if isinstance(argnums, tuple) else gradients[0]
+        return trace.value(), gradients if isinstance(argnums, Sequence) else gradients[0]
 
     return _named(both, "value_and_grad", f)
 
@@ -81,9 +83,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Tensor, Ten
     >>> tr.jvp(lambda x: x * x, 3.0, 1.0)
     (tensor(9.), tensor(6.))
     """
-    primals, tangents = _as_tuple(primals), _as_tuple(tangents)
-    if len(primals) != len(tangents):
-        raise ValueError(f"jvp: got {len(primals)} primals and {len(tangents)} tangents, expected one for each")
+    primals, tangents = _pairs("jvp", primals, tangents)
     trace = _Trace("jvp", f, primals, tuple(range(len(primals))), {})
     directions = [_like(t, x, "jvp", "a tangent") for t, x in zip(tangents, trace.inputs, strict=True)]
     g = zeros_like(trace.y, requires_grad=True)
@@ -107,7 +107,7 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     >>> tr.hvp(lambda x: (x * x * x).sum(), tr.tensor([1.0, 2.0]), tr.tensor([1.0, 0.0]))
     tensor([6., 0.])
     """
-    points, directions = _as_tuple(primals), _as_tuple(tangents)
+    points, directions = _pairs("hvp", primals, tangents)
     every = tuple(range(len(points)))
 
     def slope(*xs: Tensor) -> Tensor:
@@ -130,17 +130,16 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """
 
     def whole(*args: Any, **kwargs: Any) -> Any:
-        trace = _Trace("jacobian", f, args, argnums, kwargs)
-        xp, shape = get(trace.y.backend), trace.y.shape
-        basis = xp.eye(trace.y.size, dtype=trace.y.dtype)
-        rows = [trace.pull(wrap(basis[i].reshape(shape))) for i in range(trace.y.size)]
+        trace = _Trace("jacobian", f, args, _as_tuple(argnums), kwargs)
+        xp, shape, n = get(trace.y.backend), trace.y.shape, trace.y.size
+        rows = [trace.pull(wrap((xp.arange(n) == i).astype(trace.y.dtype).reshape(shape))) for i in range(n)]
         blocks = [
             reshape(stack(*[row[i] for row in rows]), (*shape, *x.shape))
             if rows
             else wrap(xp.zeros((*shape, *x.shape), x.dtype))
             for i, x in enumerate(trace.inputs)
         ]
-        return tuple(blocks) if isinstance(argnums, tuple) else blocks[0]
+        return tuple(blocks) if isinstance(argnums, Sequence) else blocks[0]
 
     return _named(whole, "jacobian", f)
 
@@ -155,7 +154,7 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     tensor([[ 6.,  0.],
             [ 0., 12.]])
     """
-    if isinstance(argnums, tuple):
+    if isinstance(argnums, Sequence):
         rows = [jacobian(grad(f, i), argnums) for i in argnums]
         return _named(lambda *args, **kwargs: tuple(row(*args, **kwargs) for row in rows), "hessian", f)
     return _named(jacobian(grad(f, argnums), argnums), "hessian", f)
@@ -164,10 +163,14 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 class _Trace:
     """One run of f on a tape of its own, which begins at its differentiated arguments."""
 
-    def __init__(self, name: str, f: Callable[..., Any], args: Sequence[Any], argnums: ArgNums, kwargs: Any) -> None:
-        chosen = [a % max(len(args), 1) for a in _as_tuple(argnums)]
-        if not args or max(_as_tuple(argnums)) >= len(args):
-            raise ValueError(f"{name}: got {len(args)} arguments, expected one at position {max(_as_tuple(argnums))}")
+    def __init__(self, name: str, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], kwargs: Any) -> None:
+        n = len(args)
+        chosen = [i % max(n, 1) for i in (integer(name, "argnums", i) for i in argnums)]
+        for i in argnums:
+            if not -n <= i < n:
+                raise ValueError(f"{name}: got {n} arguments, expected one at position {i}")
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise ValueError(f"{name}: got the arguments {tuple(argnums)}, expected at least one, and each once")
         following = is_recording()
         with recording(True):
             self.inputs = [_begin(name, i, args[i]) for i in chosen]
@@ -176,6 +179,8 @@ class _Trace:
             self.y = f(*[places.get(i, a) for i, a in enumerate(args)], **kwargs)
         if not isinstance(self.y, Tensor):
             raise TypeError(f"{name}: the function returned {described(self.y)}, expected a Tensor")
+        if self.y.dtype.kind != "f":
+            raise TypeError(f"{name}: the function returned {described(self.y)}, expected floats: only they have gradients")
         self.goes_on = following and self._rests_on_more()
 
     def _rests_on_more(self) -> bool:
@@ -232,6 +237,14 @@ def _like(value: Any, x: Tensor, name: str, what: str) -> Tensor:
     if made.shape != x.shape:
         raise ValueError(f"{name}: got {what} of shape {list(made.shape)}, expected {list(x.shape)}")
     return made if made.dtype == x.dtype else made.astype(x.dtype)
+
+
+def _pairs(name: str, primals: Any, tangents: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Primals and tangents as tuples of one length."""
+    points, directions = _as_tuple(primals), _as_tuple(tangents)
+    if len(points) != len(directions):
+        raise ValueError(f"{name}: got {len(points)} primals and {len(directions)} tangents, expected one for each")
+    return points, directions
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

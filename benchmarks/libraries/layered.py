@@ -72,14 +72,17 @@ class TinyReg:
         constants = [tr.tensor(array) if hasattr(array, "dtype") else array for array in part.constants]
         incoming = None if part.incoming is None else tr.tensor(part.incoming)
 
+        wanted = {**leaves, **dict(getattr(function, "named_parameters", dict)())}
+
         def step() -> Any:
-            for leaf in leaves.values():
+            for leaf in wanted.values():
                 leaf.grad = None
             y = function(*leaves.values(), *constants)
-            y.backward(incoming)
+            if wanted:
+                y.backward(incoming)
             return y.detach()
 
-        return Program(step, lambda y: {"value": y, **{name: leaf.grad for name, leaf in leaves.items()}})
+        return Program(step, lambda y: {"value": y, **{name: leaf.grad for name, leaf in wanted.items()}})
 
     def optimize(self, kind: str, values: Sequence[Array], gradients: Sequence[Array]) -> Program:
         """With `optim`."""
@@ -160,14 +163,17 @@ class PyTorch:
         constants = [torch.tensor(array) if hasattr(array, "dtype") else array for array in part.constants]
         incoming = None if part.incoming is None else torch.tensor(part.incoming)
 
+        wanted = {**leaves, **dict(getattr(function, "named_parameters", dict)())}
+
         def step() -> Any:
-            for leaf in leaves.values():
+            for leaf in wanted.values():
                 leaf.grad = None
             y = function(*leaves.values(), *constants)
-            y.backward(incoming)
+            if wanted:
+                y.backward(incoming)
             return y.detach()
 
-        return Program(step, lambda y: {"value": y, **{name: leaf.grad for name, leaf in leaves.items()}})
+        return Program(step, lambda y: {"value": y, **{name: leaf.grad for name, leaf in wanted.items()}})
 
     def optimize(self, kind: str, values: Sequence[Array], gradients: Sequence[Array]) -> Program:
         """With `optim`, as it is by default; compiled where asked for."""

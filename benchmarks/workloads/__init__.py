@@ -8,11 +8,12 @@ from .convolution import CONVOLUTION
 from .imports import IMPORTS
 from .memory import MEMORY
 from .networks import GROWTH, NETWORKS
+from .ops import OPS
 from .optimizers import OPTIMIZERS
 from .parts import PARTS
 from .transformer import TRANSFORMER
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
-    for workload in (NETWORKS, CONVOLUTION, TRANSFORMER, PARTS, CHAIN, OPTIMIZERS, IMPORTS, MEMORY, GROWTH)
+    for workload in (NETWORKS, CONVOLUTION, TRANSFORMER, PARTS, OPS, CHAIN, OPTIMIZERS, IMPORTS, MEMORY, GROWTH)
 }

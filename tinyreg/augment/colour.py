@@ -10,7 +10,7 @@ from typing import Any
 from .. import ops
 from ..core.backend import get
 from ..creation import backend_of
-from ..random import Generator
+from ..random import Generator, as_generator
 from ..signature import described
 from .drawing import Range, check_images, check_range, check_values, column, uniform
 
@@ -18,14 +18,14 @@ GREY = (0.2989, 0.587, 0.114)
 """What red, green and blue count for in how light a colour looks (ITU-R BT.601, to the digits that torchvision has)."""
 
 
-def brightness(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | None = None) -> Any:
+def brightness(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Any:
     """factor * images, clipped to [0, 1], with a factor for each image, drawn from the range `factors`.
 
     images: (N, C, height, width), floats in [0, 1]. factors: (low, high), at least 0; 0 is black, 1 the image itself.
-    rng: the default generator if None.
+    rng: a generator or a seed; the default generator if None.
 
-    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for a
-    range that is none.
+    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for
+    a range that is none.
 
     >>> import tinyreg as tr
     >>> tr.augment.brightness(tr.tensor([[[[0.25, 0.75]]]]), (2, 2))[0, 0]
@@ -35,14 +35,14 @@ def brightness(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | Non
     return ops.clip(images * factor, 0.0, 1.0)
 
 
-def contrast(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | None = None) -> Any:
+def contrast(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Any:
     """factor * images + (1 - factor) * mean, clipped to [0, 1], where the mean is that of the image in grey.
 
-    images: (N, 1 or 3, height, width), floats in [0, 1]. factors: (low, high), at least 0, a factor for each image; 0 is
-    plain grey, 1 the image itself. rng: the default generator if None.
+    images: (N, 1 or 3, height, width), floats in [0, 1]. factors: (low, high), at least 0, a factor for each image; 0
+    is plain grey, 1 the image itself. rng: a generator or a seed; the default generator if None.
 
-    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for a
-    range that is none.
+    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for
+    a range that is none.
 
     >>> import tinyreg as tr
     >>> tr.augment.contrast(tr.tensor([[[[0.25, 0.75]]]]), (0.5, 0.5))[0, 0]
@@ -53,14 +53,14 @@ def contrast(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | None 
     return _mixed(images, mean, factor)
 
 
-def saturation(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | None = None) -> Any:
+def saturation(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Any:
     """factor * images + (1 - factor) * grey, clipped to [0, 1]: a factor of 0 takes all colour out.
 
-    images: (N, 1 or 3, height, width), floats in [0, 1]; those of one channel stay as they are. factors: (low, high), at
-    least 0, a factor for each image. rng: the default generator if None.
+    images: (N, 1 or 3, height, width), floats in [0, 1]; those of one channel stay as they are. factors: (low, high),
+    at least 0, a factor for each image. rng: a generator or a seed; the default generator if None.
 
-    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for a
-    range that is none.
+    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for
+    a range that is none.
 
     >>> import tinyreg as tr
     >>> tr.augment.saturation(tr.tensor([[[[1.0]], [[0.0]], [[0.0]]]]), (0, 0))[0, :, 0, 0]
@@ -70,12 +70,12 @@ def saturation(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | Non
     return _mixed(images, _grey("saturation", images), factor)
 
 
-def _factor(name: str, images: Any, factors: Range, rng: Generator | None) -> Any:
+def _factor(name: str, images: Any, factors: Range, rng: Generator | int | None) -> Any:
     """A factor for each image, in its dtype."""
     check_images(name, images)
     limits = check_range(name, "factors", factors, least=0, words=" of at least 0")
     check_values(name, images)
-    return column(uniform(images, limits, rng).astype(images.dtype, copy=False))
+    return column(uniform(images, limits, as_generator(rng, name)).astype(images.dtype, copy=False))
 
 
 def _grey(name: str, images: Any) -> Any:

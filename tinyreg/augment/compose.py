@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import ops
 from ..creation import backend_of
-from ..random import Generator, default_generator
+from ..random import Generator, as_generator
 from ..signature import described
 from .drawing import check_share, column
 
@@ -30,7 +30,7 @@ class Apply:
     """
 
     def __init__(self, function: TransformFunction, /, *, chance: float = 1.0, **settings: Any) -> None:
-        check_share("Apply", "chance", chance)
+        chance = check_share("Apply", "chance", chance)
         self.name = getattr(function, "__name__", type(function).__name__)
         parameters = inspect.signature(function).parameters
         known = [name for name in parameters if name not in ("images", "labels", "rng")]
@@ -50,9 +50,9 @@ class Apply:
         name = getattr(self.function, "__name__", repr(self.function))
         return f"Apply({', '.join([name, *(f'{name}={value!r}' for name, value in shown.items())])})"
 
-    def __call__(self, images: Any, labels: Any = None, rng: Generator | None = None) -> Any:
+    def __call__(self, images: Any, labels: Any = None, rng: Generator | int | None = None) -> Any:
         """The images, and the labels where they are given, after the transform."""
-        rng = rng or default_generator
+        rng = as_generator(rng, "Apply")
         if self.mixes:
             if labels is None:
                 raise ValueError(f"{self.name}: got images and no labels, expected both, which it mixes")
@@ -75,9 +75,9 @@ class Compose:
     """Transforms one after the other: functions of this package as they are, and with settings and a chance as `Apply`.
 
     transforms: any number of functions f(images, *, rng), `Apply` and `Compose`; a single one need not be in a list.
-    Call it with images, or with images and labels, which then both come back; so it is a `transform` for `tr.training.fit`.
-    Transforms of images leave labels as they are, mixup and cutmix mix them too. All draw from the one generator that is
-    given, or the default generator if None.
+    Call it with images, or with images and labels, which then both come back; so it is a `transform` for
+    `tr.training.fit`. Transforms of images leave labels as they are, mixup and cutmix mix them too. All draw from the
+    one generator that is given, from one made of the seed that is given, or from the default generator if None.
 
     Raises `TypeError` for what is no transform.
 
@@ -108,8 +108,9 @@ class Compose:
         lines = "".join(f"    {line}\n" for t in self.transforms for line in f"{t!r},".splitlines())
         return f"Compose([\n{lines}])" if lines else "Compose([])"
 
-    def __call__(self, images: Any, labels: Any = None, rng: Generator | None = None) -> Any:
+    def __call__(self, images: Any, labels: Any = None, rng: Generator | int | None = None) -> Any:
         """The images, and the labels where they are given, after all transforms."""
+        rng = as_generator(rng, "Compose")  # once, so that no two transforms draw the same numbers from a seed
         for transform in self.transforms:
             if labels is None:
                 images = transform(images, rng=rng)

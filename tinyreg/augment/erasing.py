@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import number
 from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
 from ..creation import backend_of
-from ..random import Generator, default_generator
-from .drawing import check_images, column
+from ..random import Generator, as_generator
+from .drawing import check_images, check_size, column
 
 
 def cutout(
-    images: Any, size: int | float | tuple[int, int] = 0.5, *, value: float = 0.0, rng: Generator | None = None
+    images: Any, size: int | float | tuple[int, int] = 0.5, *, value: float = 0.0, rng: Generator | int | None = None
 ) -> Any:
     """Each image with a box around a random pixel of its own filled with `value`; what is over the edge is cut off.
 
     images: (N, C, height, width), floats. size: of the box, in pixels, (rows, columns) or one number for both, or as a
-    share of height and width, a float from 0 to 1. So 1 is a pixel and 1.0 the whole. rng: the default generator if None.
+    share of height and width, a float from 0 to 1. So 1 is a pixel and 1.0 the whole. rng: a generator or a seed; the
+    default generator if None.
 
     The box's middle may be any pixel, so at the edges less is erased than `size` says, as in the source.
 
@@ -35,15 +37,16 @@ def cutout(
     n, _, *shape = images.shape
     xp = get(backend_of(images))
     rows, columns = (xp.full(n, side) for side in _sides(size, shape))
-    return erase(images, box(images, rows, columns, rng), value=value)
+    value = number("cutout", "value", value)
+    return erase(images, box(images, rows, columns, as_generator(rng, "cutout")), value=value)
 
 
-def box(images: Any, rows: Array, columns: Array, rng: Generator | None) -> Array:
+def box(images: Any, rows: Array, columns: Array, rng: Generator) -> Array:
     """Where the box of each image is, (N, 1, height, width): around a random pixel, without what is over the edge.
 
     rows, columns: (N,), integers: how large.
     """
-    rng, place = rng or default_generator, backend_of(images)
+    place = backend_of(images)
     inside = []
     for axis, sides in ((2, rows), (3, columns)):
         start = rng.integers(0, images.shape[axis], images.shape[0], place) - sides // 2
@@ -54,14 +57,11 @@ def box(images: Any, rows: Array, columns: Array, rng: Generator | None) -> Arra
 
 def _sides(size: Any, shape: list[int]) -> tuple[int, int]:
     """Rows and columns of a box, in pixels."""
-    if isinstance(size, float) and 0 <= size <= 1:
-        return round(size * shape[0]), round(size * shape[1])
-    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n >= 0 for n in pair):
-        raise ValueError(
-            f"cutout: got size={size!r}, expected pixels, (rows, columns) or one number, or a share from 0.0 to 1.0"
-        )
-    return pair[0], pair[1]
+    expected = "pixels, (rows, columns) or one number, or a share from 0.0 to 1.0"
+    if isinstance(size, float) or getattr(getattr(size, "dtype", None), "kind", "") == "f":
+        share = number("cutout", "size", size, least=0, most=1, expected=expected)
+        return round(share * shape[0]), round(share * shape[1])
+    return check_size("cutout", size, 0, expected)
 
 
 @primitive(nondifferentiable=("inside",), expects="a mask that broadcasts to x")

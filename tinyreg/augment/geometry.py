@@ -5,23 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..arguments import integer
 from ..core.backend import Array, Backend, Shape
 from ..core.primitive import primitive
 from ..creation import backend_of
-from ..random import Generator, default_generator
+from ..random import Generator, as_generator
 from ..signature import described
-from .drawing import Range, check_images, check_range, check_share, uniform
+from .drawing import Range, check_images, check_range, check_share, check_size, uniform
 from .sampling import affine
 
 Two = tuple[int, int]
 AXES = {"horizontal": 3, "vertical": 2}
 
 
-def rotate(images: Any, degrees: Range = (-15.0, 15.0), *, padding: str = "zeros", rng: Generator | None = None) -> Any:
+def rotate(
+    images: Any, degrees: Range = (-15.0, 15.0), *, padding: str = "zeros", rng: Generator | int | None = None
+) -> Any:
     """Each image turned about its centre by an angle of its own, drawn from the range `degrees`.
 
     images: (N, C, height, width), floats; the size stays. degrees: (low, high), counterclockwise above 0. padding: what
-    comes in from outside, "zeros" or the "edge" repeated. rng: the default generator if None. See `affine`.
+    comes in from outside, "zeros" or the "edge" repeated. rng: a generator or a seed; the default generator if None.
+    See `affine`.
 
     Raises `TypeError` for images that are not floats, `ValueError` for other shapes and for a range that is none.
 
@@ -33,14 +37,15 @@ def rotate(images: Any, degrees: Range = (-15.0, 15.0), *, padding: str = "zeros
     """
     check_images("rotate", images)
     limits = check_range("rotate", "degrees", degrees)
-    return affine(images, angle=uniform(images, limits, rng), padding=padding)
+    return affine(images, angle=uniform(images, limits, as_generator(rng, "rotate")), padding=padding)
 
 
-def scale(images: Any, factors: Range = (0.9, 1.1), *, padding: str = "zeros", rng: Generator | None = None) -> Any:
+def scale(images: Any, factors: Range = (0.9, 1.1), *, padding: str = "zeros", rng: Generator | int | None = None) -> Any:
     """Each image made larger or smaller about its centre by a factor of its own, drawn from the range `factors`.
 
     images: (N, C, height, width), floats; the size stays. factors: (low, high), above 0; above 1 objects grow. padding:
-    what comes in from outside, "zeros" or the "edge" repeated. rng: the default generator if None. See `affine`.
+    what comes in from outside, "zeros" or the "edge" repeated. rng: a generator or a seed; the default generator if
+    None. See `affine`.
 
     Raises `TypeError` for images that are not floats, `ValueError` for other shapes and for a range that is none.
 
@@ -50,14 +55,15 @@ def scale(images: Any, factors: Range = (0.9, 1.1), *, padding: str = "zeros", r
     """
     check_images("scale", images)
     limits = check_range("scale", "factors", factors, least=1e-6, words=" above 0")
-    return affine(images, scale=uniform(images, limits, rng), padding=padding)
+    return affine(images, scale=uniform(images, limits, as_generator(rng, "scale")), padding=padding)
 
 
-def shift(images: Any, shares: Range = (-0.1, 0.1), *, padding: str = "zeros", rng: Generator | None = None) -> Any:
+def shift(images: Any, shares: Range = (-0.1, 0.1), *, padding: str = "zeros", rng: Generator | int | None = None) -> Any:
     """Each image moved down and to the right by shares of its height and width, both drawn from the range `shares`.
 
-    images: (N, C, height, width), floats; the size stays. shares: (low, high); below 0, up and to the left. padding: what
-    comes in from outside, "zeros" or the "edge" repeated. rng: the default generator if None. See `affine`.
+    images: (N, C, height, width), floats; the size stays. shares: (low, high); below 0, up and to the left. padding:
+    what comes in from outside, "zeros" or the "edge" repeated. rng: a generator or a seed; the default generator if
+    None. See `affine`.
 
     Raises `TypeError` for images that are not floats, `ValueError` for other shapes and for a range that is none.
 
@@ -68,14 +74,14 @@ def shift(images: Any, shares: Range = (-0.1, 0.1), *, padding: str = "zeros", r
     """
     check_images("shift", images)
     limits = check_range("shift", "shares", shares)
-    down, right = uniform(images, limits, rng, shape=(2, images.shape[0]))
+    down, right = uniform(images, limits, as_generator(rng, "shift"), shape=(2, images.shape[0]))
     return affine(images, down=down, right=right, padding=padding)
 
 
-def flip(images: Any, p: float = 0.5, *, axis: str = "horizontal", rng: Generator | None = None) -> Any:
+def flip(images: Any, p: float = 0.5, *, axis: str = "horizontal", rng: Generator | int | None = None) -> Any:
     """Each image mirrored with probability p: left and right for the "horizontal" axis, top and bottom for the "vertical".
 
-    images: (N, C, height, width), floats. rng: the default generator if None.
+    images: (N, C, height, width), floats. rng: a generator or a seed; the default generator if None.
 
     Raises `TypeError` for images that are not floats, `ValueError` for other shapes, a p out of range and another axis.
 
@@ -84,30 +90,30 @@ def flip(images: Any, p: float = 0.5, *, axis: str = "horizontal", rng: Generato
     tensor([[1. , 0.5, 0. ]])
     """
     check_images("flip", images)
-    check_share("flip", "p", p)
+    p = check_share("flip", "p", p)
     if axis not in AXES:
         raise ValueError(f"flip: got axis={axis!r}, expected 'horizontal' or 'vertical'")
-    chosen = (rng or default_generator).bernoulli(p, images.shape[:1], backend_of(images))
+    chosen = as_generator(rng, "flip").bernoulli(p, images.shape[:1], backend_of(images))
     return mirror(images, chosen, axis=AXES[axis])
 
 
-def crop(images: Any, size: int | Two, *, padding: int = 0, rng: Generator | None = None) -> Any:
+def crop(images: Any, size: int | Two, *, padding: int = 0, rng: Generator | int | None = None) -> Any:
     """A part of each image, of `size` pixels, from a place of its own; `padding` zeros are put around the images first.
 
     images: (N, C, height, width), floats. size: (rows, columns), or one number for both. padding: pixels on each side;
-    with size 32, images of 32 by 32 and padding 4, the usual augmentation of CIFAR. rng: the default generator if None.
+    with size 32, images of 32 by 32 and padding 4, the usual augmentation of CIFAR. rng: a generator or a seed; the
+    default generator if None.
 
-    Raises `TypeError` for images that are not floats, and `ValueError` for other shapes, for a size or a padding that are
-    not whole numbers, and for a size larger than the padded images.
+    Raises `TypeError` for images that are not floats, and `ValueError` for other shapes, for a size or a padding that
+    are not whole numbers, and for a size larger than the padded images.
 
     >>> import tinyreg as tr
     >>> tr.augment.crop(tr.tensor([[[[0.0, 0.25, 0.5, 0.75]]]]), (1, 2), rng=tr.Generator(0))[0, 0]
     tensor([[0.5 , 0.75]])
     """
     check_images("crop", images)
-    height, width = _size(size)
-    if not isinstance(padding, int) or padding < 0:
-        raise ValueError(f"crop: got padding={padding!r}, expected a whole number of pixels of at least 0")
+    height, width = check_size("crop", size, 1, "(rows, columns) or one number, whole and above 0")
+    padding = integer("crop", "padding", padding, least=0, expected="a whole number of pixels of at least 0")
     n, _, *inside = images.shape
     free = inside[0] + 2 * padding - height, inside[1] + 2 * padding - width
     if min(free) < 0:
@@ -115,18 +121,11 @@ def crop(images: Any, size: int | Two, *, padding: int = 0, rng: Generator | Non
             f"crop: got size={size} for images {described(images)} with padding={padding}, expected at most "
             f"{inside[0] + 2 * padding} by {inside[1] + 2 * padding}; use more padding"
         )
-    rng, place = rng or default_generator, backend_of(images)
+    rng, place = as_generator(rng, "crop"), backend_of(images)
     corner = [rng.integers(0, room + 1, n, place) for room in free]
     if padding:
         images = ops.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     return cut_out(images, *corner, size=(height, width))
-
-
-def _size(size: Any) -> Two:
-    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-        raise ValueError(f"crop: got size={size!r}, expected (rows, columns) or one number, whole and above 0")
-    return pair[0], pair[1]
 
 
 # ---- primitives: single images mirrored, a part of each image and its way back -----------------------------------------

@@ -5,44 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..arguments import number
 from ..core.backend import Array, Backend, get
 from ..creation import backend_of
-from ..random import Generator, default_generator
-from .drawing import Range, check_images, check_range, check_values, uniform
+from ..random import Generator, as_generator
+from .drawing import LARGEST, Range, check_images, check_range, check_values, uniform
 
 REACH = 4.0
 """How many standard deviations of a blur are summed over."""
 
 
-def gaussian_noise(images: Any, std: float = 0.05, *, rng: Generator | None = None) -> Any:
+def gaussian_noise(images: Any, std: float = 0.05, *, rng: Generator | int | None = None) -> Any:
     """images + std * z, clipped to [0, 1], with a standard normal z for each element.
 
-    images: (N, C, height, width), floats in [0, 1]. std: at least 0, in the units of the images. rng: the default generator
-    if None.
+    images: (N, C, height, width), floats in [0, 1]. std: at least 0, in the units of the images. rng: the default
+    generator if None.
 
-    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for a
-    negative std.
+    Raises `TypeError` for images that are not floats, `ValueError` for other shapes, for values out of [0, 1], and for
+    a negative std.
 
     >>> import tinyreg as tr
     >>> tr.augment.gaussian_noise(tr.tensor([[[[0.25, 0.75]]]]), 0.1, rng=tr.Generator(0)).numpy().round(3)[0, 0]
     array([[0.263, 0.737]], dtype=float32)
     """
     check_images("gaussian_noise", images)
-    if not isinstance(std, int | float) or not std >= 0:
-        raise ValueError(f"gaussian_noise: got std={std!r}, expected a number of at least 0")
+    std = number("gaussian_noise", "std", std, least=0, most=LARGEST, expected="a number of at least 0")
     check_values("gaussian_noise", images)
-    noise = (rng or default_generator).normal(0.0, std, images.shape, images.dtype, backend_of(images))
+    noise = as_generator(rng, "gaussian_noise").normal(0.0, std, images.shape, images.dtype, backend_of(images))
     return ops.clip(images + noise, 0.0, 1.0)
 
 
-def gaussian_blur(images: Any, sigmas: Range = (0.1, 2.0), *, rng: Generator | None = None) -> Any:
+def gaussian_blur(images: Any, sigmas: Range = (0.1, 2.0), *, rng: Generator | int | None = None) -> Any:
     """Each image convolved with exp(-d^2 / (2 sigma^2)), normalized, with a sigma of its own from the range `sigmas`.
 
     images: (N, C, height, width), floats. sigmas: (low, high), above 0, in pixels. The sum goes over 4 sigma to each
     side, and the image is mirrored at its edges (d c b a | a b c d | d c b a): the defaults of
-    `scipy.ndimage.gaussian_filter`. rng: the default generator if None.
+    `scipy.ndimage.gaussian_filter`. rng: a generator or a seed; the default generator if None.
 
-    Rows and columns are blurred one after the other, each by a product with a matrix that holds the mirrored ends.
+    Rows and columns are blurred one after the other, each by a product with a matrix that holds the mirrored ends. So a
+    pixel that is not finite spreads over its whole image.
 
     Raises `TypeError` for images that are not floats, `ValueError` for other shapes and for a range that is none.
 
@@ -53,7 +54,7 @@ def gaussian_blur(images: Any, sigmas: Range = (0.1, 2.0), *, rng: Generator | N
     check_images("gaussian_blur", images)
     limits = check_range("gaussian_blur", "sigmas", sigmas, least=1e-6, words=" above 0")
     xp = get(backend_of(images))
-    sigma = uniform(images, limits, rng)
+    sigma = uniform(images, limits, as_generator(rng, "gaussian_blur"))
     down, across = (_blurring(xp, sigma, n).astype(images.dtype, copy=False)[:, None] for n in images.shape[2:])
     return down @ images @ ops.matrix_transpose(across)
 

@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from .. import files
+from ..arguments import integer
 from ..core.backend import get
 from ..creation import backend_of
-from ..random import Generator
+from ..random import Generator, as_generator
 from ..signature import described
 from .drawing import check_images
 
@@ -23,16 +25,16 @@ def preview(
     path: str | os.PathLike[str] | None = None,
     *,
     versions: int = 6,
-    rng: Generator | None = None,
+    rng: Generator | int | None = None,
 ) -> Any:
     """Draw each image in a row with `versions` of what the transform makes of it; returns matplotlib's figure.
 
     images: (N, 1 or 3, height, width), floats in [0, 1]; a row for each, so pass a few. transform: a function of
-    (images, rng=rng), such as a `Compose`; the title is what it prints as. path: where to save the picture too. rng: the
-    default generator if None.
+    (images, rng=rng), such as a `Compose`; the title is what it prints as. path: where to save the picture too. rng:
+    the default generator if None.
 
-    Raises `ModuleNotFoundError` without matplotlib, `TypeError` for images that are not floats, and `ValueError` for other
-    shapes, for no images and for fewer than one version.
+    Raises `ModuleNotFoundError` without matplotlib, `TypeError` for images that are not floats, and `ValueError` for
+    other shapes, for no images and for fewer than one version.
 
     >>> import tinyreg as tr
     >>> figure = tr.augment.preview(tr.ones((2, 1, 8, 8)), tr.augment.cutout, versions=3)
@@ -42,8 +44,8 @@ def preview(
     check_images("preview", images)
     if images.shape[1] not in (1, 3) or not images.shape[0]:
         raise ValueError(f"preview: got images {described(images)}, expected at least one, of 1 or 3 channels")
-    if not isinstance(versions, int) or versions < 1:
-        raise ValueError(f"preview: got versions={versions!r}, expected at least 1")
+    versions = integer("preview", "versions", versions, least=1, expected="at least 1")
+    rng = as_generator(rng, "preview")
     figure_class = _matplotlib_figure()
     sheet = [_shown(images), *(_shown(transform(images, rng=rng)) for _ in range(versions))]
     title = getattr(transform, "__name__", None) or repr(transform)
@@ -60,7 +62,7 @@ def preview(
         if row == 0:
             axes.set_title(f"version {column}" if column else "original", fontsize=8)
     if path is not None:
-        figure.savefig(path, dpi=150)
+        files.write_figure(path, figure, "preview")
     return figure
 
 

@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 from .. import ops
+from ..arguments import number
 from ..core.backend import Array, Backend, get
 from ..creation import backend_of
 from ..recompute import fused
 from ..signature import described
 from ..transforms import vjp
-from .drawing import accumulated, check_images
+from .drawing import LARGEST, accumulated, check_images, is_array
 
 PADDINGS = ("zeros", "edge")
 BLOCK = 1 << 16
@@ -24,7 +25,8 @@ def sample(images: Any, rows: Any, columns: Any, *, padding: str = "zeros") -> A
 
     images: (N, C, height, width), floats. rows, columns: (N, h, w), floats, in pixels: 0 is the centre of the first.
     padding: what lies outside, "zeros" or the nearest pixel of the "edge". The result: (N, C, h, w). Derivative in a
-    place: the difference of the pixels on either side of it; where it is a pixel's own place, of that pixel and the next.
+    place: the difference of the pixels on either side of it; where it is a pixel's own place, of that pixel and the
+    next. What has a share of 0 does not enter, even if it is NaN.
 
     >>> import tinyreg as tr
     >>> from tinyreg.augment import sample
@@ -39,11 +41,16 @@ def sample(images: Any, rows: Any, columns: Any, *, padding: str = "zeros") -> A
     down, right = (ops.expand_dims(share, axis=1) for share in (rows - top, columns - left))
 
     def across(row: Any) -> Any:
-        before, after = _pixels(images, row, left), _pixels(images, row, left + 1)
-        return before + right * (after - before)
+        return _towards(_pixels(images, row, left), _pixels(images, row, left + 1), right)
 
-    above, below = across(top), across(top + 1)
-    return ops.astype(above + down * (below - above), images.dtype)
+    return ops.astype(_towards(across(top), across(top + 1), down), images.dtype)
+
+
+def _towards(first: Any, second: Any, share: Any) -> Any:
+    """first + share * (second - first), where a second one with a share of 0 does not enter, even if it is NaN."""
+    difference = second - first
+    lost = ops.logical_and(share == 0, ops.logical_not(ops.isfinite(difference)))
+    return first + share * ops.where(lost, 0.0, difference)
 
 
 def _pixels(images: Any, rows: Any, columns: Any) -> Any:
@@ -87,10 +94,12 @@ def _sample_block(xp: Backend, y: Array, images: Array, rows: Array, columns: Ar
     index = (top.astype(whole) * wide + left.astype(whole)).astype(xp.int64)
     index += (xp.arange(n) * (channels * tall * wide) + border * (wide + 1))[:, None, None]
     flat = padded.reshape(-1)
+    on_column, on_row = right == 0, down == 0
 
     def across(begin: int) -> Array:
         before, after = xp.take(flat[begin:], index), xp.take(flat[begin + 1 :], index)
         after -= before
+        xp.copyto(after, 0, where=on_column)  # or 0 times what is not finite is NaN
         after *= right
         after += before
         return after
@@ -98,6 +107,7 @@ def _sample_block(xp: Backend, y: Array, images: Array, rows: Array, columns: Ar
     for c in range(channels):
         above, below = across(c * tall * wide), across(c * tall * wide + wide)
         below -= above
+        xp.copyto(below, 0, where=on_row)
         below *= down
         xp.add(above, below, out=y[:, c])
 
@@ -119,8 +129,8 @@ def affine(
 ) -> Any:
     """Each image turned about its centre by `angle`, made `scale` times as large, then moved `down` and to the `right`.
 
-    images: (N, C, height, width), floats. angle, scale, down, right: a number, or one for each sample, (N,), in which the
-    result is differentiable, as it is in the images. angle: in degrees, counterclockwise where it is above 0, as in
+    images: (N, C, height, width), floats. angle, scale, down, right: a number, or one for each sample, (N,), in which
+    the result is differentiable, as it is in the images. angle: in degrees, counterclockwise where it is above 0, as in
     `scipy.ndimage.rotate` and torchvision's `rotate`. scale: above 0; above 1 objects grow. down, right: as shares of
     height and width; below 0, up and to the left. padding: what comes in from outside, "zeros" or the "edge" repeated.
 
@@ -160,10 +170,13 @@ def affine(
 def _each(name: str, value: Any, images: Any) -> Any:
     """A number for each sample, as (N, 1, 1)."""
     n, dtype = images.shape[0], accumulated(images.dtype)
-    if not hasattr(value, "shape"):
+    if not is_array(value):
+        value = number("affine", name, value, least=-LARGEST, most=LARGEST)
         return get(backend_of(images)).full((n, 1, 1), value, dtype=dtype)
     if value.shape not in ((), (n,)):
         raise ValueError(
             f"affine: got {name} {described(value)} for images {described(images)}, expected one for each: [{n}]"
         )
+    if not ops.all(ops.isfinite(value)):
+        raise ValueError(f"affine: got {name} {described(value)} with NaN or infinity, expected numbers")
     return ops.broadcast_to(ops.reshape(ops.astype(value, dtype), (-1, 1, 1)), (n, 1, 1))

@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
-import math
 import os
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ..erf import erf
+
 Array = Any  # numpy.ndarray, cupy.ndarray or a stand-in: the libraries share no base class
 Shape = tuple[int, ...]
 DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
 
+FLOATS = frozenset(map(np.dtype, "efd"))  # of 16, 32 and 64 bits
+DTYPES = FLOATS.union(map(np.dtype, "?bhilqBHILQ"))  # those of tensors: also booleans and integers
+
 
 class Backend:
     """One array library: `xp.exp` is the library's `exp`, `xp.erf` the one that tinyreg supplies.
+
+    `xp.scatter_add(y, key, x)` adds x to y at a key, in place; None where ops do it better. `xp.wraps` says whether an
+    index out of range wraps around, as CuPy's do.
 
     stretch: how many elements of a large array to work on at a time; on a CPU, as many as its cache holds.
     """
@@ -39,11 +48,7 @@ class Backend:
         return found
 
 
-def _erf(x: Array) -> Array:
-    """erf by the C library, element by element: NumPy has none."""
-    values = np.fromiter(map(math.erf, np.ravel(x).tolist()), dtype=np.float64, count=np.size(x))
-    return values.reshape(np.shape(x)).astype(np.result_type(x, np.float16))
-
+UNLIKE = np.matrix | np.ma.MaskedArray  # arrays that do not compute as others do
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -55,10 +60,21 @@ def _kept_by_bits(keep: Array, x: Array) -> Array:
     return np.asarray(np.bitwise_and(x.view(bits), mask, out=mask if mask.shape == x.shape != () else None)).view(x.dtype)
 
 
+_HALF = np.dtype(np.float16)
+
+
+def _matmul(x1: Array, x2: Array) -> Array:
+    """The matrix product, of float16 by way of float32: BLAS has no other, and NumPy's own takes 300 times as long."""
+    if _HALF is getattr(x1, "dtype", None) is getattr(x2, "dtype", None):
+        return np.matmul(x1, x2, dtype=np.float32).astype(_HALF)
+    return np.matmul(x1, x2)
+
+
 def _load_numpy() -> Backend:
-    return Backend(
-        "numpy", np, 2**16, erf=_erf, kept=_kept_by_bits, to_host=np.asarray, checked_linalg=contextlib.nullcontext
-    )
+    own = {"kept": _kept_by_bits, "matmul": _matmul, "scatter_add": None, "wraps": False}
+    backend = Backend("numpy", np, 2**16, to_host=np.asarray, checked_linalg=contextlib.nullcontext, **own)
+    backend.__dict__["erf"] = functools.partial(erf, backend)
+    return backend
 
 
 def _load_cupy() -> Backend:
@@ -86,6 +102,8 @@ def cupy_backend(name: str, cupy: Any, cupyx: Any, special: Any) -> Backend:
         # CuPy's own takes float16 to a wider dtype.
         erf=lambda x: special.erf(x).astype(cupy.result_type(x.dtype, np.float16), copy=False),
         kept=lambda keep, x: cupy.where(keep, x, 0),
+        wraps=True,
+        scatter_add=cupyx.scatter_add,
         to_host=cupy.asnumpy,
         # CuPy's default is to return NaN for a singular matrix and say nothing.
         checked_linalg=lambda: cupyx.errstate(linalg="raise"),
@@ -99,6 +117,9 @@ _loaded: dict[str, Backend] = {}
 HOMES: dict[type, Backend | None] = {float: None, int: None, bool: None, type(None): None}
 
 
+_loading = threading.Lock()
+
+
 def get(name: str) -> Backend:
     """The backend called `name`, loaded on first use.
 
@@ -107,31 +128,31 @@ def get(name: str) -> Backend:
     if name not in _loaded:
         if name not in LOADERS:
             raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(map(repr, LOADERS))}")
-        _loaded[name] = backend = LOADERS[name]()
-        HOMES[backend.ndarray] = backend
+        with _loading:
+            if name not in _loaded:  # by another thread, meanwhile
+                backend = LOADERS[name]()
+                HOMES[backend.ndarray] = _loaded[name] = backend
     return _loaded[name]
+
+
+def place(value: Any) -> Backend | None:
+    """The backend of an array; None for anything else."""
+    kind = type(value)
+    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
+        get("cupy")
+    if kind not in HOMES and isinstance(value, np.generic | np.ndarray) and not isinstance(value, UNLIKE):
+        return get("numpy")  # a scalar or, say, a memory map
+    return HOMES.get(kind)
 
 
 def home(value: Any, label: str = "") -> Backend | None:
     """The backend that a value's arrays live on; `TypeError` for a value that is neither an array nor a number."""
-    kind = type(value)
-    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
-        get("cupy")
-    if kind in HOMES:
-        return HOMES[kind]
-    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.matrix | np.ma.MaskedArray):
-        return get("numpy")  # a scalar or, say, a memory map
-    raise TypeError(
-        f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
-    )
-
-
-def as_argument(value: Any, among_tensors: bool, label: str) -> Any:
-    """An unusual argument as an array of its backend; a NumPy scalar beside a tensor as a number, which never widens."""
-    where = home(value, label)
-    if among_tensors and isinstance(value, np.generic):
-        return value.item()
-    return where.asarray(value) if where else value
+    found = place(value)
+    if found is None and type(value) not in HOMES:
+        raise TypeError(
+            f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
+        )
+    return found
 
 
 def transfer(array: Array, to: Backend) -> Array:
@@ -188,7 +209,11 @@ def as_zero_dimensional(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-accumulator: Callable[[DType], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
+underflow_ignored = functools.partial(np.errstate, under="ignore")
+"""A context where nothing is said of numbers that become 0 because they are too small, whatever `np.seterr` asks for."""
+
+
+accumulator: Callable[[Any], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
 """The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
 
 

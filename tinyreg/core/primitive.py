@@ -7,16 +7,16 @@ ops, so the ordinary backward runs them on bare arrays, and `create_graph` on Te
 
 from __future__ import annotations
 
-import functools
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal, TypeVar, overload
 
+from ..conversion import as_argument, checked
 from ..signature import Signature, keeping, pulling
-from .backend import HOMES, as_argument, current, get, home
-from .tape import Entry, Gradient, Parents, Result, complete, explainer, is_recording, record
+from .backend import FLOATS, HOMES, current, get, home, underflow_ignored
+from .tape import Entry, Gradient, Node, Parents, Result, complete, explainer, is_recording, record
 from .tensor import Tensor, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,6 +32,11 @@ def _like(value: Any, xp: Any) -> Any:
     return Like(value.shape, value.dtype, value.ndim, xp.name) if hasattr(value, "shape") else value
 
 
+def _lift(value: Any, node: Node | None) -> Any:
+    """What was kept as a Tensor on the tape; as it is where there is no node."""
+    return value if node is None or value is None else wrap(value, node)
+
+
 Rule = tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]
 """A VJP, between the positions of the arguments it serves and the names of what it asks for."""
 
@@ -40,8 +45,8 @@ Rule = tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]
 class Plan:
     """What an entry keeps when certain arguments want a gradient, and the VJPs that give it."""
 
-    wanted: list[int]
-    dropped: list[int]  # the arguments that want a gradient but have none
+    wanted: list[int]  # as everywhere here, the operands of `*xs` are one argument
+    dropped: bool  # whether an argument wants a gradient but has none
     keep: Callable[..., dict[str, Any]]  # what is named of the arguments, the result, settings and residuals
     rest: list[str]  # what is named of the operands of `*xs`
     order: list[int]  # the arguments, in the order in which VJPs serve them
@@ -76,6 +81,7 @@ class Primitive:
         self.signature = s = Signature(self.name, forward, self.skip)
         self.nondifferentiable = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
         self._check, self._run, self._call = s.check_residuals, s.running(), s.matching(self.apply)
+        self._single = (1 << s.first) - 1  # the bits of all arguments but the operands of `*xs`, which share the next one
         self.__signature__ = s.python
         self.registry[self.name] = self
 
@@ -86,10 +92,16 @@ class Primitive:
         return str(self.name)  # pickles and copies are the op itself
 
     def vjp(self, *arguments: str) -> Callable[[F], F]:
-        """Declare the VJP of an argument; of several that share work, one that returns a tuple."""
+        """Declare the VJP of an argument; of several that share work, one that returns a tuple.
+
+        That of `*xs` serves one operand where it names `position`, and otherwise gives a tuple, a gradient for each.
+        """
 
         def declare(f: F) -> F:
-            names = self.signature.asked(f, arguments, {"y", "others", "position", *self.offers, *self.residuals})
+            s, offers = self.signature, {"y", *self.offers, *self.residuals}
+            if s.variadic:
+                offers |= {"others", "position"} if arguments == (s.variadic,) else {"others"}
+            names = s.asked(f, arguments, offers)
             self.rules.insert(0, (tuple(map(self.signature.arguments.index, arguments)), f, names))  # the latest counts
             self._plans.clear()
             return f
@@ -106,7 +118,7 @@ class Primitive:
         parents = []
         xp, usual = LIKELY
         any_array = any_tensor = False
-        wanting, bit = 0, 1  # the arguments that want a gradient, as bits: the key of a plan
+        wanting, bit, single = 0, 1, self._single  # the arguments that want a gradient, as bits: the key of a plan
         for value in values:
             node = None
             if isinstance(value, Tensor):
@@ -123,11 +135,16 @@ class Primitive:
                 xp, usual, any_array = where, type(value), True
             arrays.append(value)
             parents.append(node)
-            bit += bit
+            if bit <= single:
+                bit += bit
         if not any_array:
             xp = current()
         try:
-            y = self._run(self.forward, xp, arrays, settings)
+            try:
+                y = self._run(self.forward, xp, arrays, settings)
+            except FloatingPointError:  # np.seterr(all="raise") complains of what is harmless too
+                with underflow_ignored():
+                    y = self._run(self.forward, xp, arrays, settings)
         except Exception as error:
             raise self.signature.explained(error, arrays, xp.name, self.expects) from error
         aside = ()
@@ -138,58 +155,66 @@ class Primitive:
             y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
         entry = None
         if wanting and is_recording():
-            plan = self._plans.get(wanting) or self._plan(wanting, len(values))
+            plan = self._plans.get(wanting) or self._plan(wanting)
             if plan.wanted:
                 kept = plan.keep(arrays, y, settings, aside, xp)
                 if plan.rest:
-                    kept.update(self._rest(plan, arrays, xp))
+                    kept.update(self._rest(plan, arrays, parents, xp))
                 if plan.dropped:
-                    parents = [None if i in plan.dropped else node for i, node in enumerate(parents)]
+                    names, without = self.signature.argument, self.nondifferentiable
+                    parents = [None if names(i) in without else node for i, node in enumerate(parents)]
                 if type(y) is tuple:
                     entry = record(self, plan, parents, kept, settings, [r.shape for r in y], [r.dtype for r in y])
-                else:
-                    entry = record(self, plan, parents, kept, settings, y.shape, y.dtype)
+                elif (dtype := y.dtype) in FLOATS:
+                    entry = record(self, plan, parents, kept, settings, y.shape, dtype)
         if any_tensor:
             if (listener := explainer.get()) is not None:
                 listener(self.name, entry, parents, arrays, y)
             if type(y) is tuple:
-                nodes = [Result(entry, i) if entry and r.dtype.kind == "f" else None for i, r in enumerate(y)]
-                return tuple(map(wrap, y, nodes))
-            return wrap(y, entry)
+                return tuple([self._wrapped(r, Result(entry, i) if entry else None, arrays) for i, r in enumerate(y)])
+            return wrap(y, entry) if entry else self._wrapped(y, None, arrays)
         return y
 
-    def _plan(self, wanting: int, n: int) -> Plan:
-        """What to keep when those of n arguments want a gradient that have their bit set."""
+    def _wrapped(self, y: Any, node: Node | None, arrays: Sequence[Any]) -> Tensor:
+        """A result as a Tensor, on the tape if it is of floats; `TypeError` for a dtype that no tensor has."""
+        if y.dtype in FLOATS:
+            return wrap(y, node)
+        for i, array in enumerate(arrays):  # a comparison of complex numbers is of booleans
+            if hasattr(array, "dtype"):
+                checked(array.dtype, f"{self.name}: got {self.signature.argument(i)}")
+        checked(y.dtype, f"{self.name}: the result would be")
+        return wrap(y)
+
+    def _plan(self, wanting: int) -> Plan:
+        """What to keep when those arguments want a gradient that have their bit set."""
         s = self.signature
-        asking = [i for i in range(n) if wanting >> i & 1]
-        wanted = [i for i in asking if s.argument(i) not in self.nondifferentiable]
+        asking = [i for i in range(len(s.arguments)) if wanting >> i & 1]
+        wanted = [i for i in asking if s.arguments[i] not in self.nondifferentiable]
         rules: list[Rule] = []
         for i in wanted:
-            place, name = min(i, s.first), s.argument(i)
-            rule = next((rule for rule in self.rules if place in rule[0]), None)
+            rule = next((rule for rule in self.rules if i in rule[0]), None)
             if rule is None:
-                raise s.no_vjp(name)
-            if place == s.first:  # a rule for every operand of *xs is told which one it serves
-                told = {"position": i - place} if "position" in rule[2] else {}
-                rule = ((i,), functools.partial(rule[1], **told), tuple(n for n in rule[2] if n not in told))
+                raise s.no_vjp(s.arguments[i])
             if rule not in rules:
                 rules.append(rule)
-        asked = dict.fromkeys(name for _, _, names in rules for name in names)
+        asked = dict.fromkeys(name for _, _, names in rules for name in names if name != "position")
         at = s.sources(self.residuals)
         self._plans[wanting] = plan = Plan(
             wanted,
-            dropped=[i for i in asking if i not in wanted],
+            dropped=wanted != asking,
             keep=keeping({name: at[name] for name in at if name in asked or name in self.always_kept}, wanted, _like),
             rest=[name for name in asked if name not in at],
             order=[i for positions, _, _ in rules for i in positions],
-            pull=pulling(rules),
+            pull=pulling(rules, s.first),
         )
         return plan
 
-    def _rest(self, plan: Plan, arrays: list[Any], xp: Any) -> dict[str, Any]:
+    def _rest(self, plan: Plan, arrays: list[Any], parents: Parents, xp: Any) -> dict[str, Any]:
         """What VJPs name of the operands of `*xs`: likes, all of them, or all but one that alone wants a gradient."""
-        name, operands = self.signature.variadic, arrays[self.signature.first :]
-        others = [None if plan.wanted == [i] else a for i, a in enumerate(arrays)][self.signature.first :]
+        first, name = self.signature.first, self.signature.variadic
+        operands, wanting = arrays[first:], [node is not None for node in parents[first:]]
+        alone = sum(wanting) == 1
+        others = [None if alone and wants else a for a, wants in zip(operands, wanting, strict=True)]
         offered = {f"{name}_like": [_like(a, xp) for a in operands], "others": others, name: operands}
         return {name: tuple(offered[name]) for name in plan.rest}
 
@@ -202,17 +227,12 @@ class Primitive:
 
     def _lifted(self, entry: Entry) -> dict[str, Any]:
         """What was kept, as Tensors: an argument where its parent is on the tape, the result at this entry."""
-
-        def lift(value: Any, node: Any) -> Any:
-            if isinstance(node, list):
-                return tuple(map(lift, value, node))
-            return value if node is None or value is None else wrap(value, node)
-
         nodes: dict[str, Any] = dict(zip(self.signature.arguments, entry.parents, strict=False))
         nodes[self.signature.variadic] = nodes["others"] = list(entry.parents[self.signature.first :])
         several = isinstance(entry.dtype, list)
         nodes["y"] = [Result(entry, i) for i in range(len(entry.shape))] if several else entry
-        return {name: lift(value, nodes.get(name)) for name, value in entry.kept.items()}
+        kept = ((name, value, nodes.get(name)) for name, value in entry.kept.items())
+        return {name: tuple(map(_lift, v, n)) if isinstance(n, list) else _lift(v, n) for name, v, n in kept}
 
     def _understood(self, args: Sequence[Any]) -> list[Any]:
         """Less usual arguments made usual, or an error about them."""

@@ -10,13 +10,17 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
-from .backend import DType, Shape, accumulator, as_zero_dimensional, home
+from ..signature import described
+from ..within import within
+from .backend import DTYPES, DType, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
 
+F = TypeVar("F", bound=Callable[..., Any])
 Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
 UNKEPT: Any = object()  # in the place of a gradient that nobody asked to see
 
@@ -103,6 +107,11 @@ class Result(Node):
         self.shape, self.dtype = entry.shape[index], entry.dtype[index]  # type: ignore[assignment]
 
 
+def spoil(node: Any) -> None:
+    """Let no tape be walked over a computed value that was changed in place."""
+    (node.parents[0] if type(node) is Result else node).kept = None
+
+
 # ---- recording -------------------------------------------------------------------------------------------------------
 
 _recording: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyreg_recording", default=True)
@@ -131,8 +140,36 @@ observed = functools.partial(_set, _observer)
 """Tell `f(entry, parent, contribution as the VJP gave it, as fitted to the parent)` of every contribution in a context."""
 
 
-def no_grad() -> contextlib._GeneratorContextManager[None]:
-    """Run ops without recording them: as a context, `with tr.no_grad():`, or as a decorator, `@tr.no_grad()`.
+class _Unrecorded:
+    """What `no_grad` gives: a context and a decorator."""
+
+    def __init__(self) -> None:
+        self._tokens: list[contextvars.Token[bool]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_recording.set(False))
+
+    def __exit__(self, *error: object) -> None:
+        _recording.reset(self._tokens.pop())
+
+    def __call__(self, f: F) -> F:
+        if not callable(f) or inspect.isasyncgenfunction(f):
+            raise TypeError(
+                f"no_grad: got {f!r:.80}, expected a function, and no asynchronous generator function: use `with "
+                "tr.no_grad():` in its body, around what is not to be recorded"
+            )
+        return within(functools.partial(recording, False), f)
+
+
+@overload
+def no_grad() -> _Unrecorded: ...
+@overload
+def no_grad(f: F, /) -> F: ...
+def no_grad(f: Any = None, /) -> Any:
+    """Run ops without recording them: as a context, `with tr.no_grad():`, or as a decorator, `@tr.no_grad`.
+
+    The body of a decorated generator function or coroutine function runs without recording too; whoever takes what a
+    generator yields is not concerned. Raises `TypeError` for an asynchronous generator function.
 
     >>> import tinyreg as tr
     >>> w = tr.tensor(3.0, requires_grad=True)
@@ -140,7 +177,7 @@ def no_grad() -> contextlib._GeneratorContextManager[None]:
     ...     (w * w).requires_grad
     False
     """
-    return recording(False)
+    return _Unrecorded() if f is None else _Unrecorded()(f)
 
 
 # ---- the walk back ---------------------------------------------------------------------------------------------------
@@ -167,8 +204,8 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
         elif node.time >= since:
             if type(node) is Entry and node.kept is None:
                 raise RuntimeError(
-                    f"backward: the entry of {node.op.name} was freed by an earlier backward; expected one not walked yet. "
-                    "Pass retain_graph=True to the first backward, or run the forward again"
+                    f"backward: the entry of {node.op.name} was freed by an earlier backward or its result changed; "
+                    "expected one not walked yet. Pass retain_graph=True to the first backward, or run the forward again"
                 )
             entries.append(node)
             ahead.extend(node.parents)
@@ -195,7 +232,7 @@ def walk(
     observer = _observer.get()
     table: dict[Node, Any] = {}
     kind: Any = type(roots[0][1]) if roots else None
-    with recording(create_graph):
+    with recording(create_graph), underflow_ignored():
         for node, g in roots:
             table[node] = as_zero_dimensional(table[node] + g) if node in table else g
         while entries:
@@ -212,7 +249,7 @@ def walk(
             if g is not None:
                 for i, raw in entry.op.pull(entry, parents, g, create_graph):
                     parent = parents[i]
-                    if parent is None or raw is None:
+                    if parent is None:
                         continue
                     fits = type(raw) is kind and raw.shape == parent.shape and raw.dtype is parent.dtype
                     fitted = raw if fits else _fit(raw, parent, entry.op)
@@ -239,7 +276,7 @@ def _hand_over(result: Result, g: Gradient | None, table: dict[Node, Any]) -> No
     """Put the gradient of one of several results in its place with its entry."""
     if g is not None:
         (entry,) = result.parents
-        together = table.setdefault(entry, [None] * len(entry.shape))
+        together = table.get(entry) or table.setdefault(entry, [None] * len(entry.shape))
         before = together[result.index]
         together[result.index] = g if before is None else as_zero_dimensional(before + g)
 
@@ -254,8 +291,11 @@ def complete(together: list[Any], entry: Entry) -> list[Any]:
 def _fit(raw: Gradient, parent: Node, op: Op) -> Gradient:
     """A contribution in its parent's shape and dtype: where the op broadcast the parent, summed over its copies."""
     shape = parent.shape
-    if not hasattr(raw, "shape"):
-        raise TypeError(f"backward of {op.name}: a VJP returned {raw!r}, expected a gradient of shape {shape}")
+    if not hasattr(raw, "shape") or raw.dtype not in DTYPES:
+        raise TypeError(
+            f"backward of {op.name}: a VJP returned {described(raw)}, expected a gradient of shape {shape} in floats; an "
+            "argument that has none is declared nondifferentiable"
+        )
     if raw.shape != shape:
         repeated = raw.ndim >= len(shape) and all(n in (1, m) for n, m in zip(shape[::-1], raw.shape[::-1], strict=False))
         if not (op.broadcasting and repeated):

@@ -6,13 +6,15 @@ Operators and methods are declared here for readers and type checkers; `tinyreg.
 
 from __future__ import annotations
 
+import threading
 from operator import attrgetter
 from typing import Any
 
+from ..conversion import arrayed, checked, copied
 from ..protocols import Protocols
 from ..signature import described
-from .backend import HOMES, Array, get, home, transfer, watch
-from .tape import UNKEPT, Leaf, Node, explainer, new, walk
+from .backend import DTYPES, FLOATS, HOMES, Array, get, home, transfer, watch
+from .tape import UNKEPT, Leaf, Node, explainer, new, reach, spoil, walk
 
 
 class _Unbound:
@@ -38,7 +40,7 @@ class Tensor(Protocols):
     """
 
     __slots__ = ("__weakref__", "_array", "_node")
-    __array_ufunc__ = None  # so that `ndarray + tensor` asks the tensor
+    __array_ufunc__: Any  # bound by operators too, so that `ndarray + tensor` asks the tensor
 
     _array: Array
     _node: Node | None  # None: no gradient is wanted
@@ -47,12 +49,31 @@ class Tensor(Protocols):
         where = home(data)
         if where is None:
             raise TypeError(f"Tensor: got {data!r}, expected an array; for numbers and lists use tr.tensor(...)")
+        if data.dtype not in DTYPES:
+            checked(data.dtype, "Tensor: got an array")  # which says no
         self._array, self._node = where.asarray(data), None
         self.requires_grad = requires_grad
 
     # ---- what it is
 
-    data = property(attrgetter("_array"), doc="The array itself, also when 0-d. Change a tensor with `assign`.")
+    @property
+    def data(self) -> Array:
+        """The array itself, also when 0-d. Give a leaf a new value with `assign`.
+
+        `w.data -= rate * g`, which changes the array in place, counts as that: a tape that used the tensor can no longer be
+        walked. It also changes whatever shares the array, such as `w.detach()`.
+        """
+        return self._array
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        if value is not self._array:
+            raise AttributeError("data: got another array, expected the tensor's own, changed in place; use assign(value)")
+        if self.is_leaf:
+            replace([self], [value])
+        else:
+            spoil(self._node)
+
     shape = property(attrgetter("_array.shape"), doc="The length of each axis.")
     ndim = property(attrgetter("_array.ndim"), doc="The number of axes.")
     size = property(attrgetter("_array.size"), doc="The number of elements.")
@@ -73,7 +94,7 @@ class Tensor(Protocols):
             return
         if not self.is_leaf:
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
-        if wanted and self.dtype.kind != "f":
+        if wanted and self.dtype not in FLOATS:
             raise TypeError(f"requires_grad: got {self.dtype}, expected floats: only floats have gradients; use float32")
         self._node = Leaf(self.shape, self.dtype) if wanted else None
 
@@ -116,6 +137,9 @@ class Tensor(Protocols):
         a reference cycle that `tr.grad` does not make. The tape is freed as it is walked unless `retain_graph`, which
         follows `create_graph` by default.
 
+        Threads may go back at the same time over tapes of their own that share leaves: each adds to a leaf in one step.
+        While one does, no other may change those leaves (`assign`, an optimizer's step).
+
         Raises `RuntimeError` where nothing was recorded, the tape was freed or a leaf has changed since, and `ValueError`
         for an incoming gradient that is missing or of another shape.
 
@@ -142,7 +166,7 @@ class Tensor(Protocols):
                 "you meant .sum() or .mean() first"
             )
         if not isinstance(grad, Tensor):
-            grad = wrap(xp.ones_like(self._array) if grad is None else xp.asarray(grad, dtype=self.dtype))
+            grad = wrap(xp.ones_like(self._array) if grad is None else xp.asarray(arrayed(grad, "backward"), self.dtype))
         if grad.shape != self.shape or grad.backend != self.backend:
             raise ValueError(
                 f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
@@ -164,9 +188,8 @@ class Tensor(Protocols):
         """
         if not self.is_leaf:
             raise RuntimeError("assign: got a computed tensor, expected a leaf; compute a new tensor instead")
-        xp = get(self.backend)
-        array = value._array if isinstance(value, Tensor) else value
-        array = xp.array(transfer(array, xp) if hasattr(array, "dtype") else array, dtype=self.dtype)
+        array = arrayed(value._array if isinstance(value, Tensor) else value, "assign")
+        array = copied(array, get(self.backend), self.dtype)
         if array.shape != self.shape:
             raise ValueError(f"assign: got shape {list(array.shape)}, expected {list(self.shape)}, the tensor's own")
         replace([self], [array])
@@ -205,7 +228,7 @@ class Tensor(Protocols):
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _UNBOUND  # type: ignore[assignment]
     abs = all = any = argmax = argmin = astype = clip = cumulative_sum = diagonal = exp = expand_dims = _UNBOUND
     flatten = flip = log = logsumexp = max = mean = min = norm = permute_dims = prod = ravel = reshape = _UNBOUND
-    round = sort = sqrt = squeeze = std = sum = take = to = trace = transpose = var = _UNBOUND
+    round = sort = sqrt = squeeze = std = sum = take = to = trace = transpose = unstack = var = _UNBOUND
     T: Tensor
     mT: Tensor
 
@@ -226,16 +249,21 @@ def replace(leaves: Any, arrays: Any) -> None:
         leaf._array, leaf._node = array, leaf._node and leaf._node.replaced()
 
 
+_adding = threading.RLock()
+
+
 def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | None) -> None:
     """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
     table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
-    totals, held = dict[Node, Any](), {id(getattr(g, "_array", g))}
-    for node, gradient in table.items():
-        if node.grad is not UNKEPT and gradient is not None:
-            array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
-            if array.base is not None or id(array) in held:
-                array = array.copy()  # a view, or an array that someone else holds too
-            held.add(id(array))
-            totals[node] = wrap(array, tape) if node.grad is None else node.grad + wrap(array, tape)
-    for node, total in totals.items():
-        node.grad = total
+    with _adding:  # so that no other thread adds to a leaf meanwhile
+        reach(node for node in table if type(node) is Leaf)  # nor has given it a new value
+        totals, held = dict[Node, Any](), {id(getattr(g, "_array", g))}
+        for node, gradient in table.items():
+            if node.grad is not UNKEPT and gradient is not None:
+                array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
+                if array.base is not None or id(array) in held:
+                    array = array.copy()  # a view, or an array that someone else holds too
+                held.add(id(array))
+                totals[node] = wrap(array, tape) if node.grad is None else node.grad + wrap(array, tape)
+        for node, total in totals.items():
+            node.grad = total

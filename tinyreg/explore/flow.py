@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import files
 from ..core.backend import Array, get
 from ..nn.module import Module
 from ..signature import described
@@ -95,7 +96,7 @@ class GradientFlow(Callback):
             label.set_fontweight("bold" if name in layers else "normal")
         figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)
         if path is not None:
-            figure.savefig(path, dpi=150)
+            files.write_figure(path, figure, "plot")
         return figure
 
 

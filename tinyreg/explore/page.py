@@ -11,15 +11,19 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .scene import scene
+from .. import files
+from .fold import results
+from .scene import cut, detail, scene, short_path
+from .text import call
 
 if TYPE_CHECKING:
-    from .snapshot import Tape
+    from .snapshot import Row, Tape
 
 SCRIPTS = ("elements", "timeline", "arrays", "tape", "source", "panel", "page")  # in this order, since they are run as one
 MOST_BYTES = 4_800_000  # of a page
 MOST_IN_NOTEBOOK = 800_000  # of a page within a notebook, which is saved with it
 MOST_ROWS = 40  # of the table there
+LEAST_OF_ENTRY = 300  # bytes
 DETAIL = (6, 3, 1.5, 0.75)  # what a scene may take, as a multiple of the page: a packed one takes about a third
 FRAME = "width: 100%; height: 640px; border: 1px solid #8884; border-radius: 8px"
 CELL = 'style="text-align: left; white-space: nowrap"'
@@ -28,9 +32,15 @@ CELL = 'style="text-align: left; white-space: nowrap"'
 def page(tape: Tape) -> str:
     """The tape as one HTML file, to step through in a browser, forward and back; it loads nothing from anywhere.
 
-    Of a long tape, large arrays are shown in less detail, so that the page stays under 5 MB.
+    The page stays under 5 MB: of a long tape, large arrays are shown in less detail, and of one that is still too long,
+    only the last entries.
     """
-    return _fitted(tape, MOST_BYTES)
+    text, budget = _detailed(tape, MOST_BYTES)
+    last = min(len(tape), MOST_BYTES // LEAST_OF_ENTRY)
+    while len(text) > MOST_BYTES and last:
+        last = int(0.95 * last * MOST_BYTES / len(text))
+        text = _page(scene(tape, budget, last))
+    return text
 
 
 def save_html(tape: Tape, path: str | os.PathLike[str]) -> Path:
@@ -38,38 +48,32 @@ def save_html(tape: Tape, path: str | os.PathLike[str]) -> Path:
 
     Raises `OSError` where the folder is missing or cannot be written.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"save_html: got {path}, but there is no folder {target.parent}; make it first")
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-    try:
-        part.write_text(page(tape), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    files.check(path, "save_html")  # before the work
+    return files.write(path, page(tape), "save_html")
 
 
 def fragment(tape: Tape) -> str:
     """The tape in a notebook: the table, and the page in a frame where values were recorded and it is small enough."""
-    known = scene(tape, MOST_IN_NOTEBOOK)
-    table = _table(known)
-    if not known["explained"]:
+    table = _table(tape)
+    if not any(row.record for row in tape):
         return table
-    whole = _fitted(tape, MOST_IN_NOTEBOOK)
-    if len(whole) > MOST_IN_NOTEBOOK:
+    short = len(tape) <= MOST_IN_NOTEBOOK // LEAST_OF_ENTRY
+    whole = _detailed(tape, MOST_IN_NOTEBOOK)[0] if short else ""
+    if not 0 < len(whole) <= MOST_IN_NOTEBOOK:
         return f"{table}<p>Too long to step through here: <code>save_html(path)</code> writes the page to a file.</p>"
     frame = f'<iframe title="Tape" sandbox="allow-scripts" style="{FRAME}" srcdoc="{html.escape(whole)}"></iframe>'
     return f"{table}{frame}"
 
 
-def _fitted(tape: Tape, most: int) -> str:
-    """The page in the most detail with which it stays within `most` bytes, if there is one."""
-    for detail in DETAIL:
-        text = _page(scene(tape, int(most * detail)))
+def _detailed(tape: Tape, most: int) -> tuple[str, int]:
+    """The page in the most detail with which it stays within `most` bytes, if there is one; and the budget for that."""
+    last = most // LEAST_OF_ENTRY  # of more it would be too long anyway
+    budgets = {detail(tape, int(most * share)): int(most * share) for share in DETAIL}  # each detail once
+    for budget in budgets.values():
+        text = _page(scene(tape, budget, last))
         if len(text) <= most:
             break
-    return text
+    return text, budget
 
 
 def _page(known: Mapping[str, Any]) -> str:
@@ -105,26 +109,24 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
     return {"scene": pack(known), "shared": shared}
 
 
-def _table(known: Mapping[str, Any]) -> str:
+def _table(tape: Tape) -> str:
     """The entries as a table, of many the first and the last, under a line with the totals."""
-    entries, totals = known["entries"], known["totals"]
-    foot = f"{totals['entries']:,} entries, {totals['leaves']:,} leaves, {totals['bytes']:,} bytes kept"
+    foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes kept"
     half = MOST_ROWS // 2
-    many = len(entries) > MOST_ROWS
-    rows = [_row(entry, known["sources"]) for entry in (entries[:half] if many else entries)]
+    many = len(tape) > MOST_ROWS
+    rows = [_row(row) for row in (tape[:half] if many else tape)]
     if many:
-        rows += [_cells(["", f"... {len(entries) - 2 * half:,} more", "", "", ""])]
-        rows += [_row(entry, known["sources"]) for entry in entries[-half:]]
+        rows += [_cells(["", f"... {len(tape) - 2 * half:,} more", "", "", ""])]
+        rows += [_row(row) for row in tape[-half:]]
     head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes kept", "line"))
     return f"<details open><summary>{foot}</summary><table><tr>{head}</tr>{''.join(rows)}</table></details>"
 
 
-def _row(entry: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> str:
-    result = ", ".join(f"{each['dtype']}{each['shape']}" for each in entry["results"])
-    kept = sum(each["bytes"] for each in entry["keeps"] if each["holder"] is None)
-    line = entry["line"]
-    place = f"{sources[line['source']]['path']}:{line['number']}" if line else ""
-    return _cells([f"#{entry['number']}", entry["call"], result, f"{kept:,}" if kept else "", place])
+def _row(row: Row) -> str:
+    result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results(row))
+    kept = sum(each.nbytes for each in row.kept if each.holder is None)
+    place = f"{short_path(row.record.line.path)}:{row.record.line.number}" if row.record else ""
+    return _cells([f"#{row.number}", cut(call(row)), cut(result), f"{kept:,}" if kept else "", cut(place)])
 
 
 def _cells(texts: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import inspect
 import linecache
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
@@ -101,7 +102,7 @@ class Log:
         self.leaves: dict[int, Use] = {}
         self.latest: Any = None  # the last entry, from which the tape up to here can be had
         self._makers: dict[int, int] = {}  # the time of what made an array, by the id of that, which its record holds
-        self._calls: list[tuple[Any, Call]] = []
+        self._running = threading.local()  # the calls of layers; a context may be copied to other threads
         self._paths: dict[Module, dict[Module, str]] = {}
 
     def add(self, name: str, entry: Any, parents: Parents, arrays: Sequence[Any] | None, result: Any) -> Record:
@@ -140,14 +141,15 @@ class Log:
 
     def _call(self, layers: Sequence[tuple[Module, Any]]) -> Call | None:
         """The innermost layer that is running: the calls that were running at the last op go on where they still are."""
+        calls: list[tuple[Any, Call]] = self._running.__dict__.setdefault("calls", [])
         same = 0
-        while same < min(len(layers), len(self._calls)) and layers[same][1] is self._calls[same][0]:
+        while same < min(len(layers), len(calls)) and layers[same][1] is calls[same][0]:
             same += 1
-        del self._calls[same:]
+        del calls[same:]
         for module, token in layers[same:]:
             path = self._path(layers[0][0], module)
-            self._calls.append((token, Call(path, type(module).__name__, self._calls[-1][1] if self._calls else None)))
-        return self._calls[-1][1] if self._calls else None
+            calls.append((token, Call(path, type(module).__name__, calls[-1][1] if calls else None)))
+        return calls[-1][1] if calls else None
 
     def _path(self, outermost: Module, module: Module) -> str:
         known = self._paths.get(outermost, {})
@@ -224,7 +226,5 @@ def _variables(frame: FrameType) -> dict[str, Any]:
 
 def _paths(module: Module, path: str) -> Iterator[tuple[Module, str]]:
     """A module and all inside it, each with the path to it."""
-    yield module, path
-    for name, value in module.members():
-        if isinstance(value, Module):
-            yield from _paths(value, f"{path}.{name}" if path else name)
+    for name, found in module.named_modules():
+        yield found, ".".join(part for part in (path, name) if part)

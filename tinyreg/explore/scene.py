@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import linecache
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
 from .checks import arrays_in
 from .fold import layers, results
+from .part import Part
 from .record import Line
 from .summary import Detail, summary
 from .text import call, setting
@@ -26,12 +28,17 @@ DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1
 
 BYTES = {"entry": 900, "array": 150, "number": 10}  # that each takes as JSON, about
 
+LONGEST, LONGEST_LINE = 300, 1000  # characters of a name and of a line of code
+
 WHOLE = 2000  # lines: a longer file is shown around the lines that made entries
 AROUND = 40  # lines before and after
 
 
-def scene(tape: Tape, budget: int = 4_300_000) -> dict[str, Any]:
-    """The tape as a JSON value of about `budget` bytes at most: sources, leaves, entries, layers, and the way back.
+def scene(tape: Tape, budget: int = 4_300_000, last: int | None = None) -> dict[str, Any]:
+    """The tape as a JSON value of about `budget` bytes: sources, leaves, entries, layers, and the way back.
+
+    Large arrays are told in as much detail as there is room for; sources take a quarter at most, and names and lines
+    that are very long are cut. last: how many entries to tell of, at the end; all of them if None.
 
     Every number is one that the tape kept, or that its walk back handed on, inside explain(); outside there are none.
 
@@ -43,13 +50,13 @@ def scene(tape: Tape, budget: int = 4_300_000) -> dict[str, Any]:
     >>> shown["entries"][0]["call"], shown["leaves"][0]["gradient"]["values"]
     ('multiply(x, x)', [2, 4])
     """
-    lines = sorted({row.record.line for row in tape if row.record})
-    sources = _sources(lines)
-    drawn = _Drawn(tape, _detail(tape, budget), [path for path, _ in sources])
+    part = Part(tape, last)
+    sources = _sources(sorted({row.record.line for row in part.rows if row.record}), budget // 4)
+    drawn = _Drawn(tape, part, detail(tape, budget), {path: i for i, (path, _) in enumerate(sources)})
     return {"sources": [source for _, source in sources], **drawn.parts()}
 
 
-def _detail(tape: Tape, budget: int) -> Detail:
+def detail(tape: Tape, budget: int) -> Detail:
     """As much as there is room for."""
     arrays = [leaf.value for leaf in tape.leaves]
     arrays += [array for row in tape if row.record for array in arrays_in(row.record.result)]
@@ -62,64 +69,83 @@ def _detail(tape: Tape, budget: int) -> Detail:
             arrays += [c.total for c in step.contributions]
     sizes = [array.size for array in arrays if array is not None]
     fixed = BYTES["entry"] * len(tape) + BYTES["array"] * len(sizes)
-    for detail in DETAILS:
-        numbers = sum(size if size <= detail.elements else min(size, detail.side**2) for size in sizes)
-        if fixed + BYTES["number"] * numbers <= budget:
-            return detail
-    return DETAILS[-1]
+    numbers = [sum(n if n <= each.elements else min(n, each.side**2) for n in sizes) for each in DETAILS]
+    fitting = (n for n in numbers if fixed + BYTES["number"] * n <= budget)
+    return DETAILS[numbers.index(next(fitting, numbers[-1]))]
 
 
 class _Drawn:
     """The parts of a scene that hold arrays, at one level of detail."""
 
-    def __init__(self, tape: Tape, detail: Detail, paths: Sequence[str]) -> None:
-        self._tape, self._detail, self._paths = tape, detail, paths
+    def __init__(self, tape: Tape, part: Part, detail: Detail, paths: Mapping[str, int]) -> None:
+        self._tape, self._part, self._detail, self._paths = tape, part, detail, paths
         self._known: dict[int, dict[str, Any]] = {}  # an array that is there in many places is summed up once
-        self._layers = layers(tape)
+        self._layers = [layer for layer in layers(tape) if layer.last >= part.first]
         self._gradients = {where[1:]: g for where, g in tape.walk.gradients.items()} if tape.walk else {}
         self._vjps: dict[Any, str] = {}
 
     def parts(self) -> dict[str, Any]:
-        tape = self._tape
+        tape, part = self._tape, self._part
         innermost = {row: i for i, layer in enumerate(self._layers) for row in range(layer.first, layer.last + 1)}
-        explained = any(row.record for row in tape)
+        places = {layer.call: i for i, layer in enumerate(self._layers)}
         return {
-            "title": str(tape[-1].record.line) if tape and tape[-1].record else "tape",
-            "explained": explained,
+            "title": cut(str(tape[-1].record.line)) if tape and tape[-1].record else "tape",
+            "explained": any(row.record for row in tape),
+            "first": part.first,
             "totals": {"entries": len(tape), "leaves": len(tape.leaves), "bytes": tape.nbytes},
             "leaves": [
                 {
-                    "label": leaf.label,
+                    "label": cut(leaf.label),
                     "parameter": leaf.parameter,
                     "shape": list(leaf.shape),
                     "dtype": str(leaf.dtype),
                     "value": self._array(leaf.value),
                     "gradient": self._array(self._gradients.get((None, 0, i))),
                 }
-                for i, leaf in enumerate(tape.leaves)
-            ],
-            "entries": [self._entry(row, innermost.get(row.number)) for row in tape],
+                for i, leaf in part.leaves.items()
+            ]
+            + [self._before(entry, result) for entry, result in part.earlier],
+            "entries": [self._entry(row, innermost.get(row.number)) for row in part.rows],
             "groups": [
-                {"label": str(layer.call), "first": layer.first, "last": layer.last, "parent": layer.parent}
+                {
+                    "label": cut(str(layer.call)),
+                    "first": max(layer.first - part.first, 0),
+                    "last": layer.last - part.first,
+                    "parent": places[layer.call.parent] if layer.call.parent else None,
+                }
                 for layer in self._layers
             ],
             "backward": self._backward(),
         }
 
+    def _before(self, entry: int, result: int) -> dict[str, Any]:
+        """A value from before the entries that are shown, as a leaf."""
+        row = self._tape[entry]
+        several = len(results(row)) > 1
+        return {"label": f"#{entry}.{result}" if several else f"#{entry}", "parameter": False, **self._results(row)[result]}
+
     def _entry(self, row: Row, layer: int | None) -> dict[str, Any]:
         record = row.record
-        line = {"source": self._paths.index(record.line.path), "number": record.line.number} if record else None
+        line = {"source": self._paths[record.line.path], "number": record.line.number} if record else None
+        first = self._part.first
         return {
-            "number": row.number,
-            "op": row.op.name,
-            "call": call(row),
+            "number": row.number - first,
+            "op": cut(row.op.name),
+            "call": cut(call(row)),
             "inputs": [
-                {**source._asdict(), "value": self._array(constant)}
+                {
+                    "label": cut(source.label),
+                    **self._part.place(source.entry, source.result, source.leaf),
+                    "value": self._array(constant),
+                }
                 for source, constant in zip(row.inputs, _constants(row), strict=True)
             ],
-            "settings": {name: setting(value) for name, value in row.settings.items()},
+            "settings": {name: cut(setting(value)) for name, value in row.settings.items()},
             "results": self._results(row),
-            "keeps": [{"name": kept.name, "bytes": kept.nbytes, "holder": kept.holder} for kept in row.kept],
+            "keeps": [
+                {"name": kept.name, "bytes": kept.nbytes, "holder": None if kept.holder is None else kept.holder - first}
+                for kept in row.kept
+            ],
             "line": line,
             "group": layer,
             "doc": _first_sentence(row.op),
@@ -146,12 +172,12 @@ class _Drawn:
     def _backward(self) -> list[dict[str, Any]]:
         return [
             {
-                "entry": step.entry.entry,
+                "entry": (step.entry.entry or 0) - self._part.first,
                 "incoming": [self._array(g) for g in step.incoming],
                 "contributions": [
                     {
                         "argument": argument_name(self._tape[step.entry.entry or 0], c.argument),
-                        "to": _target(c.to),
+                        "to": self._target(c.to),
                         "raw": self._array(c.raw),
                         "fitted": None if c.fitted is c.raw else self._array(c.fitted),
                         "sum": self._array(c.total),
@@ -160,7 +186,12 @@ class _Drawn:
                 ],
             }
             for step in (self._tape.walk.steps if self._tape.walk else [])
+            if (step.entry.entry or 0) >= self._part.first
         ]
+
+    def _target(self, to: Input) -> dict[str, int | None]:
+        place = self._part.place(to.entry, to.result, to.leaf)
+        return {"leaf": place["leaf"]} if place["leaf"] is not None else {"entry": place["entry"], "result": to.result}
 
     def _array(self, array: Array) -> dict[str, Any] | None:
         if array is None:
@@ -210,23 +241,28 @@ def _first_sentence(op: Any) -> str:
     return re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
 
 
-def _target(to: Input) -> dict[str, int | None]:
-    return {"leaf": to.leaf} if to.leaf is not None else {"entry": to.entry, "result": to.result}
-
-
-def _sources(lines: Sequence[Line]) -> list[tuple[str, dict[str, Any]]]:
-    """The files that the lines stand in; of a long one the part around them."""
+def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, Any]]]:
+    """The files that the lines stand in; of one that is long, or too long for its share, the part from before the first."""
     found = []
-    for path in dict.fromkeys(line.path for line in lines):
-        text = [line.rstrip("\n") for line in linecache.getlines(path)]
-        lit = [line.number for line in lines if line.path == path]
-        first = 1 if len(text) < WHOLE else max(1, lit[0] - AROUND)
-        last = len(text) if len(text) < WHOLE else min(lit[-1] + AROUND, first + WHOLE - 1)
-        found.append((path, {"path": _short(path), "first": first, "lines": text[first - 1 : last]}))
+    paths = {path: list(group) for path, group in itertools.groupby(lines, lambda line: line.path)}
+    for path, lit in paths.items():
+        text = [cut(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
+        share = budget // len(paths)
+        whole = len(text) < WHOLE and sum(map(len, text)) <= share
+        first = 1 if whole else max(1, lit[0].number - AROUND)
+        last = len(text) if whole else min(lit[-1].number + AROUND, first + WHOLE - 1)
+        sizes = itertools.accumulate(len(line) + 3 for line in text[first - 1 : last])
+        shown = text[first - 1 : last] if whole else text[first - 1 : first - 1 + sum(size <= share for size in sizes)]
+        found.append((path, {"path": cut(short_path(path)), "first": first, "lines": shown}))
     return found
 
 
-def _short(path: str) -> str:
+def cut(text: str, longest: int = LONGEST) -> str:
+    """A text that is not longer than that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def short_path(path: str) -> str:
     """A path as one would write it from here; a file elsewhere goes by its name."""
     here = os.path.relpath(path) if os.path.isabs(path) else path
     return os.path.basename(path) if here.startswith("..") else here

@@ -7,15 +7,18 @@ import contextlib
 import os
 import runpy
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..core.tape import Result, explainer
 from ..core.tensor import Tensor, wrap
 from .explain import explain
 from .snapshot import Tape, tape
+
+GRACE = 5  # seconds, for threads that the script has begun
 
 
 class _Enough(BaseException):
@@ -23,25 +26,33 @@ class _Enough(BaseException):
 
 
 class _Script:
-    """A script, and the tape of its backward number `step`."""
+    """A script, and the tape of its backward number `step`: of those in this process, by the thread that runs it.
 
-    def __init__(self, path: Path, arguments: Sequence[str], step: int) -> None:
-        self.path, self.arguments, self.step = path, arguments, step
-        self.backwards = 0
+    Workers of a pool are copies of this process; they and other threads are left alone, or who waits for them waits on.
+    """
+
+    def __init__(self, path: Path, arguments: Sequence[str], step: int, out: Path) -> None:
+        self.path, self.arguments, self.step, self.out = path, arguments, step, out
+        self.backwards = self.elsewhere = 0
         self.tape: Tape | None = None
         self.error: BaseException | None = None
+        self.status: int | None = None  # once the page is written
+        self._here = os.getpid(), threading.get_ident()
 
-    def run(self) -> None:
-        """Run the script until it comes to that backward, ends, or raises."""
+    def run(self) -> int:
+        """Run the script until it comes to that backward, ends, or raises, and write the page; the status."""
         with self._surroundings(), explain():
             try:
                 runpy.run_path(str(self.path.resolve()), run_name="__main__")
-            except _Enough:
-                pass
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                if not isinstance(error, SystemExit) or error.code not in (None, 0):
+            except BaseException as error:
+                if os.getpid() != self._here[0]:
+                    raise
+                if self.status is None and not (isinstance(error, SystemExit) and error.code in (None, 0)):
                     self.error = error
                     self.tape = self.tape or _so_far()
+        if os.getpid() != self._here[0]:
+            raise SystemExit  # a copy, made by os.fork(), has come to the end of the script
+        return _report(self) if self.status is None else self.status
 
     @contextlib.contextmanager
     def _surroundings(self) -> Iterator[None]:
@@ -56,11 +67,18 @@ class _Script:
 
     def _counted(self, walk: Any) -> Any:
         def backward(tensor: Tensor, grad: Any = None, **settings: Any) -> None:
+            if (os.getpid(), threading.get_ident()) != self._here:
+                self.elsewhere += 1
+                walk(tensor, grad, **settings)
+                return
+            if self.status is not None:  # the script goes on: it caught what should have ended it
+                _leave(self.status)
             self.backwards += 1
             if self.backwards == self.step and tensor.requires_grad:
                 self.tape = tape(tensor, grad=grad)
             walk(tensor, grad, **settings)  # in which explain() may find something
             if self.tape:
+                self.status = _report(self)  # at once, whatever the script makes of its end
                 raise _Enough
 
         return backward
@@ -90,14 +108,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(f"explore: got --step {chosen.step}, expected at least 1, the first backward", 2)
     if not chosen.out.resolve().parent.is_dir():
         return _say(f"explore: got --out {chosen.out}, but there is no folder {chosen.out.parent}; make it first", 2)
-    script = _Script(chosen.script, [*rest, *given[end + 1 :]], chosen.step)
-    script.run()
-    return _report(script, chosen.out.resolve())
+    return _Script(chosen.script, [*rest, *given[end + 1 :]], chosen.step, chosen.out.resolve()).run()
 
 
-def _report(script: _Script, out: Path) -> int:
+def run() -> None:
+    """The command as a process of its own, which ends when the page is written, whatever the script has left running."""
+    status = main()
+    if status == 0 and (left := [thread for thread in threading.enumerate() if _holds_up(thread)]):
+        for thread in left:
+            thread.join(GRACE / len(left))
+        if any(map(_holds_up, left)):
+            _leave(status)
+    if "multiprocessing" in sys.modules:
+        for process in sys.modules["multiprocessing"].active_children():
+            process.terminate()  # or it would be waited for
+    sys.exit(status)
+
+
+def _holds_up(thread: threading.Thread) -> bool:
+    return thread.is_alive() and not thread.daemon and thread is not threading.main_thread()
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process here, with what it has printed, and nothing else."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _report(script: _Script) -> int:
     """Write the page and say what is on it, or why there is none."""
-    name = script.path.name
+    name, out = script.path.name, script.out
     if script.error:
         sys.stderr.write("".join(traceback.format_exception(_from_script(script.error, script.path))))
     if script.tape is None:
@@ -105,7 +146,8 @@ def _report(script: _Script, out: Path) -> int:
             return _say(f"explore: {name} raised {type(script.error).__name__} before anything was recorded: no page", 1)
         return _say(
             f"explore: {name} called .backward() {script.backwards} times, expected at least {script.step}: no page. "
-            "For a tape that is not walked by .backward(), call tr.tape(tensor).save_html(path) inside tr.explain()",
+            + "It was called in other threads, whose tapes are not recorded. " * bool(script.elsewhere)
+            + "For a tape that is not walked by .backward(), call tr.tape(tensor).save_html(path) inside tr.explain()",
             1,
         )
     script.tape.save_html(out)
@@ -113,6 +155,7 @@ def _report(script: _Script, out: Path) -> int:
     if script.error:
         return _say(f"explore: {name} raised {type(script.error).__name__}; the tape up to there, {entries}", 1)
     sys.stdout.write(f"backward {script.step} of {name}, {entries}; the script was ended there\n")
+    sys.stdout.flush()
     return 0
 
 

@@ -75,4 +75,6 @@ def _arguments(entry: Entry) -> Iterator[int]:
     """The arguments in the order in which the entry's op hands something to them."""
     if not hasattr(plain(entry.op), "signature") or entry.plan is None:
         return iter(range(len(entry.parents)))
-    return iter(entry.plan.order)
+    first = plain(entry.op).signature.first
+    operands = range(first, len(entry.parents))
+    return (i for place in entry.plan.order for i in (operands if place == first else (place,)))

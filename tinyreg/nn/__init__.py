@@ -67,3 +67,7 @@ __all__ = [
     "monte_carlo",
     "monte_carlo_predict",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

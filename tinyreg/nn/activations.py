@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import activations, ops
+from ..arguments import integer, number
 from .module import Module
 
 
@@ -30,7 +31,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Any) -> Any:
         """`tr.leaky_relu(x, negative_slope)`."""
@@ -50,7 +51,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+        self.alpha = number("ELU", "alpha", alpha)
 
     def forward(self, x: Any) -> Any:
         """`tr.elu(x, alpha)`."""
@@ -129,7 +130,7 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0) -> None:
-        self.beta = beta
+        self.beta = number("Softplus", "beta", beta)
 
     def forward(self, x: Any) -> Any:
         """`tr.softplus(x, beta=beta)`."""
@@ -149,7 +150,7 @@ class Softmax(Module):
     """
 
     def __init__(self, dim: int = -1) -> None:
-        self.dim = dim
+        self.dim = integer(type(self).__name__, "dim", dim)
 
     def forward(self, x: Any) -> Any:
         """`tr.softmax(x, dim)`."""

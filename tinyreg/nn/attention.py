@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from .. import activations, dropout, ops
+from ..arguments import integer
 from ..core.backend import get
 from ..creation import backend_of, zeros
-from ..random import Generator
+from ..random import Generator, as_generator
 from ..signature import described
 from . import init
 from .dropout import Dropout, DropPath
 from .linear import Linear
-from .module import Module, Parameter
+from .module import Module, Parameter, expect_dtype
 from .norm import LayerNorm
 
 
 def attention(
-    q: Any, k: Any, v: Any, *, mask: Any = None, p: float = 0.0, training: bool, rng: Generator | None = None
+    q: Any, k: Any, v: Any, *, mask: Any = None, p: float = 0.0, training: bool, rng: Generator | int | None = None
 ) -> Any:
     """softmax(q k^T / sqrt(d) + mask) v, with a share p of the softmax dropped in training.
 
     q: (..., L, d), L queries; k: (..., S, d) and v: (..., S, e), S keys and their values; the axes in front broadcast; the
     result: (..., L, e). mask: what broadcasts to (..., L, S): booleans, True where a query may attend to a key, as in
-    PyTorch's scaled_dot_product_attention; or floats, which are added. A query that may attend to no key gives 0, and no
-    gradient. p: in [0, 1]. rng: the default generator (`tr.seed`) if None.
+    PyTorch's scaled_dot_product_attention; or floats, which are added, -inf to forbid a key. It is cast to the dtype of the
+    scores. A query that may attend to no key gives 0, and no gradient. p: in [0, 1]. rng: a generator or a seed; the
+    default generator (`tr.seed`) if None.
 
-    Raises `ValueError` for shapes that do not fit and for p out of range, `TypeError` for a mask of integers.
+    What a query may not attend to takes no part in its result and in no gradient of it, not even as NaN. With a mask, a
+    query that may attend to a key or a value that is not finite gives NaN, and no gradient.
+
+    Raises `ValueError` for shapes that do not fit and for p out of range, `TypeError` for a mask of integers and for
+    several dtypes.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017.
 
@@ -44,20 +51,64 @@ def attention(
             f"attention: got q {described(q)}, k {described(k)} and v {described(v)}, expected (..., L, d), (..., S, d) "
             "and (..., S, e)"
         )
-    return ops.matmul(dropout.dropout(_weights(q, k, mask), p, training=training, rng=rng), v)
+    if not q.dtype == k.dtype == v.dtype:
+        raise TypeError(f"attention: got q {described(q)}, k {described(k)} and v {described(v)}, expected one dtype")
+    if mask is not None:
+        _check_mask("attention", "mask", mask)
+    source = None if rng is None else as_generator(rng, "attention")
+    return _attended(q, k, v, mask, lambda weights: dropout.dropout(weights, p, training=training, rng=source))[0]
 
 
-def _weights(q: Any, k: Any, mask: Any) -> Any:
-    """softmax(q k^T / sqrt(d) + mask), in which a row that is masked as a whole is 0."""
+def _attended(q: Any, k: Any, v: Any, mask: Any, drop: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """(y, weights): the formula of `attention`, and what `drop` leaves of the softmax.
+
+    A row that is masked as a whole is 0. What is masked, also a query, enters as 0 where it is not finite: 0 * NaN is NaN.
+    """
+    if mask is not None:
+        shape = (*get("numpy").broadcast_shapes(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2])
+        if mask.ndim > len(shape) or any(n not in (1, m) for n, m in zip(mask.shape[::-1], shape[::-1], strict=False)):
+            raise ValueError(f"attention: got mask {described(mask)}, expected what broadcasts to {list(shape)}")
+        mask = mask if mask.dtype.kind == "b" else _cast(mask, q.dtype)
+        allowed, finite_k, finite_v = _allowed(mask), ops.isfinite(k), ops.isfinite(v)
+        k, v = ops.where(finite_k, k, 0.0), ops.where(finite_v, v, 0.0)
+        q = _without_padding(q, ops.any(allowed, axis=-1, keepdims=True))
     scores = ops.matmul(q / math.sqrt(q.shape[-1]), ops.matrix_transpose(k))
-    if mask is None:
-        return activations.softmax(scores)
-    _check_mask("attention", "mask", mask)
-    if mask.ndim > scores.ndim or any(n not in (1, m) for n, m in zip(mask.shape[::-1], scores.shape[::-1], strict=False)):
-        raise ValueError(f"attention: got mask {described(mask)}, expected what broadcasts to {list(scores.shape)}")
-    scores = ops.where(mask, scores, -math.inf) if mask.dtype.kind == "b" else scores + mask
+    if mask is None or not scores.shape[-1]:
+        weights = drop(activations.softmax(scores) if scores.shape[-1] else scores)  # of nothing it is nothing
+        return ops.matmul(weights, v), weights
+    if mask.dtype.kind == "f":
+        scores = scores + ops.where(allowed, mask, 0.0)
+    scores = ops.where(allowed, scores, -math.inf)
     empty = ops.all(scores == -math.inf, axis=-1, keepdims=True)
-    return ops.where(empty, 0.0, activations.softmax(ops.where(empty, 0.0, scores)))
+    weights = drop(ops.where(empty, 0.0, activations.softmax(ops.where(empty, 0.0, scores))))
+    return ops.where(_spoilt(allowed, finite_k, finite_v), math.nan, ops.matmul(weights, v)), weights
+
+
+def _spoilt(allowed: Any, *finite: Any) -> Any:
+    """Which queries may attend to what is not finite: (..., L or 1, 1). Counted by products, quicker than `any`."""
+    dtype, keys = "float32", finite[0].shape[-2]
+    xp = get(backend_of(allowed))
+    broken = [ops.matmul(ops.astype(ops.logical_not(each), dtype), xp.ones((each.shape[-1], 1), dtype)) for each in finite]
+    allowed = ops.broadcast_to(allowed, shape=(*(1,) * (2 - allowed.ndim), *allowed.shape[:-1], keys))
+    return ops.matmul(ops.astype(allowed, dtype), broken[0] + broken[1]) > 0
+
+
+def _cast(mask: Any, dtype: Any) -> Any:
+    """A mask of floats in another dtype, in which what is too far below 0 is -inf."""
+    wanted = get("numpy").dtype(dtype)
+    if wanted.itemsize < mask.dtype.itemsize:
+        mask = ops.where(mask < float(get("numpy").finfo(wanted).min), -math.inf, mask)
+    return mask if mask.dtype == wanted else ops.astype(mask, wanted)
+
+
+def _allowed(mask: Any) -> Any:
+    """Where a mask lets a query attend to a key."""
+    return mask if mask.dtype.kind == "b" else mask != -math.inf
+
+
+def _without_padding(x: Any, used: Any) -> Any:
+    """x with 0 for what is not finite where it is not used: of a projection's weight the gradient would be 0 * NaN."""
+    return ops.where(ops.logical_or(used, ops.isfinite(x)), x, 0.0)
 
 
 def _check_mask(name: str, label: str, mask: Any) -> None:
@@ -74,15 +125,17 @@ class MultiHeadAttention(Module):
     value one above the other; names are those of PyTorch's MultiheadAttention.
 
     Masks have PyTorch's meaning for this layer, which is the opposite of that for `attention`: in booleans True is what
-    may not be attended to; floats are added. key_padding_mask: (N, S), the keys to ignore. attn_mask: (L, S), or
-    (N * num_heads, L, S). is_causal: ignore later keys, whatever attn_mask is (PyTorch wants it given too). A query without
-    any key gives out_proj(0), where PyTorch's is NaN. dropout: the share of the softmax that is dropped, as by `Dropout`.
+    may not be attended to; floats are added, and cast to the layer's dtype. key_padding_mask: (N, S), the keys to ignore.
+    attn_mask: (L, S), or (N * num_heads, L, S). is_causal: ignore later keys, whatever attn_mask is (PyTorch wants it given
+    too). A query without any key gives out_proj(0), where PyTorch's is NaN. A key or value that every query ignores takes
+    no part, not even as NaN, nor does it as a query where all three are one tensor. dropout: the share of the softmax that
+    is dropped, as by `Dropout`.
 
     Weights start from `init.glorot_uniform`, query, key and value each by itself (PyTorch takes them for one matrix),
-    biases from 0. rng: of initial values and of dropout; the default generator (`tr.seed`) if None.
+    biases from 0. rng: of initial values and of dropout, a generator or a seed; the default generator (`tr.seed`) if None.
 
     Raises `ValueError` where num_heads does not divide embed_dim, for p out of range and for shapes that do not fit,
-    `TypeError` for a mask of integers.
+    `TypeError` for a mask of integers and for inputs of another dtype than the parameters'.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017.
 
@@ -102,8 +155,11 @@ class MultiHeadAttention(Module):
         bias: bool = True,
         *,
         batch_first: bool = False,
-        rng: Generator | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
+        embed_dim = integer("MultiHeadAttention", "embed_dim", embed_dim)
+        num_heads = integer("MultiHeadAttention", "num_heads", num_heads)
+        rng = None if rng is None else as_generator(rng, "MultiHeadAttention")
         if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
             raise ValueError(
                 f"MultiHeadAttention: got embed_dim={embed_dim} and num_heads={num_heads}, expected heads that divide it"
@@ -127,15 +183,21 @@ class MultiHeadAttention(Module):
     ) -> tuple[Any, Any]:
         """(y, weights or None)."""
         self._check(query, key, value)
+        mask, used, asking = self._masks(query, key, key_padding_mask, attn_mask, is_causal)
+        if used is not None:
+            cleaned = {id(x): _without_padding(x, used) for x in (key, value)}
+            query, key, value = (cleaned.get(id(x), x) for x in (query, key, value))
+            query = _without_padding(query, asking)
         parts = ops.split(self.in_proj_weight, 3, axis=0)
         biases = [None] * 3 if self.in_proj_bias is None else ops.split(self.in_proj_bias, 3, axis=0)
         q, k, v = (self._heads(*each) for each in zip((query, key, value), parts, biases, strict=True))
-        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
-        weights = self.dropout(_weights(q, k, mask))
-        y = ops.permute_dims(ops.matmul(weights, v), axes=(0, 2, 1, 3) if self.batch_first else (2, 0, 1, 3))
+        y, weights = _attended(q, k, v, mask, self.dropout)
+        y = ops.permute_dims(y, axes=(0, 2, 1, 3) if self.batch_first else (2, 0, 1, 3))
         return self.out_proj(ops.reshape(y, query.shape)), ops.mean(weights, axis=1) if need_weights else None
 
     def _check(self, query: Any, key: Any, value: Any) -> None:
+        for name, x in (("query", query), ("key", key), ("value", value)):
+            expect_dtype("MultiHeadAttention", x, self.in_proj_weight, name=name)
         batch = 0 if self.batch_first else 1
         shapes = [x.shape for x in (query, key, value)]
         if (
@@ -155,28 +217,42 @@ class MultiHeadAttention(Module):
         y = ops.reshape(y, (*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads))
         return ops.permute_dims(y, axes=(0, 2, 1, 3) if self.batch_first else (1, 2, 0, 3))
 
-    def _mask(self, q: Any, k: Any, padding: Any, mask: Any, is_causal: bool) -> Any:
-        """All masks as one, in the meaning of `attention`; None without any."""
-        (batch, heads, queries, _), keys = q.shape, k.shape[2]
+    def _masks(self, query: Any, key: Any, padding: Any, mask: Any, is_causal: bool) -> tuple[Any, Any, Any]:
+        """All masks as one, in the meaning of `attention`, which keys are used at all, and which queries use any.
+
+        The latter are None where all keys and queries are used.
+        """
+        length, batch = (1, 0) if self.batch_first else (0, 1)
+        queries, keys, samples, heads = query.shape[length], key.shape[length], key.shape[batch], self.num_heads
         joined = None
         if padding is not None:
-            joined = self._allowed("key_padding_mask", padding, (batch, keys), (batch, 1, 1, keys))
-        if mask is not None and mask.ndim == 3:
-            allowed = self._allowed("attn_mask", mask, (batch * heads, queries, keys), (batch, heads, queries, keys))
+            joined = self._placed("key_padding_mask", padding, (samples, keys), (samples, 1, 1, keys))
+        if getattr(mask, "ndim", 0) == 3:
+            allowed = self._placed("attn_mask", mask, (samples * heads, queries, keys), (samples, heads, queries, keys))
             joined = _joined(joined, allowed)
         elif mask is not None:
-            joined = _joined(joined, self._allowed("attn_mask", mask, (queries, keys), (queries, keys)))
+            joined = _joined(joined, self._placed("attn_mask", mask, (queries, keys), (1, 1, queries, keys)))
         if is_causal:
-            xp = get(backend_of(q))
-            joined = _joined(joined, xp.arange(keys) <= xp.arange(queries)[:, None])
-        return joined
+            xp = get(backend_of(query))
+            joined = _joined(joined, (xp.arange(keys) <= xp.arange(queries)[:, None])[None, None])
+        if joined is None or (padding is None and mask is None and keys <= queries):
+            return joined, None, None
+        each = [ops.any(_allowed(joined), axis=axes) for axes in ((1, 2), (1, 3))]  # (N or 1, S), (N or 1, L or 1)
+        used, asking = (ops.expand_dims(x if self.batch_first else x.T, axis=-1) for x in each)
+        return joined, used, asking
 
-    def _allowed(self, label: str, mask: Any, shape: tuple[int, ...], placed: tuple[int, ...]) -> Any:
+    def _placed(self, label: str, mask: Any, shape: tuple[int, ...], placed: tuple[int, ...]) -> Any:
         """A mask in the meaning of `attention`, checked, and in the shape that it has among heads."""
         _check_mask("MultiHeadAttention", label, mask)
         if mask.shape != shape:
             raise ValueError(f"MultiHeadAttention: got {label} {described(mask)}, expected shape {list(shape)}")
-        return ops.reshape(ops.logical_not(mask) if mask.dtype.kind == "b" else mask, placed)
+        booleans = mask.dtype.kind == "b"
+        return ops.reshape(ops.logical_not(mask) if booleans else _cast(mask, self.in_proj_weight.dtype), placed)
+
+    def _without_padding(self, x: Any, padding: Any) -> Any:
+        """x with 0 for what is not finite in its padding."""
+        self._check(x, x, x)
+        return _without_padding(x, self._masks(x, x, padding, None, False)[1])
 
     def extra_repr(self) -> str:
         """Width and number of heads."""
@@ -203,8 +279,9 @@ class TransformerBlock(Module):
     src_key_padding_mask, is_causal: as num_heads, attn_mask, key_padding_mask and is_causal of `MultiHeadAttention`.
     activation: "relu" or "gelu". dropout: the share that is dropped of the attention weights, of the hidden units, and of
     what each of the two adds. drop_path: the share of samples for which one of the two is skipped, see
-    `tr.dropout.drop_path`. Names are those of PyTorch's TransformerEncoderLayer, and so is what `state_dict` holds. rng: of
-    initial values and of dropout; the default generator (`tr.seed`) if None.
+    `tr.dropout.drop_path`. Names are those of PyTorch's TransformerEncoderLayer, and so is what `state_dict` holds. What
+    src_key_padding_mask leaves out counts as 0 where it is not finite. rng: of initial values and of dropout, a generator
+    or a seed; the default generator (`tr.seed`) if None.
 
     Raises `ValueError` for another activation, and what its layers raise.
 
@@ -229,10 +306,12 @@ class TransformerBlock(Module):
         norm_first: bool = False,
         *,
         drop_path: float = 0.0,
-        rng: Generator | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
         if activation not in ("relu", "gelu"):
             raise ValueError(f"TransformerBlock: got activation={activation!r}, expected 'relu' or 'gelu'")
+        dim_feedforward = integer("TransformerBlock", "dim_feedforward", dim_feedforward, least=0)
+        rng = None if rng is None else as_generator(rng, "TransformerBlock")
         self.activation, self.batch_first, self.norm_first = activation, batch_first, norm_first
         self.self_attn = MultiHeadAttention(d_model, nhead, dropout, batch_first=batch_first, rng=rng)
         self.linear1 = Linear(d_model, dim_feedforward, nonlinearity=activation, rng=rng)
@@ -245,6 +324,8 @@ class TransformerBlock(Module):
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """The block's formula."""
         masks = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask, "is_causal": is_causal}
+        if src_key_padding_mask is not None:
+            src = self.self_attn._without_padding(src, src_key_padding_mask)
         if self.norm_first:
             x = src + self._attended(self.norm1(src), masks)
             return x + self._fed_forward(self.norm2(x))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, overload
 
 from ..core.tape import explainer
 from .module import Module
 
+S = TypeVar("S", bound="Sequential")
+
 
 class Sequential(Module):
     """The layers one after the other, each applied to what the one before gave; named 0, 1, 2, ...
+
+    It is a list of its layers too: `model[:-1]` is a Sequential of the same layers but for the last, `model[-1] = head`
+    replaces one; `append`, `extend` and `insert` return the model, as in PyTorch, `pop` what it takes out. An optimizer
+    that was made before knows nothing of new layers.
 
     A BatchNorm that trains does a ReLU and a Dropout that follow it in its own passes, as one entry of the tape; inside
     `tr.explain()` each layer has its own.
@@ -27,16 +33,29 @@ class Sequential(Module):
     )
     >>> list(model.state_dict())
     ['0.weight', '0.bias', '2.weight', '2.bias']
+    >>> model[-1] = tr.nn.Linear(3, 5)
+    >>> model[1:]
+    Sequential(
+      (0): ReLU()
+      (1): Linear(3, 5)
+    )
     """
 
     unnamed = "layers"
     layers: tuple[Module, ...] = ()
 
     def __init__(self, *layers: Module) -> None:
-        for layer in layers:
+        self._hold(layers)
+
+    def _hold(self, layers: Iterable[Any]) -> None:
+        """Make these the layers, once all of them are known to be some."""
+        held = tuple(layers)
+        for layer in held:
             if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: got {layer!r:.80}, expected layers one by one: Sequential(*layers)")
-        self.layers = layers
+                raise TypeError(
+                    f"{type(self).__name__}: got {layer!r:.80}, expected layers one by one: Sequential(*layers)"
+                )
+        self.layers = held
 
     def forward(self, x: Any) -> Any:
         """The last layer's result."""
@@ -47,11 +66,53 @@ class Sequential(Module):
             i = end
         return x
 
+    # ---- as a list
+
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, i: int) -> Module:
-        return self.layers[i]
-
     def __iter__(self) -> Iterator[Module]:
         return iter(self.layers)
+
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequential: ...
+    def __getitem__(self, i: int | slice) -> Module:
+        if not isinstance(i, slice):
+            return self.layers[i]
+        part = Sequential(*self.layers[i])
+        part.training = self.training
+        return part
+
+    def __setitem__(self, i: Any, layer: Any) -> None:
+        layers = list(self.layers)
+        layers[i] = layer
+        self._hold(layers)
+
+    def __delitem__(self, i: int | slice) -> None:
+        layers = list(self.layers)
+        del layers[i]
+        self._hold(layers)
+
+    def insert(self: S, i: int, layer: Module) -> S:
+        """Put a layer in front of the one at `i`."""
+        layers = list(self.layers)
+        layers.insert(i, layer)
+        self._hold(layers)
+        return self
+
+    def append(self: S, layer: Module) -> S:
+        """Put a layer at the end."""
+        return self.extend([layer])
+
+    def extend(self: S, layers: Iterable[Module]) -> S:
+        """Put layers at the end."""
+        self._hold([*self.layers, *layers])
+        return self
+
+    def pop(self, i: int = -1) -> Module:
+        """Take a layer out."""
+        layer = self.layers[i]
+        del self[i]
+        return layer

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..arguments import integer
 from ..creation import zeros
-from ..ops.window import Pair
-from ..random import Generator
+from ..ops.window import Pair, pair
+from ..random import Generator, as_generator
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, expect_dtype
+
+
+def _setting(layer: str, name: str, value: Pair, least: int = 1) -> Pair:
+    """A setting for both axes, or a pair of them, in Python's integers."""
+    down, across = pair(layer, name, value, least)
+    return (down, across) if isinstance(value, tuple | list) else down
 
 
 class Conv2d(Module):
@@ -18,9 +25,10 @@ class Conv2d(Module):
     x: (N, in_channels, height, width); weight: (out_channels, in_channels / groups, *kernel_size), as in PyTorch; bias:
     (out_channels,), or None; y: (N, out_channels, rows, columns). stride, padding, dilation, groups: as for `tr.conv2d`.
     nonlinearity: what the result goes into, by which `init.weight` picks where the weight starts; the bias starts from 0.
-    Optimizers that shrink weights leave the bias alone. rng: the default generator (`tr.seed`) if None.
+    Optimizers that shrink weights leave the bias alone. rng: a generator or a seed; by default that of `tr.seed`.
 
-    Raises `ValueError` for groups that do not divide the channels.
+    Raises `TypeError` for settings that are not integers and for an x of another dtype than the parameters', and
+    `ValueError` for groups that do not divide the channels.
 
     >>> import tinyreg as tr
     >>> layer = tr.nn.Conv2d(3, 8, 5, padding="same", rng=tr.Generator(0))
@@ -40,22 +48,26 @@ class Conv2d(Module):
         bias: bool = True,
         *,
         nonlinearity: str = "relu",
-        rng: Generator | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
+        in_channels = integer("Conv2d", "in_channels", in_channels, least=1)
+        out_channels = integer("Conv2d", "out_channels", out_channels, least=1)
+        groups = integer("Conv2d", "groups", groups)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"Conv2d: got {in_channels} and {out_channels} channels and groups={groups}, expected a divisor of both"
             )
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        kernel = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
-        if len(kernel) != 2 or min(kernel) < 1:
-            raise ValueError(f"Conv2d: got kernel_size={kernel_size}, expected a number of at least 1 or a pair of such")
-        self.weight = Parameter(init.weight((out_channels, in_channels // groups, *kernel), nonlinearity, rng=rng))
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = _setting("Conv2d", "kernel_size", kernel_size)
+        self.stride, self.dilation = _setting("Conv2d", "stride", stride), _setting("Conv2d", "dilation", dilation)
+        self.padding = padding if isinstance(padding, str) else _setting("Conv2d", "padding", padding, least=0)
+        shape = (out_channels, in_channels // groups, *pair("Conv2d", "kernel_size", kernel_size))
+        self.weight = Parameter(init.weight(shape, nonlinearity, rng=as_generator(rng, "Conv2d")))
         self.bias = Parameter(zeros(out_channels), decay=False) if bias else None
 
     def forward(self, x: Any) -> Any:
         """`tr.conv2d(x, weight, bias, ...)`."""
+        expect_dtype("Conv2d", x, self.weight)
         return ops.conv2d(
             x,
             self.weight,
@@ -83,7 +95,10 @@ class MaxPool2d(Module):
     """
 
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> None:
-        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.kernel_size = _setting("MaxPool2d", "kernel_size", kernel_size)
+        self.stride = None if stride is None else _setting("MaxPool2d", "stride", stride)
+        self.padding = _setting("MaxPool2d", "padding", padding, least=0)
+        self.dilation = _setting("MaxPool2d", "dilation", dilation)
 
     def forward(self, x: Any) -> Any:
         """`tr.max_pool2d(x, kernel_size, stride, padding, dilation)`."""
@@ -105,7 +120,9 @@ class AvgPool2d(Module):
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
     ) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size = _setting("AvgPool2d", "kernel_size", kernel_size)
+        self.stride = None if stride is None else _setting("AvgPool2d", "stride", stride)
+        self.padding = _setting("AvgPool2d", "padding", padding, least=0)
         self.count_include_pad = count_include_pad
 
     def forward(self, x: Any) -> Any:

@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from .. import dropout, ops
+from ..arguments import integer, number
 from ..core.tape import no_grad
-from ..random import Generator
-from .module import Module
+from ..random import Generator, as_generator
+from ..recompute import SETTINGS
+from .module import Module, in_mode
+
+_sampled: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("tinyreg_sampled", default=frozenset())
+SETTINGS.append(_sampled)
 
 
-class Dropout(Module):
+class Sampling(Module):
+    """A layer that draws random numbers in training: out of it too where `sampling` is set, or in `monte_carlo`."""
+
+    p: float
+
+    def _draws_from(self, rng: Generator | int | None) -> None:
+        """Keep the generator to draw from: None for the default one, whichever that then is."""
+        self.rng = None if rng is None else as_generator(rng, type(self).__name__)
+
+    @property
+    def sampling(self) -> bool:
+        """Whether it drops out of training too: set here, or for a context by `monte_carlo`."""
+        return id(self) in _sampled.get() or vars(self).get("sampling", False)
+
+    @sampling.setter
+    def sampling(self, wanted: bool) -> None:
+        vars(self)["sampling"] = wanted
+
+    @property
+    def active(self) -> bool:
+        """Whether it drops anything."""
+        return (self.training or self.sampling) and self.p > 0
+
+    def extra_repr(self) -> str:
+        """The share."""
+        return f"p={self.p:g}"
+
+
+class Dropout(Sampling):
     """mask * x / (1 - p) in training, x out of it. See `tr.dropout.dropout`.
 
-    p: the share that is dropped, in [0, 1]. rng: the default generator (`tr.seed`) if None. Set `sampling` to have it drop
-    out of training too, or use `monte_carlo`.
+    p: the share that is dropped, in [0, 1]. rng: a generator or a seed; the default generator (`tr.seed`) if None. Set
+    `sampling` to have it drop out of training too, or use `monte_carlo`.
 
     Raises `ValueError` for p out of range.
 
@@ -29,29 +63,18 @@ class Dropout(Module):
     """
 
     drop: ClassVar[Callable[..., Any]] = staticmethod(dropout.dropout)
-    sampling: bool = False
 
-    def __init__(self, p: float = 0.5, *, rng: Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: got p={p}, expected a share from 0 to 1: how much is dropped")
-        self.p, self.rng = p, rng
+    def __init__(self, p: float = 0.5, *, rng: Generator | int | None = None) -> None:
+        self.p = number(type(self).__name__, "p", p, least=0, most=1, expected=dropout.SHARE)
+        self._draws_from(rng)
 
     def forward(self, x: Any) -> Any:
         """x with a share of it dropped, or x itself."""
         return type(self).drop(x, self.p, training=self.training or self.sampling, rng=self.rng)
 
-    @property
-    def active(self) -> bool:
-        """Whether it drops anything."""
-        return (self.training or self.sampling) and self.p > 0
-
     def mask(self, x: Any) -> dict[str, Any]:
         """What `thinned` is to keep of x, drawn anew, and its scale."""
         return {"keep": dropout._keep(x, self.p, x.shape, self.rng), "scale": dropout._scale(self.p)}
-
-    def extra_repr(self) -> str:
-        """The share."""
-        return f"p={self.p:g}"
 
 
 class SpatialDropout(Dropout):
@@ -105,7 +128,7 @@ class DropPath(Dropout):
 def monte_carlo(model: Module) -> Iterator[None]:
     """Have every dropout layer of a model drop in this context, whatever its mode; other layers keep to theirs.
 
-    Afterwards each is as it was, also after an exception.
+    Nothing is set on the layers, so other threads that use the model see nothing of it.
 
     Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation", 2016.
 
@@ -115,17 +138,18 @@ def monte_carlo(model: Module) -> Iterator[None]:
     ...     layer(tr.ones(5))
     tensor([2., 0., 2., 2., 2.])
     """
-    with _put_back(model, "sampling"):
-        for module in model.modules():
-            if hasattr(module, "sampling"):
-                module.sampling = True
+    layers = [module for module in model.modules() if isinstance(module, Sampling)]
+    token = _sampled.set(_sampled.get() | {id(layer) for layer in layers})
+    try:
         yield
+    finally:
+        _sampled.reset(token)
 
 
 def monte_carlo_predict(model: Module, *inputs: Any, passes: int = 30) -> tuple[Any, Any]:
     """(mean, standard deviation) of the outputs of `passes` forward passes, with dropout in each and no gradient.
 
-    model: a Module with dropout; for the time of the call everything else in it is in `eval` mode. inputs: what it takes.
+    model: a Module with dropout; everything else in it acts as in `eval` mode, in this call alone. inputs: what it takes.
     passes: at least 2; the deviation divides by passes - 1. It says how far the sub-networks differ, element by element.
 
     Raises `ValueError` for fewer than two passes, and for a model without dropout, whose deviation would be 0.
@@ -138,21 +162,9 @@ def monte_carlo_predict(model: Module, *inputs: Any, passes: int = 30) -> tuple[
     >>> bool(abs(mean - 1).max() < 0.2), bool(abs(std - 1).max() < 0.2)
     (True, True)
     """
-    if passes < 2:
-        raise ValueError(f"monte_carlo_predict: got passes={passes}, expected at least 2")
-    if not any(getattr(module, "p", 0) for module in model.modules() if hasattr(module, "sampling")):
+    passes = integer("monte_carlo_predict", "passes", passes, least=2)
+    if not any(module.p for module in model.modules() if isinstance(module, Sampling)):
         raise ValueError(f"monte_carlo_predict: got {type(model).__name__} without dropout, expected some layer with p > 0")
-    with _put_back(model, "training"), monte_carlo(model.eval()), no_grad():
+    with in_mode(model, False), monte_carlo(model), no_grad():
         outputs = ops.stack([model(*inputs) for _ in range(passes)], axis=0)
         return ops.mean(outputs, axis=0), ops.std(outputs, axis=0, correction=1)
-
-
-@contextlib.contextmanager
-def _put_back(model: Module, flag: str) -> Iterator[None]:
-    """Give every module of a model its flag back in the end."""
-    before = [(module, getattr(module, flag)) for module in model.modules() if hasattr(module, flag)]
-    try:
-        yield
-    finally:
-        for module, value in before:
-            setattr(module, flag, value)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..arguments import integer
 from ..core.tensor import Tensor
-from ..random import Generator, default_generator
+from ..random import Generator, as_generator
 from ..signature import described
 from .module import Module, Parameter
 
@@ -16,7 +17,8 @@ class Embedding(Module):
 
     index: integers of any shape, from 0 to num_embeddings - 1; weight: (num_embeddings, embedding_dim), which starts from
     normal numbers of variance 1, as in PyTorch; y: (..., embedding_dim). padding_idx: a row that starts from 0 and stays
-    there, since no gradient reaches it and optimizers do not shrink 0. rng: the default generator (`tr.seed`) if None.
+    there, since no gradient reaches it and optimizers do not shrink 0; below 0 it counts from the end, as in PyTorch.
+    rng: a generator or a seed; by default that of `tr.seed`.
 
     Raises `TypeError` for an index that is not of integers, `IndexError` for one out of range.
 
@@ -27,12 +29,17 @@ class Embedding(Module):
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, rng: Generator | None = None
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, rng: Generator | int | None = None
     ) -> None:
-        if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
-            raise ValueError(f"Embedding: got padding_idx={padding_idx}, expected 0 to {num_embeddings - 1}")
+        num_embeddings = integer("Embedding", "num_embeddings", num_embeddings, least=1)
+        embedding_dim = integer("Embedding", "embedding_dim", embedding_dim, least=1)
+        if padding_idx is not None:
+            found = integer("Embedding", "padding_idx", padding_idx)
+            padding_idx = found + num_embeddings if found < 0 else found
+            if not 0 <= padding_idx < num_embeddings:
+                raise ValueError(f"Embedding: got padding_idx={found}, expected 0 to {num_embeddings - 1}")
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
-        table = (rng or default_generator).normal(shape=(num_embeddings, embedding_dim))
+        table = as_generator(rng, "Embedding").normal(shape=(num_embeddings, embedding_dim))
         if padding_idx is not None:
             table[padding_idx] = 0.0
         self.weight = Parameter(table)

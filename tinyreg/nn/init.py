@@ -1,7 +1,7 @@
 """Initial values of weights, and the rule that picks them, which is `weight`.
 
-Drawn on the host, so every backend starts from the same numbers; born on the backend in use. `rng` is the default
-generator (`tr.seed`) if None, `dtype` the default dtype.
+Drawn on the host, so every backend starts from the same numbers; born on the backend in use. `rng` is a generator or a
+seed, the default generator (`tr.seed`) if None, `dtype` the default dtype.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from .. import ops
 from ..core.backend import Array, Shape, current
 from ..creation import get_default_dtype
-from ..random import Generator, default_generator
+from ..random import Generator, as_generator
 
 RELU_LIKE = ("relu", "leaky_relu", "elu", "gelu", "silu")
 SYMMETRIC = ("linear", "tanh", "sigmoid", "softmax")
 
 
-def weight(shape: Shape, nonlinearity: str = "relu", *, rng: Generator | None = None, dtype: Any = None) -> Array:
+def weight(shape: Shape, nonlinearity: str = "relu", *, rng: Generator | int | None = None, dtype: Any = None) -> Array:
     """The rule: `he_normal` in front of relu and its kin, which lose half of the signal, `glorot_uniform` elsewhere.
 
     shape: (outputs, inputs) of a linear layer, or (outputs, inputs, *kernel) of a convolution. nonlinearity: what the
@@ -56,7 +56,7 @@ def fans(shape: Shape) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
-def he_normal(shape: Shape, fan_in: int, *, rng: Generator | None = None, dtype: Any = None) -> Array:
+def he_normal(shape: Shape, fan_in: int, *, rng: Generator | int | None = None, dtype: Any = None) -> Array:
     """Normal numbers of mean 0 and variance 2 / fan_in: relu halves the second moment, and this makes up for it.
 
     shape: of the weight; fan_in: how many inputs each output sums over, at least 1.
@@ -70,10 +70,12 @@ def he_normal(shape: Shape, fan_in: int, *, rng: Generator | None = None, dtype:
     (3, 2)
     """
     _check_fan("he_normal", fan_in)
-    return (rng or default_generator).normal(0.0, math.sqrt(2 / fan_in), shape, dtype)
+    return as_generator(rng, "he_normal").normal(0.0, math.sqrt(2 / fan_in), shape, dtype)
 
 
-def glorot_uniform(shape: Shape, fan_in: int, fan_out: int, *, rng: Generator | None = None, dtype: Any = None) -> Array:
+def glorot_uniform(
+    shape: Shape, fan_in: int, fan_out: int, *, rng: Generator | int | None = None, dtype: Any = None
+) -> Array:
     """Uniform numbers within sqrt(6 / (fan_in + fan_out)), of variance 2 / (fan_in + fan_out): fair to both directions.
 
     shape: of the weight; fan_in: how many inputs each output sums over; fan_out: how many outputs each input goes into.
@@ -88,10 +90,10 @@ def glorot_uniform(shape: Shape, fan_in: int, fan_out: int, *, rng: Generator | 
     """
     _check_fan("glorot_uniform", fan_in)
     bound = math.sqrt(6 / (fan_in + fan_out))
-    return (rng or default_generator).uniform(-bound, bound, shape, dtype)
+    return as_generator(rng, "glorot_uniform").uniform(-bound, bound, shape, dtype)
 
 
-def orthogonal(shape: Shape, *, gain: float = 1.0, rng: Generator | None = None, dtype: Any = None) -> Array:
+def orthogonal(shape: Shape, *, gain: float = 1.0, rng: Generator | int | None = None, dtype: Any = None) -> Array:
     """`gain` times a random matrix with orthonormal rows, or columns where those are fewer: W W^T or W^T W is gain^2 I.
 
     shape: of two or more axes; all but the first together are the columns.
@@ -110,7 +112,7 @@ def orthogonal(shape: Shape, *, gain: float = 1.0, rng: Generator | None = None,
         raise ValueError(f"orthogonal: got shape {list(shape)}, expected at least two axes")
     rows, columns = shape[0], math.prod(shape[1:])
     long, short = max(rows, columns), min(rows, columns)
-    drawn = (rng or default_generator).normal(shape=(long, short), dtype="float64", backend="numpy")
+    drawn = as_generator(rng, "orthogonal").normal(shape=(long, short), dtype="float64", backend="numpy")
     q, r = ops.qr(drawn)
     q = q * ops.copysign(1.0, ops.diagonal(r))  # otherwise some matrices would be likelier than others
     matrix = gain * (q.T if rows < columns else q)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..arguments import integer
 from ..creation import zeros
-from ..random import Generator
+from ..random import Generator, as_generator
 from ..signature import described
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, expect_dtype
 
 
 class Linear(Module):
@@ -18,7 +19,11 @@ class Linear(Module):
     x: (..., in_features); weight: (out_features, in_features), as in PyTorch; bias: (out_features,), or None; y: (...,
     out_features). nonlinearity: what the result goes into, by which `init.weight` picks where the weight starts, "linear"
     for a last layer; the bias starts from 0 (PyTorch starts both from uniform numbers within 1 / sqrt(in_features)).
-    Optimizers that shrink weights leave the bias alone. rng: the default generator (`tr.seed`) if None.
+    Optimizers that shrink weights leave the bias alone. rng: a generator or a seed; the default generator (`tr.seed`) if
+    None.
+
+    Raises `TypeError` for an x of another dtype than the parameters', integers too, as PyTorch does; `ValueError` for one
+    of another width.
 
     >>> import tinyreg as tr
     >>> layer = tr.nn.Linear(3, 2, rng=tr.Generator(0))
@@ -33,14 +38,16 @@ class Linear(Module):
         bias: bool = True,
         *,
         nonlinearity: str = "relu",
-        rng: Generator | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(init.weight((out_features, in_features), nonlinearity, rng=rng))
+        self.in_features = in_features = integer("Linear", "in_features", in_features, least=0)
+        self.out_features = out_features = integer("Linear", "out_features", out_features, least=0)
+        self.weight = Parameter(init.weight((out_features, in_features), nonlinearity, rng=as_generator(rng, "Linear")))
         self.bias = Parameter(zeros(out_features), decay=False) if bias else None
 
     def forward(self, x: Any) -> Any:
-        """The layer's formula; raises `ValueError` where the last axis of x is not of length in_features."""
+        """The layer's formula."""
+        expect_dtype("Linear", x, self.weight)
         if x.shape[-1:] != (self.in_features,):
             raise ValueError(f"Linear: got x {described(x)}, expected a last axis of length {self.in_features}")
         return ops.linear(x, self.weight, self.bias)

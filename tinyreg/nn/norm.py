@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import normalization
+from ..arguments import integer, number
 from ..core.backend import Shape, as_zero_dimensional
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
@@ -14,7 +15,7 @@ from ..normalization.activations import by_batch
 from ..signature import described
 from .activations import ReLU
 from .dropout import Dropout
-from .module import Buffer, Module, Parameter
+from .module import Buffer, Module, Parameter, expect_dtype, updating
 
 
 class BatchNorm(Module):
@@ -31,7 +32,8 @@ class BatchNorm(Module):
     averages in training too, and leave them as they are; unlike `eval`, this survives `train`.
 
     Raises `ValueError` for another number of channels, for settings out of range, and in training for a batch with one
-    value for each channel, which leaves the running averages alone. One layer serves where PyTorch has BatchNorm1d, 2d and
+    value for each channel, which leaves the running averages alone; `TypeError` for another dtype than the parameters',
+    but for float16. Batches of several threads all count. One layer serves where PyTorch has BatchNorm1d, 2d and
     3d, and `state_dict` has their names.
 
     Source: Ioffe and Szegedy, "Batch Normalization", 2015.
@@ -54,11 +56,12 @@ class BatchNorm(Module):
         running: str = "biased",
         frozen: bool = False,
     ) -> None:
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"BatchNorm: got momentum={momentum}, expected a share from 0 to 1, or None")
+        if momentum is not None:
+            momentum = number("BatchNorm", "momentum", momentum, least=0, most=1, expected="a share from 0 to 1, or None")
         if running not in ("biased", "unbiased"):
             raise ValueError(f"BatchNorm: got running={running!r}, expected 'biased' or 'unbiased'")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features = integer("BatchNorm", "num_features", num_features, least=0)
+        self.eps, self.momentum = number("BatchNorm", "eps", eps, least=0), momentum
         self.running, self.frozen = running, frozen
         self.weight, self.bias = _affine(num_features, affine)
         self.running_mean, self.running_var = Buffer(zeros(num_features)), Buffer(ones(num_features))
@@ -66,6 +69,7 @@ class BatchNorm(Module):
 
     def forward(self, x: Any, *followers: Any) -> Any:
         """The layer's formula; followers are layers that come next, as `joins` allows, done in the same passes."""
+        expect_dtype("BatchNorm", x, self.running_mean, mixed=True)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"BatchNorm: got x {described(x)}, expected (N, {self.num_features}) or (N, {self.num_features}, ...)"
@@ -92,12 +96,13 @@ class BatchNorm(Module):
         """Move the running averages towards the statistics of a batch of n values a channel."""
         mean, var = (value.data if isinstance(value, Tensor) else value for value in (mean, var))
         buffers = (self.running_mean, self.running_var, self.num_batches_tracked)
-        old_mean, old_var, count = (buffer.data for buffer in buffers)
-        new = 1 / (int(count) + 1) if self.momentum is None else self.momentum
-        new_of_var = new * n / (n - 1) if self.running == "unbiased" else new
-        averages = (1 - new) * old_mean + new * mean, (1 - new) * old_var + new_of_var * var
-        arrays = [a.astype(old_mean.dtype, copy=False) for a in averages]
-        replace(buffers, [*arrays, as_zero_dimensional(count + 1)])
+        with updating:
+            old_mean, old_var, count = (buffer.data for buffer in buffers)
+            new = 1 / (int(count) + 1) if self.momentum is None else self.momentum
+            new_of_var = new * n / (n - 1) if self.running == "unbiased" else new
+            averages = (1 - new) * old_mean + new * mean, (1 - new) * old_var + new_of_var * var
+            arrays = [a.astype(old_mean.dtype, copy=False) for a in averages]
+            replace(buffers, [*arrays, as_zero_dimensional(count + 1)])
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -119,7 +124,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | Shape, eps: float = 1e-5, affine: bool = True) -> None:
-        self.normalized_shape, self.eps = _as_shape(normalized_shape), eps
+        self.normalized_shape, self.eps = _as_shape(normalized_shape), number("LayerNorm", "eps", eps, least=0)
         self.weight, self.bias = _affine(self.normalized_shape, affine)
 
     def forward(self, x: Any) -> Any:
@@ -145,7 +150,7 @@ class RMSNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | Shape, eps: float = 1e-6, affine: bool = True) -> None:
-        self.normalized_shape, self.eps = _as_shape(normalized_shape), eps
+        self.normalized_shape, self.eps = _as_shape(normalized_shape), number("RMSNorm", "eps", eps, least=0)
         self.weight = _affine(self.normalized_shape, affine)[0]
 
     def forward(self, x: Any) -> Any:
@@ -172,13 +177,17 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        num_channels = integer("GroupNorm", "num_channels", num_channels, least=0)
+        num_groups = integer("GroupNorm", "num_groups", num_groups)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: got num_groups={num_groups}, expected a divisor of num_channels={num_channels}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps = number("GroupNorm", "eps", eps, least=0)
         self.weight, self.bias = _affine(num_channels, affine)
 
     def forward(self, x: Any) -> Any:
         """`tr.normalization.group_norm`."""
+        _expect_dtype(self, x)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(f"GroupNorm: got x {described(x)}, expected (N, {self.num_channels}, ...)")
         return normalization.group_norm(x, self.num_groups, self.weight, self.bias, eps=self.eps)
@@ -202,11 +211,13 @@ class InstanceNorm(Module):
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
-        self.num_features, self.eps = num_features, eps
+        self.num_features = integer("InstanceNorm", "num_features", num_features, least=0)
+        self.eps = number("InstanceNorm", "eps", eps, least=0)
         self.weight, self.bias = _affine(num_features, affine)
 
     def forward(self, x: Any) -> Any:
         """`tr.normalization.instance_norm`."""
+        _expect_dtype(self, x)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(f"InstanceNorm: got x {described(x)}, expected (N, {self.num_features}, ...)")
         return normalization.instance_norm(x, self.weight, self.bias, eps=self.eps)
@@ -221,8 +232,14 @@ def _affine(shape: int | Shape, wanted: bool) -> tuple[Parameter | None, Paramet
     return (Parameter(ones(shape), decay=False), Parameter(zeros(shape), decay=False)) if wanted else (None, None)
 
 
+def _expect_dtype(layer: Any, x: Any) -> None:
+    if layer.weight is not None:
+        expect_dtype(type(layer).__name__, x, layer.weight, mixed=True)
+
+
 def _as_shape(shape: int | Shape) -> Shape:
-    found = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = shape if isinstance(shape, tuple | list) else (shape,)
+    found = tuple(integer("normalized_shape", "size", n, expected="an integer, or a tuple of them") for n in sizes)
     if not found or math.prod(found) < 1:
         raise ValueError(f"normalized_shape: got {shape}, expected at least one axis, none of them empty")
     return found
@@ -230,6 +247,7 @@ def _as_shape(shape: int | Shape) -> Shape:
 
 def _last_axes(layer: LayerNorm | RMSNorm, x: Any) -> tuple[int, ...]:
     """The axes that a layer's normalized_shape stands for."""
+    _expect_dtype(layer, x)
     n = len(layer.normalized_shape)
     if x.shape[-n:] != layer.normalized_shape:
         expected = ", ".join(map(str, layer.normalized_shape))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import ops
+from ..arguments import integer
 from ..core.backend import get
 from ..core.tensor import Tensor
 from ..creation import as_array, backend_of, ones, zeros
-from ..random import Generator
+from ..random import Generator, as_generator
 from ..signature import described
 from . import init
 from .dropout import Dropout, SpatialDropout
-from .module import Module, Parameter
+from .module import Module, Parameter, expect_dtype
+from .scan import lstm_scan, lstm_step, scan
 
 NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
 
@@ -23,6 +26,7 @@ class _Recurrent(Module):
 
     gates: ClassVar[int]
     states: ClassVar[tuple[str, ...]] = ("h",)
+    weight_ih_l0: Parameter
 
     def __init__(
         self,
@@ -36,9 +40,12 @@ class _Recurrent(Module):
         *,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
-        rng: Generator | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
         name = type(self).__name__
+        rng = None if rng is None else as_generator(rng, name)  # of None each part asks for itself: the default may change
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        input_size, hidden_size, num_layers = (integer(name, key, value) for key, value in sizes.items())
         if min(input_size, hidden_size, num_layers) < 1:
             raise ValueError(
                 f"{name}: got input_size={input_size}, hidden_size={hidden_size} and num_layers={num_layers}, expected at "
@@ -78,6 +85,11 @@ class _Recurrent(Module):
         """Where `bias_ih` starts."""
         return zeros(self.gates * self.hidden_size)
 
+    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
+        """One layer in one direction, as `scan` has it, from x (T, N, inputs) and W_ih, W_hh, b_ih, b_hh."""
+        w_ih, w_hh, b_ih, b_hh = parameters
+        return scan(self.step, ops.linear(x, w_ih, b_ih), state, w_hh, b_hh, **settings)
+
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """The state after one step, from x = W_ih x + b_ih, h = W_hh h + b_hh, and the state before, which h leads."""
         raise NotImplementedError
@@ -93,35 +105,22 @@ class _Recurrent(Module):
         """The outputs of the last layer, and the state in which each layer and direction ended."""
         x, state = self._checked(x, state)
         active = None if lengths is None else self._active(lengths, x)
+        if active is not None:  # before any product: 0 * NaN, of what stands beyond an end, is NaN
+            x = ops.where(active, x, 0.0)
         ends: list[tuple[Any, ...]] = []
         for layer in range(self.num_layers):
             x = self._dropped(x) if layer else x
             outputs = []
             for suffix in self._suffixes(layer):
-                output, end = self._scan(x, suffix, tuple(part[len(ends)] for part in state), active)
+                parameters = [getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+                first = tuple(part[len(ends)] for part in state)
+                settings = {"active": active, "reverse": suffix.endswith("reverse"), **self._thinning(first[0])}
+                output, *end = self.run(x, first, parameters, **settings)
                 outputs.append(output)
-                ends.append(end)
+                ends.append(tuple(end))
             x = ops.concat(*outputs, axis=-1) if self.bidirectional else output
         output = ops.permute_dims(x, axes=(1, 0, 2)) if self.batch_first else x
         return output, tuple(ops.stack(*parts, axis=0) for parts in zip(*ends, strict=True))
-
-    def _scan(self, x: Any, suffix: str, state: tuple[Any, ...], active: Any) -> tuple[Any, tuple[Any, ...]]:
-        """One layer in one direction: its outputs at every step, and the state after the last."""
-        w_ih, w_hh, b_ih, b_hh = (getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        steps, batch = x.shape[:2]
-        rows = _affine(ops.reshape(x, (steps * batch, x.shape[2])), w_ih.T, b_ih)
-        inputs = ops.unstack(ops.reshape(rows, (steps, batch, w_ih.shape[0])), axis=0)
-        w, noise = w_hh.T, self._noise(x)
-        outputs: list[Any] = [None] * steps
-        for t in reversed(range(steps)) if suffix.endswith("reverse") else range(steps):
-            h = state[0] if noise is None else state[0] * noise
-            new = self.step(inputs[t], _affine(h, w, b_hh), state)
-            if active is None:
-                outputs[t], state = new[0], new
-            else:
-                outputs[t] = ops.where(active[t], new[0], 0.0)
-                state = tuple(ops.where(active[t], a, b) for a, b in zip(new, state, strict=True))
-        return ops.stack(*outputs, axis=0), state
 
     def _dropped(self, x: Any) -> Any:
         """What goes from one layer to the next; whole features of (N, features, steps) at a time if `variational`."""
@@ -129,23 +128,18 @@ class _Recurrent(Module):
             return ops.permute_dims(self.dropout(ops.permute_dims(x, axes=(1, 2, 0))), axes=(2, 0, 1))
         return self.dropout(x)
 
-    def _noise(self, x: Any) -> Any:
-        """What h is multiplied by before W_hh, at every step the same; None where nothing is dropped.
-
-        (h is between -1 and 1, so this cannot come to inf * 0; a ReLU that has overflowed is past help.)
-        """
-        drop = self.recurrent_dropout
-        if not drop.p or not (drop.training or drop.sampling):
-            return None
-        return drop(get(backend_of(x)).ones((x.shape[1], self.hidden_size), dtype=x.dtype))
+    def _thinning(self, h: Any) -> dict[str, Any]:
+        """What `thinned` does to h before W_hh, at every step the same; nothing where nothing is dropped."""
+        return self.recurrent_dropout.mask(h) if self.recurrent_dropout.active else {}
 
     # ---- what it is given
 
     def _checked(self, x: Any, state: tuple[Any, ...] | None) -> tuple[Any, tuple[Any, ...]]:
         """x with its steps first, and the state to start from."""
         name, axes = type(self).__name__, "(N, T, {})" if self.batch_first else "(T, N, {})"
-        if x.ndim != 3 or x.shape[2] != self.input_size or x.dtype.kind != "f":
-            raise ValueError(f"{name}: got x {described(x)}, expected floats of shape {axes.format(self.input_size)}")
+        expect_dtype(name, x, self.weight_ih_l0)
+        if x.ndim != 3 or x.shape[2] != self.input_size:
+            raise ValueError(f"{name}: got x {described(x)}, expected shape {axes.format(self.input_size)}")
         x = ops.permute_dims(x, axes=(1, 0, 2)) if self.batch_first else x
         if not x.shape[0]:
             raise ValueError(f"{name}: got x {described(x)} of no steps, expected at least one")
@@ -155,6 +149,8 @@ class _Recurrent(Module):
         if len(state) != len(self.states) or any(getattr(part, "shape", None) != shape for part in state):
             got = ", ".join(map(described, state))
             raise ValueError(f"{name}: got the state {got}, expected {' and '.join(self.states)} of shape {list(shape)}")
+        for label, part in zip(self.states, state, strict=True):
+            expect_dtype(name, part, self.weight_ih_l0, name=label)
         return x, tuple(state)
 
     def _active(self, lengths: Any, x: Any) -> Any:
@@ -205,7 +201,7 @@ class RNN(_Recurrent):
         *,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
-        rng: Generator | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"RNN: got nonlinearity={nonlinearity!r}, expected {' or '.join(map(repr, NONLINEARITIES))}")
@@ -267,11 +263,18 @@ class LSTM(_Recurrent):
         output, (h, c) = self._run(x, hx, lengths)
         return output, (h, c)
 
+    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
+        """One layer in one direction: by a fast form, unless a subclass has a step of its own."""
+        if type(self).step is not LSTM.step:
+            return super().run(x, state, parameters, **settings)
+        w_ih, w_hh, b_ih, b_hh = parameters
+        inputs = ops.linear(x, w_ih, None if b_ih is None else b_ih + b_hh)
+        found: tuple[Any, ...] = lstm_scan(inputs, *state, w_hh, **settings)
+        return found
+
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """The formula of the class."""
-        i, f, g, o = ops.split(x + h, 4, axis=-1)
-        c = ops.sigmoid(f) * state[1] + ops.sigmoid(i) * ops.tanh(g)
-        return ops.sigmoid(o) * ops.tanh(c), c
+        return lstm_step(x, h, state)
 
     def first_bias(self) -> Tensor:
         """0, and 1 for the forget gate, so that it remembers at first (Jozefowicz, Zaremba and Sutskever, 2015)."""
@@ -307,8 +310,3 @@ class GRU(_Recurrent):
         r, z = ops.split(ops.sigmoid(x[:, :size] + h[:, :size]), 2, axis=-1)
         n = ops.tanh(x[:, size:] + r * h[:, size:])
         return (n + z * (state[0] - n),)
-
-
-def _affine(x: Any, w: Any, b: Any) -> Any:
-    """x w + b, or x w."""
-    return ops.matmul(x, w) if b is None else ops.matmul(x, w) + b

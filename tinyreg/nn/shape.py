@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import ops
+from ..arguments import integer
 from .module import Module
 
 
@@ -18,7 +19,7 @@ class Flatten(Module):
     """
 
     def __init__(self, start_dim: int = 1) -> None:
-        self.start_dim = start_dim
+        self.start_dim = integer("Flatten", "start_dim", start_dim)
 
     def forward(self, x: Any) -> Any:
         """x: at least `start_dim` axes."""

@@ -7,37 +7,48 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import dropout, normalization, ops
-from ..core.tape import no_grad
-from ..random import Generator, default_generator
+from ..arguments import axis as checked_axis
+from ..arguments import integer, number
+from ..core.tape import new, no_grad
+from ..core.tensor import Tensor, replace
+from ..normalization.weights import image_shape
+from ..random import Generator, as_generator
 from ..signature import described
-from .module import Buffer, Module, Parameter
+from .conv import Conv2d
+from .dropout import Sampling
+from .module import Buffer, Module, Parameter, in_mode, updating
 
 
 @contextlib.contextmanager
-def substituted(module: Module, **values: Any) -> Iterator[None]:
-    """Have a module find these values in place of its parameters in this context; the parameters stay what they were.
+def substituted(module: Module, **values: Any) -> Iterator[Module]:
+    """A stand-in for a module, which shares all that it holds but has these values in place of its parameters.
+
+    The module itself is left alone, so other threads and calls see nothing of it. What a forward assigns to the stand-in's
+    attributes, such as a state that it keeps, the module has in the end, as if it had been called itself.
 
     >>> import tinyreg as tr
     >>> from tinyreg.nn.wrappers import substituted
     >>> layer = tr.nn.Linear(1, 1, bias=False)
-    >>> with substituted(layer, weight=tr.tensor([[3.0]])):
-    ...     layer(tr.tensor([2.0]))
+    >>> with substituted(layer, weight=tr.tensor([[3.0]])) as stand_in:
+    ...     stand_in(tr.tensor([2.0]))
     tensor([6.])
     """
-    held = vars(module)
-    before = {name: held[name] for name in values}
-    held.update(values)
+    held = {**vars(module), "training": module.training, **values}
+    stand_in = new(type(module))
+    vars(stand_in).update(held)
     try:
-        yield
+        yield stand_in
     finally:
-        held.update(before)
+        assigned = {name: value for name, value in vars(stand_in).items() if held.get(name, held) is not value}
+        vars(module).update(assigned)
 
 
 class Reparametrization(Module):
     """A layer that is called with `value(weight)` in place of its weight; subclasses say what that is.
 
     layer: a Module; name: of its parameter. The layer keeps it under its own name, so that optimizers, `state_dict` and
-    initial values find what they would find without the wrapper.
+    initial values find what they would find without the wrapper. Around another wrapper, `value` is given what that one
+    makes of the weight. Nothing is written on the layer, so threads may call it at once.
 
     Raises `TypeError` where the layer holds no parameter of that name.
 
@@ -54,24 +65,43 @@ class Reparametrization(Module):
     """
 
     def __init__(self, layer: Module, name: str = "weight") -> None:
-        if not isinstance(layer, Module) or not isinstance(vars(layer).get(name), Parameter):
-            raise TypeError(f"{type(self).__name__}: got {layer!r:.80}, expected a layer with a parameter {name!r}")
         self.layer, self.name = layer, name
+        innermost = self.innermost
+        if not isinstance(innermost, Module) or not isinstance(vars(innermost).get(name), Parameter):
+            raise TypeError(f"{type(self).__name__}: got {layer!r:.80}, expected a layer with a parameter {name!r}")
+
+    @property
+    def innermost(self) -> Module:
+        """The layer itself, inside all wrappers."""
+        return self.layer.innermost if isinstance(self.layer, Reparametrization) else self.layer
 
     @property
     def weight(self) -> Parameter:
         """The parameter that the layer holds."""
-        found: Parameter = vars(self.layer)[self.name]
+        found: Parameter = vars(self.innermost)[self.name]
         return found
 
     def value(self, weight: Any) -> Any:
         """What the layer is to use."""
         raise NotImplementedError(f"{type(self).__name__} has no value; write one")
 
+    def computed(self) -> dict[str, Any]:
+        """What the layer is to find in place of its parameters, by name."""
+        inner = self.layer.computed() if isinstance(self.layer, Reparametrization) else {}
+        return {**inner, self.name: self.value(inner.get(self.name, self.weight))}
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer gives with the computed weight."""
-        with substituted(self.layer, **{self.name: self.value(self.weight)}):
-            return self.layer(*args, **kwargs)
+        with substituted(self.innermost, **self.computed()) as layer:
+            return layer(*args, **kwargs)
+
+    def _given(self) -> Any:
+        """The weight from which a wrapper starts: the parameter, or what wrappers inside make of it out of training."""
+        if not isinstance(self.layer, Reparametrization):
+            return self.weight.data
+        with in_mode(self.layer, False), no_grad():
+            found = self.layer.computed().get(self.name, self.weight)
+        return found.data
 
 
 class WeightNorm(Reparametrization):
@@ -88,13 +118,9 @@ class WeightNorm(Reparametrization):
 
     def __init__(self, layer: Module, name: str = "weight", *, axis: int = 0) -> None:
         super().__init__(layer, name)
-        self.axis, self.weight.decay = axis, False
-        if not -self.weight.ndim <= axis < self.weight.ndim:
-            raise ValueError(
-                f"WeightNorm: got axis={axis} for {name} {described(self.weight)}, expected an axis that it has"
-            )
-        others = tuple(i for i in range(self.weight.ndim) if i != axis % self.weight.ndim)
-        self.g = Parameter(ops.norm(self.weight.data, axis=others, keepdims=True))
+        self.axis, self.weight.decay = checked_axis("WeightNorm", axis, self.weight.ndim), False
+        others = tuple(i for i in range(self.weight.ndim) if i != self.axis)
+        self.g = Parameter(ops.norm(self._given(), axis=others, keepdims=True))
 
     def value(self, weight: Any) -> Any:
         """g v / |v|."""
@@ -102,20 +128,35 @@ class WeightNorm(Reparametrization):
 
 
 class SpectralNorm(Reparametrization):
-    """A layer with weight / sigma in place of its weight, where sigma is its largest singular value.
+    """A layer with weight / sigma in place of its weight, where sigma is the largest singular value of that as a matrix.
+
+    So a Linear makes no input longer. A convolution still can, by up to the square root of how many windows an element is
+    in, 3 for a 3 x 3 kernel at stride 1. input_shape, the (height, width) of a Conv2d's images or of the largest of them:
+    divide by the norm of the convolution itself instead, at its own stride, padding, dilation and groups.
 
     In training each call does `iterations` steps of the power method, from where the last call left the vectors u and v,
-    which are buffers; out of training they are used as they are. What they give is at most sigma and lags behind a weight
-    that changes, so the largest singular value of what takes its place is about 1, not below. exact: work sigma out by a
-    singular value decomposition at every call instead; then it is 1. axis: that of the outputs. See
-    `tr.normalization.spectral_norm`. As in PyTorch, 15 steps are done at first. rng: of the first u.
+    which are buffers (with input_shape v alone, an image); out of training they are used as they are. What they give is at
+    most sigma and lags behind a weight that changes, so the norm of what takes its place is about 1, not below. exact: work
+    sigma out by a singular value decomposition at every call instead; then it is 1. With input_shape that is of a matrix
+    with a column for every number in an image, so for small ones. axis: that of the outputs, without input_shape. See
+    `tr.normalization.spectral_norm` and `conv_spectral_norm`. As in PyTorch, 15 steps are done at first, with input_shape
+    100, as convolutions converge slowly. rng: of the first vector, a generator or a seed; the default generator if None.
 
-    Raises `ValueError` for fewer than one iteration and for a weight of fewer than two axes.
+    Raises `ValueError` for fewer than one iteration and for a weight of fewer than two axes, `TypeError` for input_shape
+    with another layer than Conv2d.
+
+    Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018.
 
     >>> import tinyreg as tr
     >>> layer = tr.nn.SpectralNorm(tr.nn.Linear(3, 2, rng=tr.Generator(0)), exact=True)
     >>> round(tr.svdvals(layer.value(layer.weight))[0].item(), 4)
     1.0
+    >>> conv = tr.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    >>> conv.weight.assign(tr.ones((1, 1, 3, 3)))[0, 0, 0].tolist()
+    [1.0, 1.0, 1.0]
+    >>> layer = tr.nn.SpectralNorm(conv, input_shape=(8, 8), exact=True)
+    >>> bool((layer(tr.ones((1, 1, 8, 8))) ** 2).sum() <= 64)
+    True
     """
 
     def __init__(
@@ -126,45 +167,74 @@ class SpectralNorm(Reparametrization):
         iterations: int = 1,
         exact: bool = False,
         axis: int = 0,
-        rng: Generator | None = None,
+        input_shape: tuple[int, int] | None = None,
+        rng: Generator | int | None = None,
     ) -> None:
         super().__init__(layer, name)
-        self.iterations, self.exact, self.axis = iterations, exact, axis
-        if iterations < 1:
-            raise ValueError(f"SpectralNorm: got iterations={iterations}, expected at least 1")
-        if self.weight.ndim < 2:
-            raise ValueError(f"SpectralNorm: got {name} {described(self.weight)}, expected at least two axes")
-        if not -self.weight.ndim <= axis < self.weight.ndim:
-            raise ValueError(
-                f"SpectralNorm: got axis={axis} for {name} {described(self.weight)}, expected an axis that it has"
-            )
+        w, self.exact = self._given(), exact
+        self.iterations = integer("SpectralNorm", "iterations", iterations, least=1)
+        if w.ndim < 2:
+            raise ValueError(f"SpectralNorm: got {name} {described(w)}, expected at least two axes")
+        self.axis, self.input_shape = checked_axis("SpectralNorm", axis, w.ndim), input_shape
+        shape = w.shape[self.axis]
+        if input_shape is not None:
+            if not isinstance(self.innermost, Conv2d):
+                raise TypeError(
+                    f"SpectralNorm: got input_shape for {self.innermost!r:.80}, expected a Conv2d, or no input_shape"
+                )
+            shape = image_shape("SpectralNorm", w, input_shape, self.innermost.groups)
+            self.input_shape = shape[1], shape[2]
         if not exact:
-            w = self.weight
-            start = (rng or default_generator).normal(shape=w.shape[axis], dtype=w.dtype, backend=w.backend)
-            u, v = normalization.power_iteration(w.data, start, iterations=15, axis=axis)
-            self.u, self.v = Buffer(u), Buffer(v)
+            start = as_generator(rng, "SpectralNorm").normal(shape=shape, dtype=w.dtype, backend=self.weight.backend)
+            vectors = self._iterated(w, start, 15 if input_shape is None else 100)
+            for vector, array in zip(self.vectors, vectors, strict=True):
+                setattr(self, vector, Buffer(array))
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """The names of the buffers."""
+        return ("u", "v") if self.input_shape is None else ("v",)
 
     def value(self, weight: Any) -> Any:
         """weight / sigma."""
         if self.exact:
-            return normalization.spectral_norm(weight, axis=self.axis)
+            return self._normalized(weight)
+        buffers = [getattr(self, name) for name in self.vectors]
+        with updating:
+            arrays = [buffer.data for buffer in buffers]
         if self.training:
-            with no_grad():
-                u, v = normalization.power_iteration(weight, self.u, iterations=self.iterations, axis=self.axis)
-            self.u.assign(u)
-            self.v.assign(v)
-        return normalization.spectral_norm(weight, self.u, self.v, axis=self.axis)
+            found = self._iterated(weight.data if isinstance(weight, Tensor) else weight, arrays[0], self.iterations)
+            arrays = [array.astype(buffer.dtype, copy=False) for array, buffer in zip(found, buffers, strict=True)]
+            with updating:
+                replace(buffers, arrays)
+        return self._normalized(weight, *arrays)
+
+    def _iterated(self, weight: Any, first: Any, iterations: int) -> tuple[Any, ...]:
+        """The vectors after some steps of the power method from the first of them."""
+        if self.input_shape is None:
+            return normalization.power_iteration(weight, first, iterations=iterations, axis=self.axis)
+        return (normalization.conv_power_iteration(weight, first, iterations=iterations, **self._convolution()),)
+
+    def _normalized(self, weight: Any, *vectors: Any) -> Any:
+        if self.input_shape is None:
+            return normalization.spectral_norm(weight, *vectors, axis=self.axis)
+        settings = self._convolution()
+        return normalization.conv_spectral_norm(weight, *vectors, input_shape=self.input_shape, **settings)
+
+    def _convolution(self) -> dict[str, Any]:
+        return {name: getattr(self.innermost, name) for name in ("stride", "padding", "dilation", "groups")}
 
     def extra_repr(self) -> str:
         """How sigma is found."""
-        return "exact" if self.exact else f"iterations={self.iterations}"
+        of_convolution = f", input_shape={self.input_shape}" * (self.input_shape is not None)
+        return ("exact" if self.exact else f"iterations={self.iterations}") + of_convolution
 
 
-class DropConnect(Reparametrization):
+class DropConnect(Reparametrization, Sampling):
     """A layer with mask * weight / (1 - p) in place of its weight in training. See `tr.dropout.drop_connect`.
 
-    p: the share of connections that is dropped, in [0, 1]. rng: the default generator if None. As with `Dropout`,
-    `sampling` and `monte_carlo` have it drop out of training too.
+    p: the share of connections that is dropped, in [0, 1]. rng: a generator or a seed; the default generator if None. As
+    with `Dropout`, `sampling` and `monte_carlo` have it drop out of training too.
 
     Raises `ValueError` for p out of range.
 
@@ -174,18 +244,11 @@ class DropConnect(Reparametrization):
     [1, 1, 2]
     """
 
-    sampling: bool = False
-
-    def __init__(self, layer: Module, p: float = 0.5, name: str = "weight", *, rng: Generator | None = None) -> None:
+    def __init__(self, layer: Module, p: float = 0.5, name: str = "weight", *, rng: Generator | int | None = None) -> None:
         super().__init__(layer, name)
-        if not 0 <= p <= 1:
-            raise ValueError(f"DropConnect: got p={p}, expected a share from 0 to 1: how much is dropped")
-        self.p, self.rng = p, rng
+        self.p = number("DropConnect", "p", p, least=0, most=1, expected=dropout.SHARE)
+        self._draws_from(rng)
 
     def value(self, weight: Any) -> Any:
         """The weight with a share of it dropped, or the weight itself."""
         return dropout.drop_connect(weight, self.p, training=self.training or self.sampling, rng=self.rng)
-
-    def extra_repr(self) -> str:
-        """The share."""
-        return f"p={self.p:g}"

@@ -6,10 +6,12 @@ and beta) may be left out; `eps` is added to the variance, once.
 """
 
 from .activations import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from .weights import power_iteration, spectral_norm, weight_norm
+from .weights import conv_power_iteration, conv_spectral_norm, power_iteration, spectral_norm, weight_norm
 
 __all__ = [
     "batch_norm",
+    "conv_power_iteration",
+    "conv_spectral_norm",
     "group_norm",
     "instance_norm",
     "layer_norm",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .. import ops
-from ..core.backend import Array, Backend, accumulator
+from ..arguments import integer, number
+from ..core.backend import Array, Backend
 from ..ops.linalg import onto
+from ..ops.precision import matched, narrowed, widened
 from ..recompute import fused
 from ..signature import described
 from .axes import checked_axes, other_axes
@@ -53,9 +57,11 @@ def batch_norm(
         raise ValueError(f"batch_norm: got {'var' if mean is None else 'mean'} alone, expected both, or neither")
     axes = checked_axes("batch_norm", x, axes)
     kept = other_axes(x, axes)
-    _expect_shape("batch_norm", x, kept, mean=mean, var=var, weight=weight, bias=bias)
-    y = (_widened(x) - _placed(mean, x, kept)) / ops.sqrt(_placed(var, x, kept) + eps)
-    y = _narrowed(_affine(y, weight, bias, kept), x)
+    wide, eps = widened(x), _checked_eps("batch_norm", eps)
+    mean, var, weight, bias = _fitting("batch_norm", wide, kept, mean=mean, var=var, weight=weight, bias=bias)
+    rate = 1 / ops.sqrt(var + eps)
+    y = (wide - _placed(mean, x, kept)) * _placed(rate if weight is None else weight * rate, x, kept)
+    y = narrowed(_affine(y, None, bias, kept), x)
     return (y, mean, var) if return_stats else y
 
 
@@ -66,15 +72,20 @@ def by_batch(
 
     then: gives what comes next, as `normalized_channels` takes it; called once x is accepted, because it may draw a mask.
     """
-    axes = checked_axes("batch_norm", x, axes)
-    _expect_shape("batch_norm", x, other_axes(x, axes), weight=weight, bias=bias)
+    axes, wide, eps = checked_axes("batch_norm", x, axes), widened(x), _checked_eps("batch_norm", eps)
+    weight, bias = _fitting("batch_norm", wide, other_axes(x, axes), weight=weight, bias=bias)
+    if (asking := _alone.get()) and 0 in axes:
+        raise ValueError(
+            f"{asking}: got a batch norm by the batch's own statistics, expected results that each depend on one sample "
+            "only: put the model in eval mode, freeze its batch norms (frozen=True), or use layer norms"
+        )
     if math.prod([x.shape[a] for a in axes]) < 2:
         raise ValueError(
             f"batch_norm: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
-            "larger batch, or give mean and var"
+            "larger batch (leave out a last batch of one sample: drop_last=True), or give mean and var"
         )
-    y, mean, var = normalized_channels(_widened(x), weight, bias, **then(), axes=axes, eps=eps)
-    return _narrowed(y, x), mean, var
+    y, mean, var = normalized_channels(wide, weight, bias, **then(), axes=axes, eps=eps)
+    return narrowed(y, x), mean, var
 
 
 @fused(nondifferentiable=("keep",), expects="floats, and parameters that have the axes of x which are not normalized over")
@@ -167,52 +178,90 @@ def layer_norm(
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
-    axes = checked_axes("layer_norm", x, axes)
-    _expect_shape("layer_norm", x, axes, weight=weight, bias=bias)
-    return _narrowed(normalized_features(_widened(x), weight, bias, axes=axes, eps=eps), x)
+    axes, wide, eps = checked_axes("layer_norm", x, axes), widened(x), _checked_eps("layer_norm", eps)
+    weight, bias = _fitting("layer_norm", wide, axes, weight=weight, bias=bias)
+    return narrowed(normalized_features(wide, weight, bias, axes=axes, own=axes, eps=eps), x)
 
 
-@fused(expects="floats, and parameters that have the axes of x which are normalized over")
+@fused(expects="floats, axes of x to normalize over, and parameters that have its axes `own`")
 def normalized_features(
-    x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int, ...] = (), eps: float = 1e-5
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    *,
+    axes: tuple[int, ...] = (),
+    own: tuple[int, ...] = (),
+    eps: float = 1e-5,
 ) -> Any:
-    """weight (x - mean) / sqrt(var + eps) + bias, with statistics over the axes that the parameters have."""
+    """weight (x - mean) / sqrt(var + eps) + bias, with statistics over `axes`, and parameters that have the axes `own`."""
     mean, var = _statistics(x, axes)
-    return _affine((x - mean) / ops.sqrt(var + eps), weight, bias, axes)
+    return _affine((x - mean) / ops.sqrt(var + eps), weight, bias, own)
 
 
 @normalized_features.fast
-def _(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, axes: tuple[int, ...], eps: float) -> Any:
-    y, mean, _, rate = _centred(xp, x, axes, eps)
-    y *= rate
-    if weight is not None:
-        y = onto(xp.multiply, y, _placed(weight, x, axes))
-    if bias is not None:
-        y = onto(xp.add, y, _placed(bias, x, axes))
-    return y, (mean, rate)
+def _(
+    xp: Backend,
+    x: Array,
+    weight: Array = None,
+    bias: Array = None,
+    *,
+    axes: tuple[int, ...],
+    own: tuple[int, ...],
+    eps: float,
+) -> Any:
+    parts = _parts(xp, x, 0 in axes or 0 in own)
+    y, statistics = xp.empty_like(x) if len(parts) > 1 else None, []
+    for part in parts:
+        c, mean, _, rate = _centred(xp, x[part], axes, eps)
+        statistics.append((part, mean, rate))
+        out = xp.multiply(c, rate, out=c if y is None else y[part])
+        if weight is not None:
+            out *= _placed(weight, x, own)
+        if bias is not None:
+            out += _placed(bias, x, own)
+    return out if y is None else y, statistics
 
 
 @normalized_features.backward
-def _(g: Any, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
-    """With c the normalized x and d = w g: dx = rate (d - mean(d) - c mean(d c))."""
-    mean, rate = residuals
-    c = _again(x, mean, rate)
-    kept = other_axes(x, axes)
-    product = g * c
-    dw = xp.sum(product, axis=kept) if 1 in wanted else None
-    db = xp.sum(g, axis=kept) if 2 in wanted else None
-    if 0 not in wanted:
-        return None, dw, db
-    dx = g * rate
-    if weight is not None:
-        w = _placed(weight, x, axes)
-        dx *= w
-        product *= w
-    of_c = xp.mean(product, axis=axes, keepdims=True) * rate
-    of_one = xp.mean(dx, axis=axes, keepdims=True)
-    dx -= xp.multiply(c, of_c, out=product)
-    dx -= of_one
-    return dx, dw, db
+def _(
+    g: Any,
+    xp: Backend,
+    x: Array,
+    weight: Array,
+    axes: tuple[int, ...],
+    own: tuple[int, ...],
+    residuals: Any,
+    wanted: Sequence[int],
+) -> Any:
+    """With c the normalized x and d = w g: dx = rate (d - mean(d) - c mean(d c)); what shares a w is added up first."""
+    w = 1.0 if weight is None else _placed(weight, x, own)
+    shared = tuple([a for a in axes if a not in own])
+    others, n = other_axes(x, own), math.prod([x.shape[a] for a in axes])
+    dx = xp.empty(x.shape, dtype=g.dtype) if 0 in wanted else None
+    dw = db = 0.0
+    for part, mean, rate in residuals:
+        g_part, c = g[part], _again(x[part], mean, rate)
+        weighted, total = _summed(g_part * c, shared), _summed(g_part, shared)
+        dw, db = dw + weighted.sum(axis=others), db + total.sum(axis=others)
+        if dx is not None:
+            c *= _summed(weighted * w, axes) * (rate / n)
+            c += _summed(total * w, axes) * (rate / n)
+            out = xp.multiply(g_part, rate * w, out=dx[part])
+            out -= c
+    return dx, dw if 1 in wanted else None, db if 2 in wanted else None
+
+
+def _parts(xp: Backend, x: Array, mixed: bool) -> list[slice]:
+    """Runs of samples to work on one after the other, each small enough for the cache; all together if they are mixed."""
+    if mixed or x.size <= 16 * xp.stretch:
+        return [slice(None)]
+    step = max(1, xp.stretch * len(x) // x.size)
+    return [slice(start, start + step) for start in range(0, len(x), step)]
+
+
+def _summed(x: Array, axes: tuple[int, ...]) -> Array:
+    """The sum over axes that stay with length 1, if there are any."""
+    return x.sum(axis=axes, keepdims=True) if axes else x
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -229,14 +278,12 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, *,
     >>> tr.normalization.group_norm(tr.tensor([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     tensor([[-1.,  1., -1.,  1.]])
     """
-    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+    num_groups = integer("group_norm", "num_groups", num_groups, least=1)
+    if getattr(x, "ndim", 0) < 2 or x.shape[1] % num_groups:
         raise ValueError(
             f"group_norm: got x {described(x)} and num_groups={num_groups}, expected (N, C, ...) with a C that it divides"
         )
-    _expect_shape("group_norm", x, (1,), weight=weight, bias=bias)
-    apart = ops.reshape(_widened(x), (x.shape[0], num_groups, x.shape[1] // num_groups, *x.shape[2:]))
-    y = normalized_features(apart, axes=tuple(range(2, apart.ndim)), eps=eps)
-    return _narrowed(_affine(ops.reshape(y, x.shape), weight, bias, (1,)), x)
+    return _by_groups("group_norm", x, num_groups, weight, bias, eps)
 
 
 def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -253,11 +300,22 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
-    if math.prod(x.shape[2:]) < 2:
+    if getattr(x, "ndim", 0) < 3 or math.prod(x.shape[2:]) < 2:
         raise ValueError(f"instance_norm: got x {described(x)}, expected (N, C, ...) with more than one position")
-    _expect_shape("instance_norm", x, (1,), weight=weight, bias=bias)
-    y = normalized_features(_widened(x), axes=tuple(range(2, x.ndim)), eps=eps)
-    return _narrowed(_affine(y, weight, bias, (1,)), x)
+    return _by_groups("instance_norm", x, x.shape[1], weight, bias, eps)
+
+
+def _by_groups(name: str, x: Any, num_groups: int, weight: Any, bias: Any, eps: float) -> Any:
+    """Normalized over each group of channels and all positions, as features of shape (N, groups, channels, positions)."""
+    checked_axes(name, x, 1)
+    wide, eps = widened(x), _checked_eps(name, eps)
+    weight, bias = _fitting(name, wide, (1,), weight=weight, bias=bias)
+    n, channels = x.shape[:2]
+    size = channels // num_groups
+    apart = ops.reshape(wide, (n, num_groups, size, math.prod(x.shape[2:])))
+    weight, bias = (None if p is None else ops.reshape(p, (num_groups, size)) for p in (weight, bias))
+    y = normalized_features(apart, weight, bias, axes=(2, 3), own=(1, 2), eps=eps)
+    return narrowed(ops.reshape(y, x.shape), x)
 
 
 def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,), eps: float = 1e-6) -> Any:
@@ -274,24 +332,30 @@ def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,),
     >>> tr.normalization.rms_norm(tr.tensor([3.0, 3.0, -3.0]), eps=0.0)
     tensor([ 1.,  1., -1.])
     """
-    axes, wide = checked_axes("rms_norm", x, axes), _widened(x)
-    _expect_shape("rms_norm", x, axes, weight=weight)
+    axes, wide, eps = checked_axes("rms_norm", x, axes), widened(x), _checked_eps("rms_norm", eps)
+    (weight,) = _fitting("rms_norm", wide, axes, weight=weight)
     y = wide / ops.sqrt(ops.mean(ops.square(wide), axis=axes, keepdims=True) + eps)
-    return _narrowed(_affine(y, weight, None, axes), x)
+    return narrowed(_affine(y, weight, None, axes), x)
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _widened(x: Any) -> Any:
-    """x in the dtype in which its values are summed: squares of more than 256 have no float16."""
-    wider = accumulator(x.dtype)
-    return x if wider is None else ops.astype(x, wider)
+_alone: contextvars.ContextVar[str] = contextvars.ContextVar("tinyreg_one_sample_alone", default="")
 
 
-def _narrowed(y: Any, x: Any) -> Any:
-    """What was computed from `_widened(x)`, in the dtype of x again."""
-    return ops.astype(y, x.dtype) if accumulator(x.dtype) else y
+@contextlib.contextmanager
+def one_sample_alone(asking: str) -> Iterator[None]:
+    """In this context a norm by the statistics of the batch is refused, by the name of what asks for it."""
+    token = _alone.set(asking)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+def _checked_eps(name: str, eps: Any) -> float:
+    return number(name, "eps", eps, least=0)
 
 
 def _statistics(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
@@ -325,14 +389,15 @@ def _again(x: Array, mean: Array, rate: Array) -> Array:
     return c
 
 
-def _expect_shape(name: str, x: Any, axes: tuple[int, ...], **values: Any) -> None:
-    """Whether each value that is given has the shape that x has along these axes."""
+def _fitting(name: str, x: Any, axes: tuple[int, ...], **values: Any) -> list[Any]:
+    """The values that are given, each of the shape that x has along these axes, in the dtype of x, which x decides."""
     expected = tuple([x.shape[a] for a in axes])
     for label, value in values.items():
         if value is not None and getattr(value, "shape", None) != expected:
             raise ValueError(
                 f"{name}: got {label} {described(value)} for x {described(x)}, expected shape {list(expected)}"
             )
+    return [None if value is None else matched(value, x) for value in values.values()]
 
 
 def _placed(value: Any, x: Any, axes: tuple[int, ...]) -> Any:

@@ -16,7 +16,6 @@ from .decomposition import (
 from .elementwise import (
     abs,
     add,
-    astype,
     bitwise_and,
     bitwise_invert,
     bitwise_or,
@@ -80,6 +79,7 @@ from .linalg import (
     triu,
 )
 from .operators import bind
+from .precision import astype
 from .reduction import (
     all,
     any,
@@ -113,6 +113,7 @@ from .shape import (
     tile,
     unstack,
 )
+from .smooth import erf, log_sigmoid, sigmoid, softplus, tanh
 from .transcendental import (
     acos,
     acosh,
@@ -123,7 +124,6 @@ from .transcendental import (
     atanh,
     cos,
     cosh,
-    erf,
     exp,
     exp2,
     expm1,
@@ -131,15 +131,11 @@ from .transcendental import (
     log1p,
     log2,
     log10,
-    log_sigmoid,
     logaddexp,
     pow,
-    sigmoid,
     sin,
     sinh,
-    softplus,
     tan,
-    tanh,
 )
 from .window import (
     avg_pool2d,

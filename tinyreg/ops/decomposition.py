@@ -13,6 +13,7 @@ from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
 from .elementwise import abs, equal, sign, where
 from .linalg import diagonal, tril
+from .precision import narrowed, widened
 from .reduction import max, norm, prod, sum
 from .shape import expand_dims, matrix_transpose, squeeze
 
@@ -299,7 +300,7 @@ def svdvals(x: Any) -> Any:
     >>> tr.svdvals(tr.tensor([[0.0, 2.0], [3.0, 0.0]]))
     tensor([3., 2.])
     """
-    return svd(x)[1]
+    return narrowed(svd(widened(x))[1], x)
 
 
 def largest_singular_value(x: Any) -> Any:
@@ -339,5 +340,5 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Any:
         raise ValueError(f"matrix_norm: got ord {ord!r}, expected one of {', '.join(map(repr, NORMS))}")
     if x.ndim < 2:
         raise ValueError(f"matrix_norm: got shape {list(x.shape)}, expected at least two axes; for vectors use norm")
-    y = NORMS[ord](x)
+    y = narrowed(NORMS[ord](widened(x)), x)
     return expand_dims(y, axis=(-2, -1)) if keepdims else y

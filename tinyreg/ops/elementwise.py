@@ -13,6 +13,7 @@ from typing import Any
 from ..core.backend import Array, Backend, get, transfer
 from ..core.primitive import Primitive, primitive
 from ..creation import get_default_dtype
+from .precision import wide
 from .table import POSITIVE, binary, unary
 
 # ---- choosing --------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ where.vjp("x1")(lambda g, condition: where(condition, g, 0.0))
 where.vjp("x2")(lambda g, condition: where(condition, 0.0, g))
 
 
-@primitive(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
+@wide(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
 def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
     """scale x where the mask keeps, elsewhere 0: what dropout does with its mask.
 
@@ -71,6 +72,16 @@ def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
 
 
 thinned.vjp("x")(lambda g, keep, scale: thinned(g, keep, scale=scale))
+
+
+@primitive(nondifferentiable=("share",), residuals=("entering",), expects="a share that broadcasts to x")
+def let_in(xp: Backend, x: Array, share: Array) -> tuple[Array, Array]:
+    """What may enter a product with `share`: x, but 0 in place of NaN and infinities where the share is 0."""
+    entering = xp.logical_or(share != 0, xp.isfinite(x))
+    return xp.kept(entering, x), entering
+
+
+let_in.vjp("x")(lambda g, entering: where(entering, g, 0.0))
 
 
 def _tie(other: Any) -> float:
@@ -119,6 +130,20 @@ isinf = _plain("isinf", "whether x is infinite", lambda xp, x: xp.isinf(x), (1.0
 isnan = _plain("isnan", "whether x is NaN", lambda xp, x: xp.isnan(x), (1.0, 0))
 nextafter = _plain("nextafter", "the float after x1 towards x2", lambda xp, x1, x2: xp.nextafter(x1, x2), (1.0, 2.0, 1.0))
 
+
+@primitive(nondifferentiable=True)
+def round(xp: Backend, x: Array, *, decimals: int = 0) -> Array:
+    """x rounded to `decimals` places, halves to the even neighbour; the result has no gradient.
+
+    x: numbers of any shape.
+
+    >>> import tinyreg as tr
+    >>> tr.round(tr.tensor([0.5, 1.26]), decimals=1)
+    tensor([0.5, 1.3])
+    """
+    return xp.round(x, decimals)
+
+
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
 
 add = binary("add", "x1 + x2", lambda xp, x1, x2: x1 + x2, lambda g: g, lambda g: g, "1 and 1", check=(1.0, 2.0, 3.0))
@@ -139,7 +164,7 @@ divide = binary(
     "x1 / x2",
     lambda xp, x1, x2: x1 / x2,
     lambda g, x2: g / x2,
-    lambda g, x2, y: -g * y / x2,
+    lambda g, x2, y: -(g / x2) * y,
     "1 / x2 and -x1 / x2^2",
     check=(3.0, 2.0, 1.5),
 )
@@ -148,7 +173,7 @@ remainder = binary(
     "x1 - floor(x1 / x2) x2",
     lambda xp, x1, x2: xp.remainder(x1, x2),
     lambda g: g,
-    lambda g, x1, x2: -g * floor_divide(x1, x2),
+    lambda g, x1, x2, y: g * ((y - x1) / x2),
     "1 and -floor(x1 / x2); at a jump that of the side on which the value lies",
     check=(7.0, 4.0, 3.0),
 )
@@ -174,11 +199,12 @@ hypot = binary(
     "hypot",
     "sqrt(x1^2 + x2^2)",
     lambda xp, x1, x2: xp.hypot(x1, x2),
-    lambda g, x1, y: g * (x1 / nonzero(y)),
-    lambda g, x2, y: g * (x2 / nonzero(y)),
+    lambda g, x1, y: g * (finite(x1) / nonzero(finite(y))),
+    lambda g, x2, y: g * (finite(x2) / nonzero(finite(y))),
     "x1 / y and x2 / y; 0 at the origin",
     check=(3.0, 4.0, 5.0),
     note=", without overflow",
+    wide=True,
 )
 copysign: Primitive = binary(
     "copysign",
@@ -196,12 +222,20 @@ def nonzero(y: Any) -> Any:
     return where(equal(y, 0.0), 1.0, y)
 
 
+def finite(x: Any) -> Any:
+    """x with the largest number in the place of infinity, so that a limit is not inf / inf; a number as it is."""
+    if not hasattr(x, "dtype"):
+        return x
+    largest = get("numpy").finfo(x.dtype).max
+    return clamp(x, min=-largest, max=largest)
+
+
 negative = unary("negative", "-x", lambda xp, x: -x, lambda g: -g, "-1", check=(2.0, -2.0))
 positive = unary("positive", "x", lambda xp, x: xp.positive(x), lambda g: g, "1", check=(2.0, 2.0))
 abs = unary("abs", "|x|", lambda xp, x: xp.abs(x), lambda g, x: g * sign(x), "sign(x), which is 0 at 0", check=(-2.0, 2.0))
-square = unary("square", "x^2", lambda xp, x: x * x, lambda g, x: 2 * g * x, "2 x", check=(3.0, 9.0))
+square = unary("square", "x^2", lambda xp, x: x * x, lambda g, x: g * (2 * x), "2 x", check=(3.0, 9.0))
 reciprocal = unary(
-    "reciprocal", "1 / x", lambda xp, x: 1 / x, lambda g, y: -g * y * y, "-1 / x^2", POSITIVE, check=(4.0, 0.25)
+    "reciprocal", "1 / x", lambda xp, x: 1 / x, lambda g, x: -(g / x) / x, "-1 / x^2", POSITIVE, check=(4.0, 0.25)
 )
 sqrt = unary(
     "sqrt",
@@ -220,19 +254,6 @@ relu = unary(
     "1 where x > 0, elsewhere 0, also at 0",
     check=(-1.0, 0.0),
 )
-
-
-@primitive(nondifferentiable=True)
-def round(xp: Backend, x: Array, *, decimals: int = 0) -> Array:
-    """x rounded to `decimals` places, halves to the even neighbour; the result has no gradient.
-
-    x: numbers of any shape.
-
-    >>> import tinyreg as tr
-    >>> tr.round(tr.tensor([0.5, 1.26]), decimals=1)
-    tensor([0.5, 1.3])
-    """
-    return xp.round(x, decimals)
 
 
 @primitive
@@ -261,33 +282,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return x if max is None else minimum(x, max)
 
 
-# ---- dtype and place -------------------------------------------------------------------------------------------------
-
-
-@primitive
-def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
-    """x in another float dtype. Derivative: the incoming gradient in the dtype of x. See `astype`."""
-    return x.astype(dtype)
-
-
-cast.vjp("x")(lambda g, x_like: cast(g, dtype=x_like.dtype))
-
-
-@primitive(nondifferentiable=True)
-def discretize(xp: Backend, x: Array, *, dtype: Any) -> Array:
-    """x in a dtype without gradients. See `astype`."""
-    return x.astype(dtype)
-
-
-def astype(x: Any, dtype: Any) -> Any:
-    """x in another dtype: a float dtype lets the gradient pass, in the dtype of x; another has none.
-
-    >>> import tinyreg as tr
-    >>> tr.astype(tr.tensor([1.5, 2.5]), "int64")
-    tensor([1, 2])
-    """
-    wanted = get("numpy").dtype(dtype)
-    return (cast if wanted.kind == "f" else discretize)(x, dtype=wanted)
+# ---- place ---------------------------------------------------------------------------------------------------------------
 
 
 @primitive

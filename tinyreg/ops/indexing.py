@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
+from .. import arguments
 from ..core.backend import Array, Backend, Shape, home
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import as_array
+from ..signature import with_axis
+from .scattering import from_front, scatter_add
 
 
 class Slot(NamedTuple):
@@ -32,12 +36,34 @@ def index(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...]) -> Array
 @primitive(nondifferentiable=("indices",))
 def scatter(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...], shape: Shape) -> Array:
     """Zeros of `shape` to which x is added at key: the way back of `index`. Repeated indices add up."""
-    y = xp.zeros(shape, dtype=x.dtype)
-    if indices:
-        xp.add.at(y, _filled(key, indices), x)
-    else:
-        y[key] = x
+    if any(array.dtype != "bool" for array in indices):
+        axes, short = _short(_filled(key, indices), len(shape))
+        n, width = math.prod(shape[:axes]), math.prod(shape[axes:])
+        alone = axes == len(short) == 1
+        places = from_front(xp, short[0], n) if alone else xp.reshape(xp.arange(n), shape[:axes])[short]
+        rows = scatter_add(xp, n, xp.reshape(places, (-1,)), xp.reshape(x, (places.size, width)))
+        return xp.reshape(rows, shape)
+    y = xp.zeros(shape, dtype=x.dtype)  # nothing is taken twice
+    y[_filled(key, indices)] = x
     return y
+
+
+def _short(key: tuple[Any, ...], ndim: int) -> tuple[int, tuple[Any, ...]]:
+    """How many axes a key says something about, and the key for these: the others are taken whole."""
+    where = next((i for i, part in enumerate(key) if part is ...), len(key))
+    whole = ndim - sum(map(_axes_taken, key))
+    if where < len(key):
+        key = (*key[:where], *[slice(None)] * whole, *key[where + 1 :])
+        whole = 0
+    while key and isinstance(key[-1], slice) and key[-1] == slice(None):
+        key, whole = key[:-1], whole + 1
+    return ndim - whole, key
+
+
+def _axes_taken(part: Any) -> int:
+    if part is None or part is ... or isinstance(part, bool):
+        return 0
+    return part.ndim if getattr(part, "dtype", None) == "bool" else 1
 
 
 @index.vjp("x")
@@ -79,6 +105,7 @@ def _on_the_same_backend(indices: Any, x: Any) -> Any:
     return array if place is None or home(array) is place else as_array(array, backend=place.name)
 
 
+@with_axis
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The elements of x at integer `indices` along `axis`, which only a 1-d x may leave out (as in the array API).
 
@@ -90,48 +117,41 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """
     if axis is None and x.ndim != 1:
         raise ValueError(f"take: got an array of {x.ndim} axes and no axis, expected an axis to take along")
-    return getitem(x, (slice(None),) * ((axis or 0) % x.ndim) + (indices,))
+    return getitem(x, (slice(None),) * arguments.axis("take", 0 if axis is None else axis, x.ndim) + (indices,))
 
 
-def _grid(xp: Backend, indices: Array, axis: int, ndim: int) -> tuple[Array, ...]:
-    """Index arrays that say of every element of `indices` where it is, with `indices` itself along `axis`."""
-
-    def along(i: int) -> Array:
-        return xp.reshape(xp.arange(indices.shape[i]), tuple(-1 if j == i else 1 for j in range(ndim)))
-
-    return tuple(indices if i == axis % ndim else along(i) for i in range(ndim))
-
-
-@primitive(nondifferentiable=("indices",), expects="integer indices with as many axes as x, in range along the axis")
-def take_along_axis(xp: Backend, x: Array, indices: Array, *, axis: int = -1) -> Array:
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
     """The elements of x at `indices` along `axis`, each line of x by its own line of indices.
 
-    x: of any shape; indices: integers of the same shape but along `axis`. Derivative: as of indexing.
+    x: of any shape with at least one axis; indices: integers of the same shape but along `axis`, from -n to n - 1 for a
+    length of n. Derivative: as of indexing.
+
+    Raises `IndexError` where an index is out of range (on CuPy it wraps around instead).
 
     >>> import tinyreg as tr
     >>> tr.take_along_axis(tr.tensor([[1.0, 2.0], [3.0, 4.0]]), tr.tensor([[1], [0]]), axis=1)
     tensor([[2.],
             [3.]])
     """
-    return xp.take_along_axis(x, indices, axis=axis)
+    places = flat_places(_on_the_same_backend(indices, x), shape=tuple(x.shape), axis=axis)
+    return getitem(x.reshape((-1,)), places)
 
 
-@primitive(nondifferentiable=("indices",))
-def scatter_along_axis(xp: Backend, x: Array, indices: Array, *, axis: int, shape: Shape) -> Array:
-    """Zeros of `shape` to which x is added at `indices` along `axis`: the way back of `take_along_axis`."""
-    y = xp.zeros(shape, dtype=x.dtype)
-    xp.add.at(y, _grid(xp, indices, axis, len(shape)), x)
-    return y
-
-
-@take_along_axis.vjp("x")
-def _(g: Any, x_like: Any, indices: Any, axis: int) -> Any:
-    return scatter_along_axis(g, indices, axis=axis, shape=x_like.shape)
-
-
-@scatter_along_axis.vjp("x")
-def _(g: Any, indices: Any, axis: int) -> Any:
-    return take_along_axis(g, indices, axis=axis)
+@primitive(nondifferentiable=True, expects="integer indices with as many axes as x, in range along the axis")
+def flat_places(xp: Backend, indices: Array, *, shape: Shape, axis: int) -> Array:
+    """Where the elements at `indices` along `axis` are in an array of this shape, flattened."""
+    ndim = len(shape)
+    axis = arguments.axis("take_along_axis", axis, ndim)
+    if indices.ndim != ndim or indices.dtype.kind not in "iu":
+        raise IndexError(f"x has {ndim} axes")
+    places = from_front(xp, indices, shape[axis])
+    if (stride := math.prod(shape[axis + 1 :])) > 1:
+        places = places * stride
+    for i in range(ndim):
+        if i != axis and shape[i] > 1:
+            steps = xp.arange(shape[i]) * math.prod(shape[i + 1 :])
+            places = places + xp.reshape(steps, (-1,) + (1,) * (ndim - 1 - i))
+    return places
 
 
 @primitive(nondifferentiable=True)
@@ -142,12 +162,14 @@ def argsort(xp: Backend, x: Array, *, axis: int = -1, descending: bool = False) 
     >>> tr.argsort(tr.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
+    axis = arguments.axis("argsort", axis, x.ndim)
     if not descending:
         return xp.argsort(x, axis=axis, kind="stable")
     backwards = xp.argsort(xp.flip(x, axis=axis), axis=axis, kind="stable")
     return x.shape[axis] - 1 - xp.flip(backwards, axis=axis)
 
 
+@with_axis
 def sort(x: Any, axis: int = -1, descending: bool = False) -> Any:
     """x sorted along `axis`. Derivative: the incoming gradient, each element's to where it came from; ties in order.
 
@@ -158,6 +180,7 @@ def sort(x: Any, axis: int = -1, descending: bool = False) -> Any:
     return take_along_axis(x, argsort(x, axis=axis, descending=descending), axis=axis)
 
 
+@with_axis
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any]:
     """The k largest (or smallest) elements along `axis` in order, and their indices (as in PyTorch).
 
@@ -168,8 +191,36 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any
     >>> values, indices
     (tensor([3., 2.]), tensor([0, 2]))
     """
+    axis = arguments.axis("topk", axis, x.ndim)
+    k = arguments.integer("topk", "k", k)
     if not 0 <= k <= x.shape[axis]:
-        raise ValueError(f"topk: got k = {k}, expected 0 to {x.shape[axis]}, the length of axis {axis}")
-    order = argsort(x, axis=axis, descending=largest)
-    indices = getitem(order, (slice(None),) * (axis % x.ndim) + (slice(0, k),))
+        raise ValueError(f"topk: got k={k}, expected 0 to {x.shape[axis]}, the length of axis {axis}")
+    indices = first_of_sorted(x, k=k, axis=axis, descending=largest)
     return take_along_axis(x, indices, axis=axis), indices
+
+
+@primitive(nondifferentiable=True)
+def first_of_sorted(xp: Backend, x: Array, *, k: int, axis: int, descending: bool) -> Array:
+    """The first k of `argsort`, where that is worth while without sorting the others.
+
+    Of the extremes of many groups the k-th is a bound: at least k elements reach it, and only these are sorted.
+    """
+    n = x.shape[axis]
+    size = min(64, n // (4 * k)) if k else 0
+    if size < 4 or not x.size:
+        return argsort(x, axis=axis, descending=descending)[(slice(None),) * axis + (slice(0, k),)]
+    moved = xp.moveaxis(x, axis, -1)
+    lines = xp.reshape(moved, (-1, n))
+    groups = xp.reshape(lines[:, : n // size * size], (len(lines), size, n // size))
+    if descending:
+        bound = xp.partition(xp.max(groups, axis=1), n // size - k, axis=-1)[:, n // size - k, None]
+        beyond = lines < bound
+    else:
+        bound = xp.partition(xp.min(groups, axis=1), k - 1, axis=-1)[:, k - 1, None]
+        beyond = lines > bound
+    among = xp.flatnonzero(~beyond)  # with NaN, which is neither
+    order = argsort(xp.reshape(lines, (-1,))[among], descending=descending)
+    order = order[xp.argsort(among[order] // n, kind="stable")]
+    starts = xp.searchsorted(among, xp.arange(len(lines)) * n)
+    found = among[order[starts[:, None] + xp.arange(k)]] % n
+    return xp.moveaxis(xp.reshape(found, (*moved.shape[:-1], k)), -1, axis)

@@ -7,7 +7,8 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.backend import Array, Backend, get
+from ..arguments import integer
+from ..core.backend import Array, Backend, accumulator, get
 from ..core.primitive import primitive
 from ..recompute import fused
 from .elementwise import multiply
@@ -35,8 +36,8 @@ def _(g: Any, x2: Any, x1_like: Any) -> Any:
     if x2.ndim == 1:
         return expand_dims(g, axis=-1) * x2
     if x1_like.ndim == 1:
-        return expand_dims(g, axis=-2) @ matrix_transpose(x2)  # a row for each matrix: the engine adds them up
-    return g @ matrix_transpose(x2)
+        return matmul(expand_dims(g, axis=-2), matrix_transpose(x2))  # a row for each matrix: the engine adds them up
+    return matmul(g, matrix_transpose(x2))
 
 
 @matmul.vjp("x2")
@@ -44,8 +45,8 @@ def _(g: Any, x1: Any, x2_like: Any) -> Any:
     if x1.ndim == 1:
         return expand_dims(x1, axis=-1) * expand_dims(g, axis=-2) if x2_like.ndim > 1 else g * x1
     if x2_like.ndim == 1:
-        return squeeze(matrix_transpose(x1) @ expand_dims(g, axis=-1), axis=-1)
-    return matrix_transpose(x1) @ g
+        return squeeze(matmul(matrix_transpose(x1), expand_dims(g, axis=-1)), axis=-1)
+    return matmul(matrix_transpose(x1), g)
 
 
 def outer(x1: Any, x2: Any) -> Any:
@@ -73,7 +74,10 @@ def outer(x1: Any, x2: Any) -> Any:
 @primitive(broadcasting=True, expects="a term of subscripts for each array, and equal lengths where letters are equal")
 def contract(xp: Backend, *xs: Array, subscripts: str) -> Array:
     """The einsum of arrays, with a letter for each axis and the result's letters written out. See `einsum`."""
-    return xp.einsum(subscripts, *xs, optimize=len(xs) > 1)
+    dtype = xp.result_type(*xs)
+    wide = accumulator(dtype)
+    operands = [xp.asarray(x, dtype=wide) for x in xs] if wide else xs
+    return xp.einsum(subscripts, *operands, optimize=len(xs) > 1).astype(dtype, copy=False)
 
 
 @contract.vjp("xs")
@@ -211,6 +215,7 @@ def diagonal(x: Any, offset: int = 0) -> Any:
     tensor([2.])
     """
     _expect_matrices("diagonal", x)
+    offset = integer("diagonal", "offset", offset)
     *stack, n, m = x.shape
     length = max(0, min(n + min(offset, 0), m - max(offset, 0)))
     start = offset if offset >= 0 else -offset * m
@@ -242,7 +247,7 @@ def tril(xp: Backend, x: Array, *, k: int = 0) -> Array:
             [1., 1.]])
     """
     _expect_matrices("tril", x)
-    return xp.tril(x, k)
+    return xp.tril(x, integer("tril", "k", k))
 
 
 @primitive
@@ -257,7 +262,7 @@ def triu(xp: Backend, x: Array, *, k: int = 0) -> Array:
             [0., 1.]])
     """
     _expect_matrices("triu", x)
-    return xp.triu(x, k)
+    return xp.triu(x, integer("triu", "k", k))
 
 
 tril.vjp("x")(lambda g, k: tril(g, k=k))

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.backend import HOMES
-from ..core.primitive import Primitive
+from ..core.primitive import REGISTRY, Primitive
 from ..core.tensor import Tensor
 from . import elementwise as e
-from . import indexing, linalg, reduction, shape, transcendental
+from . import indexing, linalg, precision, reduction, shape, transcendental
 
 BINARY = {
     "add": e.add,
@@ -35,7 +35,7 @@ COMPARISONS = {
 UNARY = {"neg": e.negative, "pos": e.positive, "abs": e.abs, "invert": e.bitwise_invert}
 METHODS: dict[str, Callable[..., Any]] = {
     "abs": e.abs,
-    "astype": e.astype,
+    "astype": precision.astype,
     "clip": e.clip,
     "exp": transcendental.exp,
     "log": transcendental.log,
@@ -64,6 +64,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "reshape": shape.reshape_method,
     "squeeze": shape.squeeze,
     "transpose": shape.transpose_method,
+    "unstack": shape.unstack,
     "diagonal": linalg.diagonal,
     "trace": linalg.trace,
     "sort": indexing.sort,
@@ -91,6 +92,27 @@ def _comparison(op: Callable[..., Any]) -> Callable[..., Any]:
     return compare
 
 
+UFUNCS = {{"pow": "power"}.get(op.name, op.name): op for op in [*BINARY.values(), *COMPARISONS.values()]}
+"""NumPy's function behind each operator with two sides, by its name, and the op."""
+
+
+def _ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, out: Any = (None,), **settings: Any) -> Any:
+    """An operator with an array of NumPy on its left; any other function of NumPy is told what to use instead."""
+    name: str = ufunc.__name__
+    if (
+        method == "__call__" and name in UFUNCS and (out[0] is None or out[0] is inputs[0]) and not settings
+    ):  # out: array += tensor
+        return UFUNCS[name](*inputs)
+    raise TypeError(f"np.{name} got a Tensor, expected arrays; use {f'tr.{name}(x)' if name in REGISTRY else '.numpy()'}")
+
+
+class _Ufunc:
+    """NumPy looks at the class of an operand, and finds a function; CuPy at the operand, whose None lets it decide."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return _ufunc if instance is None else None
+
+
 def bind() -> None:
     """Give Tensor its operators and methods."""
     for name, op in BINARY.items():
@@ -102,6 +124,7 @@ def bind() -> None:
         setattr(Tensor, f"__{name}__", _function(op))
     for name, method in METHODS.items():
         setattr(Tensor, name, _function(method))
+    Tensor.__array_ufunc__ = _Ufunc()
     Tensor.__getitem__ = indexing.getitem  # type: ignore[assignment]
     Tensor.T = property(shape.transpose_method, doc="The axes in reverse order.")  # type: ignore[assignment]
     Tensor.mT = property(shape.matrix_transpose, doc="The last two axes swapped.")  # type: ignore[assignment]

@@ -1,30 +1,58 @@
 """Reductions: over one axis, several, or all (`axis=None`), with or without `keepdims`.
 
-float16 is summed in float32. At ties of `max` and `min` the gradient is shared equally, at 0 that of `norm` and `std` is
-0: the subgradients of least norm.
+float16 is summed in float32, forward and backward. At ties of `max` and `min` the gradient is shared equally, at 0 that of
+`norm` and `std` is 0: the subgradients of least norm.
 """
 
 from __future__ import annotations
 
-import builtins
 import math
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import arguments
+from ..arguments import Axis
 from ..core.backend import Array, Backend, Shape, accumulator
-from ..core.primitive import primitive
-from .elementwise import abs, astype, equal, nonzero, sign, where
+from ..core.primitive import Primitive
+from ..signature import with_axis
+from .elementwise import abs, equal, finite, nonzero, sign, where
 from .indexing import getitem
-from .shape import broadcast_to, flip, pad, permute_dims, reshape
-from .transcendental import exp
+from .precision import Wide, astype
+from .shape import broadcast_to, expand_dims, flip, pad, permute_dims, reshape
 
-Axis = int | tuple[int, ...] | None
+
+class Reduction(Primitive):
+    """An op along axes: refuses those that x lacks, since VJPs and CuPy take some of them for others."""
+
+    def apply(self, values: Sequence[Any], settings: dict[str, Any]) -> Any:
+        """Run the op; see `Primitive.apply`."""
+        axis, ndim = settings["axis"], getattr(values[0], "ndim", 0)
+        if axis is not None and not (type(axis) is int and -ndim <= axis < ndim):
+            axes = arguments.axes(self.name, axis, ndim)
+            settings = {**settings, "axis": axes if isinstance(axis, tuple | list) else axes[0]}
+        return super().apply(values, settings)
+
+
+class WideReduction(Reduction, Wide):
+    """A reduction that sums: see `Wide`."""
+
+
+def reduction(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    """`primitive` for an op with the setting `axis`."""
+    return lambda forward: Reduction(forward, **declared)
+
+
+def wide_reduction(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    """`primitive` for an op with the setting `axis` that sums."""
+    return lambda forward: WideReduction(forward, **declared)
 
 
 def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
-    """The axes that a reduction goes over, from 0 to ndim - 1."""
+    """The axes that a reduction goes over, from 0 to ndim - 1; they are known to be there."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(a % ndim if ndim else a for a in ((axis,) if isinstance(axis, int) else axis))
+    return tuple([a % ndim for a in ((axis,) if isinstance(axis, int) else axis)])
 
 
 def kept_shape(shape: Shape, axis: Axis) -> Shape:
@@ -43,11 +71,7 @@ def restored(y: Any, shape: Shape, axis: Axis) -> Any:
     return broadcast_to(reshape(y, kept_shape(shape, axis)), shape)
 
 
-def _narrowed(y: Array, x: Array) -> Array:
-    return y.astype(x.dtype) if accumulator(x.dtype) else y
-
-
-@primitive(expects="axes that x has")
+@reduction(expects="axes that x has")
 def sum(xp: Backend, x: Array, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
     """The sum over `axis`.
 
@@ -59,7 +83,7 @@ def sum(xp: Backend, x: Array, *, axis: Axis = None, dtype: Any = None, keepdims
     tensor([4., 6.])
     """
     y = xp.sum(x, axis=axis, dtype=dtype or accumulator(x.dtype), keepdims=keepdims)
-    return y if dtype else _narrowed(y, x)
+    return y if dtype else y.astype(x.dtype, copy=False) if accumulator(x.dtype) else y
 
 
 @sum.vjp("x")
@@ -67,7 +91,7 @@ def _(g: Any, x_like: Any, axis: Axis) -> Any:
     return astype(restored(g, x_like.shape, axis), x_like.dtype)
 
 
-@primitive(expects="axes that x has")
+@wide_reduction(expects="axes that x has")
 def mean(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over `axis`, divided by the number n of its elements; NaN where there are none.
 
@@ -77,7 +101,7 @@ def mean(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) ->
     >>> tr.mean(tr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
-    return _narrowed(xp.mean(x, axis=axis, dtype=accumulator(x.dtype), keepdims=keepdims), x)
+    return xp.mean(x, axis=axis, keepdims=keepdims)
 
 
 @mean.vjp("x")
@@ -85,7 +109,7 @@ def _(g: Any, x_like: Any, axis: Axis) -> Any:
     return restored(g, x_like.shape, axis) / count(x_like.shape, axis)
 
 
-@primitive(expects="axes that x has, with at least one element")
+@wide_reduction(expects="axes that x has, with at least one element")
 def max(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest element along `axis`; NaN where one is NaN.
 
@@ -99,7 +123,7 @@ def max(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(expects="axes that x has, with at least one element")
+@wide_reduction(expects="axes that x has, with at least one element")
 def min(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest element along `axis`; NaN where one is NaN.
 
@@ -123,7 +147,7 @@ max.vjp("x")(_shared_by_the_chosen)
 min.vjp("x")(_shared_by_the_chosen)
 
 
-@primitive(expects="axes that x has")
+@wide_reduction(expects="axes that x has")
 def prod(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over `axis`; 1 where there is nothing.
 
@@ -133,7 +157,7 @@ def prod(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) ->
     >>> tr.prod(tr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([ 2., 12.])
     """
-    return _narrowed(xp.prod(x, axis=axis, dtype=accumulator(x.dtype), keepdims=keepdims), x)
+    return xp.prod(x, axis=axis, keepdims=keepdims)
 
 
 @prod.vjp("x")
@@ -142,48 +166,69 @@ def _(g: Any, x: Any, axis: Axis) -> Any:
     order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)
     moved = permute_dims(x, order)
     rows = reshape(moved, (*(n for i, n in enumerate(x.shape) if i not in reduced), count(x.shape, axis)))
-    others = _product_before(rows) * flip(_product_before(flip(rows, axis=-1)), axis=-1)
     back = tuple(order.index(i) for i in range(x.ndim))
-    return restored(g, x.shape, axis) * permute_dims(reshape(others, moved.shape), back)
+    others = permute_dims(reshape(_product_of_others(rows), moved.shape), back)
+    return restored(g, x.shape, axis) * others
 
 
-def _product_before(x: Any) -> Any:
-    """The product of the elements before each one along the last axis, in log2(n) multiplications and no division."""
-    step, shifted = 1, _shifted(x, 1)
-    while step < x.shape[-1]:
-        shifted, step = shifted * _shifted(shifted, step), 2 * step
-    return shifted
+def _product_of_others(x: Any) -> Any:
+    """The product of the other elements along the last axis: that of the other pairs, times the other one of the pair."""
+    n = x.shape[-1]
+    in_front = [(0, 0)] * (x.ndim - 1)
+    if n < 2:
+        return pad(getitem(x, (..., slice(0, 0))), (*in_front, (0, n)), value=1.0)
+    if n % 2:
+        x = pad(x, (*in_front, (0, 1)), value=1.0)
+    pairs = reshape(x, (*x.shape[:-1], (n + 1) // 2, 2))
+    others = _product_of_others(getitem(pairs, (..., 0)) * getitem(pairs, (..., 1)))
+    found = reshape(expand_dims(others, axis=-1) * flip(pairs, axis=-1), x.shape)
+    return getitem(found, (..., slice(0, n)))
 
 
-def _shifted(x: Any, by: int) -> Any:
-    by = builtins.min(by, x.shape[-1])
-    return pad(getitem(x, (..., slice(0, x.shape[-1] - by))), (*[(0, 0)] * (x.ndim - 1), (by, 0)), value=1.0)
-
-
-@primitive(expects="axes that x has")
+@wide_reduction(expects="axes that x has")
 def var(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The mean of (x - mean(x))^2 over `axis`, with n - correction in place of n; computed in two passes.
 
-    x: floats of any shape. correction: 0 is the biased variance (NumPy's default), 1 the unbiased one (PyTorch's).
-    Derivative: 2 (x - mean(x)) / (n - correction).
+    x: floats of any shape. correction: 0 is the biased variance (NumPy's default), 1 the unbiased one (PyTorch's). NaN,
+    with a `RuntimeWarning`, unless there are more than `correction` elements. Derivative:
+    2 (x - mean(x)) / (n - correction).
 
     >>> import tinyreg as tr
     >>> tr.var(tr.tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return _narrowed(xp.var(x, axis=axis, dtype=accumulator(x.dtype), ddof=correction, keepdims=keepdims), x)
+    return _variance(xp, x, axis, correction, keepdims)
+
+
+def _variance(xp: Backend, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
+    n = count(x.shape, axis)
+    if n <= correction:
+        text = f"got {n} {'value' if n == 1 else 'values'} and correction={correction}: too few, so the variance is NaN"
+        warnings.warn(text, RuntimeWarning, stacklevel=8)
+    c = x - xp.sum(x, axis=axis, keepdims=True) / (n or 1)
+    c -= xp.sum(c, axis=axis, keepdims=True) / (n or 1)  # what rounding left of the mean
+    c *= c
+    return xp.sum(c, axis=axis, keepdims=keepdims) * _rate(n, correction)
+
+
+def _rate(n: int, correction: float) -> float:
+    return 1 / (n - correction) if n > correction else math.nan
 
 
 @var.vjp("x")
 def _(g: Any, x: Any, axis: Axis, correction: float) -> Any:
-    return restored(g, x.shape, axis) * _centred(x, axis) * (2 / (count(x.shape, axis) - correction))
+    return restored(g * (2 * _rate(count(x.shape, axis), correction)), x.shape, axis) * _centred(x, axis)
 
 
 def _centred(x: Any, axis: Axis) -> Any:
-    return x - mean(x, axis=axis, keepdims=True)
+    return _less_its_mean(_less_its_mean(x, axis), axis)  # and less what rounding left of it
 
 
-@primitive(expects="axes that x has")
+def _less_its_mean(x: Any, axis: Axis) -> Any:
+    return x - sum(x, axis=axis, keepdims=True) / (count(x.shape, axis) or 1)
+
+
+@wide_reduction(expects="axes that x has")
 def std(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The square root of `var`.
 
@@ -194,41 +239,61 @@ def std(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keep
     >>> tr.std(tr.tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return _narrowed(xp.std(x, axis=axis, dtype=accumulator(x.dtype), ddof=correction, keepdims=keepdims), x)
+    return xp.sqrt(_variance(xp, x, axis, correction, keepdims))
 
 
 @std.vjp("x")
 def _(g: Any, x: Any, y: Any, axis: Axis, correction: float) -> Any:
-    factor = g / nonzero(y) / (count(x.shape, axis) - correction)
-    return restored(factor, x.shape, axis) * _centred(x, axis)
+    return restored(g / nonzero(y) * _rate(count(x.shape, axis), correction), x.shape, axis) * _centred(x, axis)
 
 
-@primitive(expects="axes that x has, with at least one element")
+@wide_reduction(expects="axes that x has, with at least one element")
 def logsumexp(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over `axis`, without overflow.
 
-    x: floats of any shape with at least one element along `axis`. Derivative: exp(x - y), the softmax of x; 0 where
-    every element is -inf.
+    x: floats of any shape with at least one element along `axis`. Derivative: the softmax of x; 0 where every element is
+    -inf.
 
     >>> import tinyreg as tr
     >>> tr.logsumexp(tr.tensor([1000.0, -1000.0]))
     tensor(1000.)
     """
-    largest = xp.max(x, axis=axis, keepdims=True)
-    largest = xp.where(xp.isfinite(largest), largest, 0)
-    total = xp.sum(xp.exp(x - largest), axis=axis, keepdims=True, dtype=accumulator(x.dtype))
+    e, top = _exp_below(xp, x, axis)
+    total = xp.sum(e, axis=axis, keepdims=True)
     nothing = total == 0
-    y = xp.where(nothing, -math.inf, xp.log(xp.where(nothing, 1, total)) + largest)
-    return _narrowed(y if keepdims else xp.squeeze(y, axis=axes_of(x.ndim, axis)), x)
+    y = xp.where(nothing, -math.inf, xp.log(xp.where(nothing, 1, total)) + top)
+    return y if keepdims else xp.squeeze(y, axis=axes_of(x.ndim, axis))
+
+
+def _exp_below(xp: Backend, x: Array, axis: Axis) -> tuple[Array, Array]:
+    """exp(x - top), with the largest element for top, and top; inf counts as the largest number."""
+    x = x.astype(xp.result_type(x.dtype, xp.float16), copy=False)
+    largest = float(xp.finfo(x.dtype).max)
+    top = xp.max(x, axis=axis, keepdims=True)
+    return xp.exp(xp.minimum(x, largest) - xp.where(top == -math.inf, 0, xp.minimum(top, largest))), top
 
 
 @logsumexp.vjp("x")
-def _(g: Any, x: Any, y: Any, axis: Axis) -> Any:
-    finite = where(equal(y, -math.inf), 0.0, y)
-    return restored(g, x.shape, axis) * exp(x - restored(finite, x.shape, axis))
+def _(g: Any, x: Any, axis: Axis) -> Any:
+    return restored(g, x.shape, axis) * shares(x, axis=axis, zeros=True)
 
 
-@primitive(expects="axes that x has")
+@wide_reduction(expects="axes that x has, with at least one element")
+def shares(xp: Backend, x: Array, *, axis: Axis = None, zeros: bool = False) -> Array:
+    """exp(x_i) / sum_j exp(x_j) over `axis`; where every element is -inf, NaN or `zeros`. See `softmax`."""
+    e, _ = _exp_below(xp, x, axis)
+    total = xp.sum(e, axis=axis, keepdims=True)
+    e /= xp.where(total == 0, 1, total)
+    return e if zeros else xp.where(total == 0, math.nan, e)
+
+
+@shares.vjp("x")
+def _(g: Any, y: Any, axis: Axis) -> Any:
+    product = g * y
+    return product - y * sum(product, axis=axis, keepdims=True)
+
+
+@wide_reduction(expects="axes that x has")
 def cumulative_sum(xp: Backend, x: Array, *, axis: int | None = None, include_initial: bool = False) -> Array:
     """The sum of each element and those before it along `axis`, which only a 1-d x may leave out.
 
@@ -241,7 +306,7 @@ def cumulative_sum(xp: Backend, x: Array, *, axis: int | None = None, include_in
     if axis is None and x.ndim != 1:
         raise ValueError("an array of several axes needs an axis to sum along")
     along = (axis or 0) % x.ndim
-    y = _narrowed(xp.cumsum(x, axis=along, dtype=accumulator(x.dtype)), x)
+    y = xp.cumsum(x, axis=along)
     if not include_initial:
         return y
     zero = xp.zeros(tuple(1 if i == along else n for i, n in enumerate(x.shape)), dtype=y.dtype)
@@ -256,29 +321,39 @@ def _(g: Any, axis: int | None, include_initial: bool) -> Any:
     return flip(cumulative_sum(flip(g, axis=along), axis=along), axis=along)
 
 
-@primitive(expects="a finite ord of at least 1, and axes that x has")
+@wide_reduction(expects="a finite ord of at least 1, and axes that x has")
 def p_norm(xp: Backend, x: Array, *, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Array:
     """(sum |x|^ord)^(1/ord) over `axis`, for a finite ord of at least 1. See `norm`."""
     if not 1 <= ord < math.inf:
         raise ValueError(f"ord is {ord}")
-    powers = x * x if ord == 2 else xp.abs(x) ** ord
-    total = xp.sum(powers, axis=axis, dtype=accumulator(x.dtype), keepdims=keepdims)
-    return _narrowed(total ** (1 / ord), x)
+    if ord in (1, 2):
+        return (
+            xp.sum(x * x, axis=axis, keepdims=keepdims) ** 0.5
+            if ord == 2
+            else xp.sum(xp.abs(x), axis=axis, keepdims=keepdims)
+        )
+    sizes = xp.abs(x)
+    top = xp.max(sizes, axis=axis, keepdims=True) if sizes.size else xp.sum(sizes, axis=axis, keepdims=True)
+    top = xp.where((top > 0) & (top < math.inf), top, 1)
+    y = xp.sum((sizes / top) ** ord, axis=axis, keepdims=True) ** (1 / ord) * top
+    return y if keepdims else xp.squeeze(y, axis=axes_of(x.ndim, axis))
 
 
 @p_norm.vjp("x")
 def _(g: Any, x: Any, y: Any, ord: float, axis: Axis) -> Any:
-    y = nonzero(y)
+    x, y = finite(x), nonzero(finite(y))
     if ord == 2:
         return restored(g / y, x.shape, axis) * x
     return restored(g, x.shape, axis) * sign(x) * (abs(x) / restored(y, x.shape, axis)) ** (ord - 1)
 
 
+@with_axis
 def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Any:
     """The vector norm (sum |x|^ord)^(1/ord) over `axis`: of all elements by default, whatever the shape.
 
     x: floats. ord: at least 1; `math.inf` gives the largest |x|. Derivative: sign(x) (|x| / y)^(ord - 1), and 0 where
-    the norm is 0. For norms of matrices see `svdvals`.
+    the norm is 0. Squares, for ord 2, are not scaled, as in NumPy and PyTorch: they overflow above 1e19 in float32 and
+    1e154 in float64, and vanish below 1e-23 and 1e-162. For norms of matrices see `matrix_norm`.
 
     >>> import tinyreg as tr
     >>> tr.norm(tr.tensor([3.0, 4.0]))
@@ -292,7 +367,7 @@ def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> A
 # ---- without a gradient ----------------------------------------------------------------------------------------------
 
 
-@primitive(nondifferentiable=True, expects="axes that x has, with at least one element")
+@reduction(nondifferentiable=True, expects="axes that x has, with at least one element")
 def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first largest element along `axis`, of the flattened array without one. No gradient.
 
@@ -303,7 +378,7 @@ def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(nondifferentiable=True, expects="axes that x has, with at least one element")
+@reduction(nondifferentiable=True, expects="axes that x has, with at least one element")
 def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first smallest element along `axis`, of the flattened array without one. No gradient.
 
@@ -314,7 +389,7 @@ def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(nondifferentiable=True, expects="axes that x has")
+@reduction(nondifferentiable=True, expects="axes that x has")
 def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether every element along `axis` is true. No gradient.
 
@@ -325,7 +400,7 @@ def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(nondifferentiable=True, expects="axes that x has")
+@reduction(nondifferentiable=True, expects="axes that x has")
 def any(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether some element along `axis` is true. No gradient.
 

@@ -7,9 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..arguments import axes, integer
+from ..arguments import axis as one_axis
 from ..core.backend import Array, Backend, Shape
 from ..core.primitive import primitive
-from ..signature import described
+from ..signature import with_axis
 from .indexing import getitem
 
 
@@ -92,7 +94,8 @@ def expand_dims(xp: Backend, x: Array, *, axis: int | tuple[int, ...] = 0) -> Ar
     >>> tr.expand_dims(tr.ones(3), axis=-1).shape
     (3, 1)
     """
-    return xp.expand_dims(x, axis)
+    several = axis if isinstance(axis, tuple | list) else (axis,)
+    return xp.expand_dims(x, axes("expand_dims", several, x.ndim + len(several)))
 
 
 expand_dims.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
@@ -108,7 +111,7 @@ def squeeze(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None)
     >>> tr.squeeze(tr.ones((1, 3, 1)), axis=0).shape
     (3, 1)
     """
-    return xp.squeeze(x, axis=axis)
+    return xp.squeeze(x, axis=None if axis is None else axes("squeeze", axis, x.ndim))
 
 
 squeeze.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
@@ -145,13 +148,10 @@ def concat(xp: Backend, *xs: Array, axis: int | None = 0) -> Array:
 
 
 @concat.vjp("xs")
-def _(g: Any, xs_like: Any, axis: int | None, position: int) -> Any:
-    like = xs_like[position]
-    along = 0 if axis is None else axis % like.ndim
-    lengths = [math.prod(x.shape) if axis is None else x.shape[along] for x in xs_like]
-    start = sum(lengths[:position])
-    part = getitem(g, (slice(None),) * along + (slice(start, start + lengths[position]),))
-    return part if axis is not None else reshape(part, shape=like.shape)
+def _(g: Any, xs_like: Any, axis: int | None) -> Any:
+    lengths = [math.prod(x.shape) if axis is None else x.shape[axis] for x in xs_like]
+    parts = cut(g, bounds=tuple(itertools.accumulate(lengths[:-1])), axis=axis or 0)
+    return parts if axis is not None else [reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]
 
 
 @primitive(expects="arrays of one shape")
@@ -169,8 +169,8 @@ def stack(xp: Backend, *xs: Array, axis: int = 0) -> Array:
 
 
 @stack.vjp("xs")
-def _(g: Any, axis: int, position: int) -> Any:
-    return getitem(g, (slice(None),) * (axis % g.ndim) + (position,))
+def _(g: Any, axis: int) -> Any:
+    return unstack(g, axis=axis)
 
 
 @primitive(expects="bounds along an axis that x has")
@@ -184,6 +184,7 @@ def cut(xp: Backend, x: Array, *, bounds: tuple[int, ...], axis: int) -> tuple[A
 cut.vjp("x")(lambda g, axis: concat(*g, axis=axis))
 
 
+@with_axis
 def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ...]:
     """x cut along `axis`: into `sections` equal parts, or before each of the indices in a list (as in NumPy).
 
@@ -194,18 +195,20 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ..
     >>> [part.tolist() for part in tr.split(tr.arange(5), [2, 3])]
     [[0, 1], [2], [3, 4]]
     """
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"split: got axis={axis} for x {described(x)}, expected an axis that it has")
+    axis = one_axis("split", axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(sections, int):
-        if sections < 1 or n % sections:
-            raise ValueError(f"split: got length {n} and {sections} sections, expected a length that divides equally")
-        sections = [n // sections * i for i in range(1, sections)]
-    places = [i + n if i < 0 else i for i in sections]
+    several: Any = sections
+    if not isinstance(sections, list | tuple) and not getattr(sections, "shape", ()):
+        equal = integer("split", "sections", sections, expected="an integer, or a list of such")
+        if equal < 1 or n % equal:
+            raise ValueError(f"split: got length {n} and {equal} sections, expected a length that divides equally")
+        several = [n // equal * i for i in range(1, equal)]
+    ends = [integer("split", "sections", i, expected="an integer, or a list of such") for i in several]
+    places = [i + n if i < 0 else i for i in ends]
     if any(b < a for a, b in itertools.pairwise([0, *places])):
-        raise ValueError(f"split: got the indices {list(sections)} for length {n}, expected them in order")
-    parts: tuple[Any, ...] = cut(x, bounds=tuple(places), axis=axis)
-    return parts
+        raise ValueError(f"split: got the indices {ends} for length {n}, expected them in order")
+    found: tuple[Any, ...] = cut(x, bounds=tuple(places), axis=axis)
+    return found
 
 
 @primitive(expects="an axis that x has")
@@ -216,7 +219,7 @@ def unstack(xp: Backend, x: Array, *, axis: int = 0) -> tuple[Array, ...]:
     >>> [row.tolist() for row in tr.unstack(tr.tensor([[1, 2], [3, 4]]))]
     [[1, 2], [3, 4]]
     """
-    return tuple(xp.moveaxis(x, axis, 0))
+    return tuple(xp.moveaxis(x, one_axis("unstack", axis, x.ndim), 0))
 
 
 unstack.vjp("x")(lambda g, axis: stack(*g, axis=axis))
@@ -230,7 +233,7 @@ def flip(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) ->
     >>> tr.flip(tr.arange(3))
     tensor([2, 1, 0])
     """
-    return xp.flip(x, axis=axis)
+    return xp.flip(x, axis=axes("flip", axis, x.ndim))
 
 
 flip.vjp("x")(lambda g, axis: flip(g, axis=axis))
@@ -246,6 +249,11 @@ def roll(xp: Backend, x: Array, *, shift: int | tuple[int, ...], axis: int | tup
     >>> tr.roll(tr.arange(4), 1)
     tensor([3, 0, 1, 2])
     """
+    for n in shift if isinstance(shift, tuple) else (shift,):
+        integer("roll", "shift", n)
+    for i in axis if isinstance(axis, tuple) else (axis,):
+        if i is not None:
+            one_axis("roll", i, x.ndim)
     return xp.roll(x, shift, axis=axis)
 
 
@@ -266,7 +274,7 @@ def pad(xp: Backend, x: Array, *, pad_width: Sequence[tuple[int, int]], value: f
     """
     if len(pad_width) != x.ndim:
         raise ValueError(f"pad_width has {len(pad_width)} pairs for {x.ndim} axes")
-    if any(min(pair) < 0 for pair in pad_width):
+    if any(integer("pad", "pad_width", n) < 0 for pair in pad_width for n in pair):
         raise ValueError(f"pad_width is {tuple(pad_width)}; to take away, use a slice")
     shape = [sum(pair) + n for pair, n in zip(pad_width, x.shape, strict=True)]
     y = xp.full_like(x, value, shape=shape)  # in the memory order of x
@@ -284,8 +292,7 @@ def _inside(pad_width: Sequence[tuple[int, int]], shape: Shape) -> tuple[slice, 
     return tuple(slice(before, before + n) for (before, _), n in zip(pad_width, shape, strict=True))
 
 
-@primitive
-def tile(xp: Backend, x: Array, *, repetitions: int | Shape) -> Array:
+def tile(x: Any, repetitions: int | Shape) -> Any:
     """x repeated as a block, `repetitions` times along each axis; new axes come in front (as in NumPy).
 
     Derivative: the incoming gradient, summed over the copies.
@@ -294,13 +301,11 @@ def tile(xp: Backend, x: Array, *, repetitions: int | Shape) -> Array:
     >>> tr.tile(tr.arange(2), 3)
     tensor([0, 1, 0, 1, 0, 1])
     """
-    return xp.tile(x, repetitions)
-
-
-@tile.vjp("x")
-def _(g: Any, x_like: Any, repetitions: int | Shape) -> Any:
-    times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
-    times = (1,) * (g.ndim - len(times)) + times
-    shape = (1,) * (g.ndim - x_like.ndim) + x_like.shape
-    copies = reshape(g, shape=tuple(n for pair in zip(times, shape, strict=True) for n in pair))
-    return reshape(copies.sum(axis=tuple(range(0, 2 * g.ndim, 2))), shape=x_like.shape)
+    given = tuple(repetitions) if isinstance(repetitions, tuple | list) else (repetitions,)
+    times = [integer("tile", "repetitions", n, least=0) for n in given]
+    ndim = max(len(times), x.ndim)
+    times = [1] * (ndim - len(times)) + times
+    shape = (1,) * (ndim - x.ndim) + tuple(x.shape)
+    blocks = reshape(x, shape=tuple(m for n in shape for m in (1, n)))
+    copies = broadcast_to(blocks, shape=tuple(m for pair in zip(times, shape, strict=True) for m in pair))
+    return reshape(copies, shape=tuple(t * n for t, n in zip(times, shape, strict=True)))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
+from .precision import Wide
 
 
 class Domain(NamedTuple):
@@ -47,13 +48,13 @@ BINARY = """{formula}, elementwise{note}.
 
 
 def _op(
-    template: str, name: str, forward: Any, domains: tuple[Domain, ...], vjps: dict[str, Any], **text: Any
+    template: str, name: str, forward: Any, domains: tuple[Domain, ...], vjps: dict[str, Any], wide: bool, **text: Any
 ) -> Primitive:
     forward.__name__ = name
     forward.__doc__ = template.format(name=name, domains=domains, **text)
     DOMAINS[name] = domains
     without = [argument for argument, vjp in vjps.items() if vjp is None]
-    op = Primitive(forward, broadcasting=template is BINARY, nondifferentiable=without)
+    op = (Wide if wide else Primitive)(forward, broadcasting=template is BINARY, nondifferentiable=without)
     for argument, vjp in vjps.items():
         if vjp:
             op.vjp(argument)(vjp)
@@ -70,10 +71,11 @@ def unary(
     *,
     check: tuple[float, float],
     note: str = "",
+    wide: bool = False,
 ) -> Primitive:
-    """An elementwise op of one argument; without a VJP its result has no gradient."""
+    """An elementwise op of one argument; without a VJP its result has no gradient. wide: see `Wide`."""
     text = {"formula": formula, "derivative": derivative, "note": note, "at": check[:1], "value": check[1]}
-    return _op(UNARY, name, forward, (domain,), {"x": vjp}, **text)
+    return _op(UNARY, name, forward, (domain,), {"x": vjp}, wide, **text)
 
 
 def binary(
@@ -87,7 +89,8 @@ def binary(
     *,
     check: tuple[float, float, float],
     note: str = "",
+    wide: bool = False,
 ) -> Primitive:
-    """An elementwise op of two broadcasting arguments; one without a VJP has no gradient."""
+    """An elementwise op of two broadcasting arguments; one without a VJP has no gradient. wide: see `Wide`."""
     text = {"formula": formula, "derivative": derivative, "note": note, "at": check[:2], "value": check[2]}
-    return _op(BINARY, name, forward, domains, {"x1": vjp1, "x2": vjp2}, **text)
+    return _op(BINARY, name, forward, domains, {"x1": vjp1, "x2": vjp2}, wide, **text)

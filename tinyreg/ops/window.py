@@ -4,113 +4,50 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..core.backend import Array, Backend, Shape, accumulator
-from ..core.primitive import primitive
+from ..arguments import integer
+from ..core.backend import Array, Backend, accumulator
 from ..creation import as_array, backend_of
 from ..recompute import fused
-from .linalg import onto
-from .reduction import max, mean, sum
+from .correlation import Two, added_up, correlation, depthwise, places_of, reach, windows
+from .precision import astype
+from .reduction import max, mean
 from .shape import pad, permute_dims, reshape
 
 Pair = int | tuple[int, int]
-Two = tuple[int, int]
-
-
-def _reach(size: int, dilation: int) -> int:
-    """How many elements a window spans, from its first to its last."""
-    return dilation * (size - 1) + 1
-
-
-@primitive(expects="windows that fit into the last two axes")
-def windows(xp: Backend, x: Array, *, size: Two, stride: Two = (1, 1), dilation: Two = (1, 1)) -> Array:
-    """The windows of x: y[..., i, j, p, q] = x[..., i stride + p dilation, j stride + q dilation], a view.
-
-    x: (..., height, width); the result: (..., rows, columns, *size), with as many rows and columns as fit. Derivative:
-    the incoming gradient, added up where windows overlap.
-
-    >>> import tinyreg as tr
-    >>> from tinyreg.ops.window import windows
-    >>> windows(tr.arange(6).reshape(2, 3), size=(2, 2))[0, 1]
-    tensor([[1, 2],
-            [4, 5]])
-    """
-    spans = [n - _reach(k, d) for n, k, d in zip(x.shape[-2:], size, dilation, strict=True)]
-    if min(*spans, *[n - 1 for n in (*size, *stride, *dilation)]) < 0:  # as_strided would read what is not x's
-        raise ValueError(f"size {size}, stride {stride} and dilation {dilation} do not fit")
-    counts = [span // step + 1 for span, step in zip(spans, stride, strict=True)]
-    moves = [n * step for n, step in zip(x.strides[-2:], stride, strict=True)]
-    inside = [n * step for n, step in zip(x.strides[-2:], dilation, strict=True)]
-    shape, strides = (*x.shape[:-2], *counts, *size), (*x.strides[:-2], *moves, *inside)
-    return xp.lib.stride_tricks.as_strided(x, shape=shape, strides=strides)
-
-
-@primitive
-def unwindow(xp: Backend, x: Array, *, shape: Two, stride: Two, dilation: Two) -> Array:
-    """Zeros of height and width `shape`, to which windows are added where they came from: the way back of `windows`."""
-    corner = x[..., 0, 0]  # whose memory order y shares
-    places = _places(shape, x.shape[-2:], stride, dilation)
-    parts = (x[..., p, q] for p in range(x.shape[-2]) for q in range(x.shape[-1]))
-    return _added_up(xp, corner, (*corner.shape[:-2], *shape), places, parts)
-
-
-def _added_up(xp: Backend, like: Array, shape: Shape, places: Sequence[Any], parts: Iterable[Array]) -> Array:
-    """Zeros of this shape, in the memory order of `like`, to which each part is added at its place, in float32 at least."""
-    y = xp.zeros_like(like, dtype=accumulator(like.dtype) or like.dtype, shape=shape)
-    for place, part in zip(places, parts, strict=True):
-        y[place] += part
-    return y.astype(like.dtype, copy=False)
-
-
-def _places(shape: Sequence[int], size: Sequence[int], stride: Two, dilation: Two) -> list[tuple[Any, ...]]:
-    """Of every place in a window, where the elements are that stand there in all windows."""
-    spans = zip(shape[-2:], size, stride, dilation, strict=True)
-    counts = [(n - _reach(k, d)) // step + 1 for n, k, step, d in spans]
-
-    def along(axis: int, p: int) -> slice:
-        start = p * dilation[axis]
-        return slice(start, start + (counts[axis] - 1) * stride[axis] + 1, stride[axis])
-
-    return [(..., along(0, p), along(1, q)) for p in range(size[0]) for q in range(size[1])]
-
-
-@windows.vjp("x")
-def _(g: Any, x_like: Any, stride: Two, dilation: Two) -> Any:
-    return unwindow(g, shape=x_like.shape[-2:], stride=stride, dilation=dilation)
-
-
-@unwindow.vjp("x")
-def _(g: Any, x_like: Any, stride: Two, dilation: Two) -> Any:
-    return windows(g, size=x_like.shape[-2:], stride=stride, dilation=dilation)
 
 
 # ---- what the ops below are given ------------------------------------------------------------------------------------
 
 
-def _pair(op: str, name: str, value: Any, least: int = 1, words: str = "") -> Two:
+def pair(op: str, name: str, value: Any, least: int = 1, words: str = "") -> Two:
     """A setting for both axes: an integer stands for two."""
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2 or not all(isinstance(n, int) and n >= least for n in pair):
-        raise ValueError(f"{op}: got {name} = {value!r}, expected {words}an integer of at least {least} or a pair")
-    return pair[0], pair[1]
+    given = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    expected = f"{words}an integer of at least {least} or a pair"
+    if len(given) != 2:
+        raise ValueError(f"{op}: got {name}={value!r}, expected {expected}")
+    down, across = [integer(op, name, n, least=least, expected=expected) for n in given]
+    return down, across
 
 
-def _windows_of(
-    op: str, x: Any, size: Two, stride: Two, padding: Sequence[Two], dilation: Two = (1, 1), value: float = 0.0
-) -> Any:
-    """The windows of x with `value` around it, or an error that names the op."""
-    return windows(_padded(op, x, size, padding, dilation, value), size=size, stride=stride, dilation=dilation)
+def _widened(op: Any, *arrays: Any, **settings: Any) -> Any:
+    """An op whose sums would overflow or stand still in float16: by way of float32, rounded once in each direction."""
+    given = [array for array in arrays if array is not None]
+    dtype = given[0].dtype
+    if not (wide := accumulator(dtype)) or any(array.dtype != dtype for array in given):
+        return op(*arrays, **settings)
+    return astype(op(*[array if array is None else astype(array, wide) for array in arrays], **settings), dtype)
 
 
 def _padded(op: str, x: Any, size: Two, padding: Sequence[Two], dilation: Two, value: float) -> Any:
     """x with `value` around it, or an error that names the op where no window fits into that."""
     padded = [n + before + after for n, (before, after) in zip(x.shape[-2:], padding, strict=True)]
-    reach = [_reach(k, d) for k, d in zip(size, dilation, strict=True)]
-    if padded[0] < reach[0] or padded[1] < reach[1]:
+    spans = [reach(k, d) for k, d in zip(size, dilation, strict=True)]
+    if padded[0] < spans[0] or padded[1] < spans[1]:
         raise ValueError(
-            f"{op}: got a kernel that spans {reach[0]} by {reach[1]} elements and an input of {padded[0]} by "
+            f"{op}: got a kernel that spans {spans[0]} by {spans[1]} elements and an input of {padded[0]} by "
             f"{padded[1]}, its padding included; expected one that fits. Use a smaller kernel, or more padding"
         )
     if not any(map(any, padding)):
@@ -147,78 +84,14 @@ def conv2d(
     tensor([[[[4.5, 4.5],
               [4.5, 4.5]]]])
     """
+    groups = integer("conv2d", "groups", groups)
     _check_channels(x, weight, bias, groups)
     size = (weight.shape[2], weight.shape[3])
-    steps, spread = _pair("conv2d", "stride", stride), _pair("conv2d", "dilation", dilation)
+    steps, spread = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     x = _padded("conv2d", x, size, _conv_padding(padding, size, steps, spread), spread, 0.0)
-    return correlation(x, weight, bias, stride=steps, dilation=spread, groups=groups)
-
-
-@fused(expects="images, kernels and biases as of conv2d")
-def correlation(
-    x: Any, weight: Any, bias: Any = None, *, stride: Two = (1, 1), dilation: Two = (1, 1), groups: int = 1
-) -> Any:
-    """`conv2d` without padding: one large product, of the elements of a window with all the windows of all the images."""
-    view = windows(x, size=weight.shape[2:], stride=stride, dilation=dilation)
-    y = _kernels(weight, groups) @ _patches(view, groups)
-    images, _, rows, columns, *_ = view.shape
-    y = permute_dims(reshape(y, shape=(weight.shape[0], images, rows, columns)), axes=(1, 0, 2, 3))
-    return y if bias is None else y + reshape(bias, shape=(weight.shape[0], 1, 1))
-
-
-def _kernels(weight: Any, groups: int) -> Any:
-    """The kernels of each group as the rows of a matrix."""
-    return reshape(weight, shape=(groups, weight.shape[0] // groups, math.prod(weight.shape[1:])))
-
-
-def _patches(view: Any, groups: int) -> Any:
-    """The windows of each group's channels as the columns of a matrix."""
-    images, channels, rows, columns, *size = view.shape
-    across = permute_dims(view, axes=(1, 4, 5, 0, 2, 3))
-    return reshape(across, shape=(groups, channels // groups * math.prod(size), images * rows * columns))
-
-
-def _images_last(xp: Backend, x: Array) -> Array:
-    """x with the images next to each other in memory, so that the windows of a row are one long piece of it."""
-    return xp.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
-
-
-def _columns(view: Array, groups: int) -> Array:
-    """`_patches` with the images as the last axis of the columns."""
-    images, channels, rows, columns, *size = view.shape
-    across = view.transpose(1, 4, 5, 2, 3, 0)
-    return across.reshape(groups, channels // groups * math.prod(size), rows * columns * images)
-
-
-@correlation.fast
-def _(
-    xp: Backend, x: Array, weight: Array, bias: Array = None, *, stride: Two, dilation: Two, groups: int
-) -> tuple[Array, None]:
-    view = windows(_images_last(xp, x), size=weight.shape[2:], stride=stride, dilation=dilation)
-    y = xp.matmul(_kernels(weight, groups), _columns(view, groups))
-    y = y.reshape(weight.shape[0], *view.shape[2:4], view.shape[0])
-    y = y if bias is None else onto(xp.add, y, bias.reshape(-1, 1, 1, 1))
-    return y.transpose(3, 0, 1, 2), None
-
-
-@correlation.backward
-def _(
-    g: Array, xp: Backend, x: Array, weight: Array, stride: Two, dilation: Two, groups: int, wanted: Sequence[int]
-) -> tuple[Array, Array, Array]:
-    """A product for each place in a window: all of them together would take as many times the memory of x."""
-    (out, channels, *size), images = weight.shape, _images_last(xp, x)
-    rows = g.transpose(1, 2, 3, 0).reshape(groups, out // groups, -1)
-    places = _places(x.shape, size, stride, dilation)
-    dx = dw = None
-    if 0 in wanted:
-        kernels = xp.ascontiguousarray(weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1))
-        shape = (x.shape[1], *g.shape[2:], len(x))
-        parts = (xp.matmul(kernel, rows).reshape(shape).transpose(3, 0, 1, 2) for kernel in kernels)
-        dx = _added_up(xp, images, x.shape, places, parts)
-    if 1 in wanted:
-        patches = (images[place].transpose(1, 2, 3, 0).reshape(groups, channels, -1) for place in places)
-        dw = xp.stack([xp.matmul(rows, patch.swapaxes(1, 2)) for patch in patches], axis=-1).reshape(weight.shape)
-    return dx, dw, sum(rows, axis=2).reshape(out) if 2 in wanted else None
+    if 1 < groups == weight.shape[0] == x.shape[1]:
+        return _widened(depthwise, x, weight, bias, stride=steps, dilation=spread)
+    return _widened(correlation, x, weight, bias, stride=steps, dilation=spread, groups=groups)
 
 
 def _check_channels(x: Any, weight: Any, bias: Any, groups: int) -> None:
@@ -243,12 +116,15 @@ def _conv_padding(padding: Pair | str, size: Two, stride: Two, dilation: Two) ->
     if padding == "valid":
         return [(0, 0), (0, 0)]
     if padding != "same":
-        return [(n, n) for n in _pair("conv2d", "padding", padding, least=0, words='"same", "valid", ')]
+        words = '"same", "valid", '
+        if isinstance(padding, str):
+            raise ValueError(f"conv2d: got padding={padding!r}, expected {words}an integer of at least 0 or a pair")
+        return [(n, n) for n in pair("conv2d", "padding", padding, least=0, words=words)]
     if stride != (1, 1):
         raise ValueError(
             f"conv2d: got padding = 'same' and stride {stride}, expected stride 1; give the padding in numbers"
         )
-    total = [_reach(k, d) - 1 for k, d in zip(size, dilation, strict=True)]
+    total = [reach(k, d) - 1 for k, d in zip(size, dilation, strict=True)]
     return [(n // 2, n - n // 2) for n in total]
 
 
@@ -269,12 +145,12 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     >>> tr.max_pool2d(tr.tensor([[1.0, 2.0, 5.0], [4.0, 3.0, 6.0]]), 2, stride=1)
     tensor([[4., 6.]])
     """
-    spread = _pair("max_pool2d", "dilation", dilation)
+    spread = pair("max_pool2d", "dilation", dilation)
     size, steps, around = _pool_settings("max_pool2d", x, kernel_size, stride, padding, spread)
     if x.dtype.kind != "f" and any(map(any, around)):
         raise TypeError(f"max_pool2d: got {x.dtype} and padding, expected floats, which have an infinity; use astype")
     x = _padded("max_pool2d", x, size, around, spread, value=-math.inf)
-    return window_max(x, size=size, stride=steps, dilation=spread)
+    return _widened(window_max, x, size=size, stride=steps, dilation=spread)
 
 
 @fused(expects="windows that fit into the last two axes")
@@ -285,22 +161,32 @@ def window_max(x: Any, *, size: Two, stride: Two, dilation: Two) -> Any:
 
 @window_max.fast
 def _(xp: Backend, x: Array, *, size: Two, stride: Two, dilation: Two) -> tuple[Array, None]:
-    first, *others = _places(x.shape, size, stride, dilation)
-    y = x[first].copy(order="K")
-    for place in others:
-        xp.maximum(y, x[place], out=y)
-    return y, None
+    return _folded(xp.maximum, x, size, stride, dilation), None
 
 
 @window_max.backward
 def _(g: Array, xp: Backend, x: Array, y: Array, size: Two, stride: Two, dilation: Two) -> Array:
-    places = _places(x.shape, size, stride, dilation)
+    places = places_of(x.shape, size, stride, dilation)
     chosen = [x[place] == y for place in places]
     share = g / _ties(chosen, g.dtype)
     dx = xp.zeros_like(x, dtype=g.dtype)
     for place, among in zip(places, chosen, strict=True):
         dx[place] += xp.kept(among, share)
     return dx
+
+
+def _folded(operation: Any, x: Array, size: Two, stride: Two, dilation: Two) -> Array:
+    """An operation between the elements of each window; where windows overlap, down first, then across what that left."""
+    down = (size[0], 1), (stride[0], 1), (dilation[0], 1)
+    across = (1, size[1]), (1, stride[1]), (1, dilation[1])
+    overlap = stride[0] < size[0] and stride[1] < size[1]
+    for settings in (down, across) if overlap else ((size, stride, dilation),):
+        first, *others = places_of(x.shape, *settings)
+        y = x[first]
+        for i, place in enumerate(others):
+            y = operation(y, x[place], out=y if i else None)
+        x = y
+    return x
 
 
 def _ties(chosen: Sequence[Array], dtype: Any) -> Array:
@@ -327,15 +213,31 @@ def avg_pool2d(
     tensor([[3., 5.]])
     """
     size, steps, around = _pool_settings("avg_pool2d", x, kernel_size, stride, padding)
-    view = _windows_of("avg_pool2d", x, size, steps, around)
-    if count_include_pad:
-        return mean(_side_by_side(view), axis=0)
+    y = _widened(window_mean, _padded("avg_pool2d", x, size, around, (1, 1), 0.0), size=size, stride=steps)
+    if count_include_pad or not any(map(any, around)):
+        return y
     down, across = (
-        [min(start + k, before + n) - builtins.max(start, before) for start in range(0, count * step, step)]
-        for n, k, step, (before, _), count in zip(x.shape[-2:], size, steps, around, view.shape[-4:-2], strict=True)
+        [k / (min(start + k, before + n) - builtins.max(start, before)) for start in range(0, count * step, step)]
+        for n, k, step, (before, _), count in zip(x.shape[-2:], size, steps, around, y.shape[-2:], strict=True)
     )
-    counts = as_array([[a * b for b in across] for a in down], x.dtype, backend_of(x))
-    return sum(_side_by_side(view), axis=0) / counts
+    return y * as_array([[a * b for b in across] for a in down], y.dtype, backend_of(x))
+
+
+@fused(expects="windows that fit into the last two axes")
+def window_mean(x: Any, *, size: Two, stride: Two) -> Any:
+    """The mean of each window."""
+    return mean(_side_by_side(windows(x, size=size, stride=stride)), axis=0)
+
+
+@window_mean.fast
+def _(xp: Backend, x: Array, *, size: Two, stride: Two) -> tuple[Array, None]:
+    return _folded(xp.add, x, size, stride, (1, 1)) / math.prod(size), None
+
+
+@window_mean.backward
+def _(g: Array, xp: Backend, x: Array, size: Two, stride: Two) -> Array:
+    places = places_of(x.shape, size, stride, (1, 1))
+    return added_up(xp, x, x.shape, places, [g / math.prod(size)] * len(places))
 
 
 def _side_by_side(view: Any) -> Any:
@@ -351,8 +253,8 @@ def _pool_settings(
     """The kernel's size, the stride, and how much comes before and after each axis."""
     if x.ndim < 2:
         raise ValueError(f"{op}: got shape {list(x.shape)}, expected (..., height, width)")
-    size, around = _pair(op, "kernel_size", kernel_size), _pair(op, "padding", padding, least=0)
+    size, around = pair(op, "kernel_size", kernel_size), pair(op, "padding", padding, least=0)
     for n, k, d in zip(around, size, dilation, strict=True):
-        if n > _reach(k, d) // 2:
+        if n > reach(k, d) // 2:
             raise ValueError(f"{op}: got padding = {padding} and kernel_size = {kernel_size}, expected at most half of it")
-    return size, size if stride is None else _pair(op, "stride", stride), [(n, n) for n in around]
+    return size, size if stride is None else pair(op, "stride", stride), [(n, n) for n in around]

@@ -4,7 +4,7 @@ from .adam import Adam, AdamW
 from .averaging import WeightAverage
 from .clipping import clip_grad_norm, clip_grad_value
 from .optimizer import Optimizer
-from .proximal import prox_elastic_net, prox_l1
+from .proximal import Proximal, prox_elastic_net, prox_group_lasso, prox_l1
 from .schedules import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR, StepLR
 from .sgd import SGD
 
@@ -16,11 +16,13 @@ __all__ = [
     "LRScheduler",
     "LinearLR",
     "Optimizer",
+    "Proximal",
     "SequentialLR",
     "StepLR",
     "WeightAverage",
     "clip_grad_norm",
     "clip_grad_value",
     "prox_elastic_net",
+    "prox_group_lasso",
     "prox_l1",
 ]

@@ -65,9 +65,23 @@ class Adam(Optimizer):
         """d of the class."""
         beta1, beta2 = settings["betas"]
         t = state["step"] = state.get("step", 0) + 1
-        m = state["exp_avg"] = beta1 * state.get("exp_avg", 0.0) + (1 - beta1) * g
-        v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * xp.square(g)
-        return m / (1 - beta1**t) / (xp.sqrt(v) / math.sqrt(1 - beta2**t) + settings["eps"])
+        state["exp_avg"] = m = _mean(beta1, state.get("exp_avg"), g)
+        state["exp_avg_sq"] = _mean(beta2, state.get("exp_avg_sq"), xp.square(g))
+        return m / (1 - beta1**t) / self._root(xp, state, settings)
+
+    def gain(self, xp: Any, state: State, settings: Mapping[str, Any]) -> Array:
+        """1 / (sqrt(v / (1 - beta2^t)) + eps): the metric in which Adam descends."""
+        return 1 / self._root(xp, state, settings)
+
+    @staticmethod
+    def _root(xp: Any, state: State, settings: Mapping[str, Any]) -> Array:
+        v, t = state["exp_avg_sq"], state["step"]
+        return xp.sqrt(v) / math.sqrt(1 - settings["betas"][1] ** t) + settings["eps"]
+
+
+def _mean(beta: float, before: Array | None, new: Array) -> Array:
+    """beta * before + (1 - beta) * new; what counts nothing is not looked at, since 0 times infinity is NaN."""
+    return (1 - beta) * new if before is None or not beta else beta * before + (1 - beta) * new
 
 
 class AdamW(Adam):

@@ -11,17 +11,19 @@ from ..core.tensor import Tensor, replace, wrap
 from ..creation import as_array
 from . import checks
 from .flat import Flat, alike
+from .locked import Locked
 
 
-class WeightAverage:
+class WeightAverage(Locked):
     """average = decay * average + (1 - decay) * w: an exponential moving average (EMA) of the weights.
 
-    It starts at the weights, so it needs no correction. It is worked out as average + (1 - decay) * (w - average), by
-    which a weight that stands still stays exactly itself, and kept in float32 for float16.
+    It starts at the weights, so it needs no correction. Where a weight stands still, also at infinity, the average stays
+    exactly itself. It is kept in float32 for float16.
 
-    model_or_parameters: a `nn.Module`, whose parameters() are averaged, or leaves. decay: in [0, 1). Buffers, such as
-    running statistics, are not averaged and not touched: with the averages in place they are the model's own, as in
-    PyTorch's AveragedModel. Call `update` after each step of the optimizer, and evaluate inside `applied`.
+    model_or_parameters: a `nn.Module`, whose parameters() are averaged, those that it has now; or leaves. decay: in
+    [0, 1). Buffers, such as running statistics, are not averaged and not touched: with the averages in place they are the
+    model's own, as in PyTorch's AveragedModel. Call `update` after each step of the optimizer, and evaluate inside
+    `applied`. Threads may share it: each `update` counts as one; but in `applied` every thread sees the averages.
 
     Raises `ValueError` for no parameters, for one that is given twice or was computed, and for a decay out of range.
 
@@ -51,8 +53,16 @@ class WeightAverage:
 
     def update(self) -> None:
         """Take the present weights into the average."""
-        weights = self._gathered([parameter.data for parameter in self._parameters])
-        self._averages = [a + (1 - self.decay) * (w - a) for a, w in zip(self._averages, weights, strict=True)]
+        with self._lock:
+            weights = self._gathered([parameter.data for parameter in self._parameters])
+            triples = zip(self._flats, self._averages, weights, strict=True)
+            self._averages = [self._next(flat.xp, average, w) for flat, average, w in triples]
+
+    def _next(self, xp: Any, average: Array, w: Array) -> Array:
+        """The formula; what counts nothing is not looked at, since 0 times infinity is NaN."""
+        if not self.decay:
+            return w
+        return xp.where(w == average, average, self.decay * average + (1 - self.decay) * w)
 
     @property
     def averages(self) -> list[Tensor]:

@@ -6,17 +6,35 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from .. import arguments
 from ..core.backend import Array, get, transfer
 from ..core.tensor import Tensor
 from ..creation import as_array
 from ..signature import described
 
+SCHEDULED = ("initial_lr", "scheduled_lr")
+"""What schedules note in a parameter group: the rate from which they count, and the one that they have set last."""
+
+
+def listed(where: str, parameters: Any) -> list[Any]:
+    """What was given for parameters as a list; of pairs such as `named_parameters()` gives, the tensors."""
+    if isinstance(parameters, Tensor):
+        raise TypeError(f"{where}: got one tensor {described(parameters)}, expected several; put it in a list")
+    if callable(getattr(parameters, "parameters", None)):
+        name = type(parameters).__name__
+        raise TypeError(f"{where}: got a {name}, expected its parameters; pass the result of its parameters()")
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{where}: got {parameters!r:.80}, expected tensors made with requires_grad=True, in a list")
+    return [given[1] if _named(given) else given for given in parameters]
+
+
+def _named(given: Any) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)
+
 
 def leaves(where: str, parameters: Iterable[Tensor]) -> list[Tensor]:
     """The parameters as a list, at least one and each once; an error that begins with `where` if they are not leaves."""
-    if isinstance(parameters, Tensor):
-        raise TypeError(f"{where}: got one tensor {described(parameters)}, expected several; put it in a list")
-    found = list(parameters)
+    found = listed(where, parameters)
     if not found:
         raise ValueError(f"{where}: got no parameters, expected at least one; an iterator serves only once, so pass a list")
     for leaf in found:
@@ -31,13 +49,16 @@ def leaves(where: str, parameters: Iterable[Tensor]) -> list[Tensor]:
 
 def number(where: str, name: str, value: Any, *, below: float = math.inf, infinite: bool = False) -> float:
     """A setting as a Python number, which never widens an array; `ValueError` outside of [0, below)."""
+    if type(value) is float and 0 <= value < below:  # as nearly always, at every step
+        return value
+    bound = "" if infinite else ", and finite" if below == math.inf else f", and below {below:g}"
+    expected = f"at least 0{bound}"
     try:
-        found = float(value)
-    except (TypeError, ValueError):
+        found = float(arguments.number(where, name, value, least=0, expected=expected))
+    except TypeError:
         raise TypeError(f"{where}: got {name}={value!r:.80}, expected a number") from None
-    if not (0 <= found < below or (infinite and found == math.inf)):
-        bound = "" if infinite else ", and finite" if below == math.inf else f", and below {below:g}"
-        raise ValueError(f"{where}: got {name}={value}, expected at least 0{bound}")
+    if not (found < below or infinite):
+        raise ValueError(f"{where}: got {name}={value}, expected {expected}")
     return found
 
 
@@ -46,10 +67,12 @@ def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in group.items():
         if name == "betas":
-            if not isinstance(value, list | tuple) or len(value) != 2:
+            if not hasattr(value, "__len__") or isinstance(value, str) or len(value) != 2:
                 raise ValueError(f"{where}: got betas={value!r:.80}, expected two numbers")
             checked[name] = tuple(number(where, f"betas[{i}]", beta, below=1) for i, beta in enumerate(value))
         elif name == "nesterov":
+            if value not in (True, False):
+                raise TypeError(f"{where}: got nesterov={value!r:.80}, expected True or False")
             checked[name] = bool(value)
         elif name != "params":
             checked[name] = number(where, name, value)
@@ -59,9 +82,9 @@ def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
 # ---- saved states
 
 
-def same_names(where: str, got: Any, expected: Collection[str], *, optional: str = "") -> None:
+def same_names(where: str, got: Any, expected: Collection[str], *, optional: Collection[str] = ()) -> None:
     """`ValueError` where a part of a saved state is no dict with exactly the expected names, and perhaps `optional`."""
-    if not isinstance(got, Mapping) or set(got) - {optional} != set(expected):
+    if not isinstance(got, Mapping) or set(got) - set(optional) != set(expected):
         found = ", ".join(map(str, got)) or "nothing" if isinstance(got, Mapping) else repr(got)
         raise ValueError(
             f"{where}: got a state with {found:.200}, expected {', '.join(expected)}; load what state_dict() of the same "
@@ -77,9 +100,11 @@ def same_count(where: str, what: str, got: int, expected: int) -> None:
 
 def count(where: str, name: str, value: Any) -> int:
     """A number of steps from a saved state; `ValueError` where it is none."""
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{where}: got {name}={value!r:.80}, expected a number of steps")
-    return value
+    expected = "a number of steps"
+    try:
+        return arguments.integer(where, name, value, least=0, expected=expected)
+    except TypeError:
+        raise ValueError(f"{where}: got {name}={value!r:.80}, expected {expected}") from None
 
 
 def fitted(where: str, name: str, value: Any, parameter: Tensor) -> Array:

@@ -53,7 +53,7 @@ def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float, *, on
     gradients = [flat.gradients() for flat in flats]
     if gradients and not checked("gradients"):
         xp = flats[0].xp
-        norm = xp.sqrt(sum(map(_sum_of_squares, gradients)))
+        norm = _unseen_norm(xp, gradients)
         if max_norm < math.inf:
             factor = max_norm / xp.maximum(norm, max_norm or 1.0)
             _give(flats, [g * factor.astype(g.dtype) for g in gradients])
@@ -90,7 +90,8 @@ def clip_grad_value(parameters: Tensor | Iterable[Tensor], max_value: float) -> 
     max_value = checks.number("clip_grad_value", "max_value", max_value, infinite=True)
     with no_grad():
         for tensor in _with_gradient("clip_grad_value", parameters):
-            tensor.grad = ops.clip(tensor.grad, -max_value, max_value)
+            if max_value <= float(get(tensor.backend).finfo(tensor.dtype).max):  # beyond it there is nothing but infinity
+                tensor.grad = ops.clip(tensor.grad, -max_value, max_value)
 
 
 def _with_gradient(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -108,6 +109,13 @@ def _norm(gradients: Sequence[Array]) -> float:
     if largest == 0 or not math.isfinite(largest):
         return largest
     return largest * math.sqrt(sum(float(_sum_of_squares(g / largest)) for g in gradients))
+
+
+def _unseen_norm(xp: Any, gradients: Sequence[Array]) -> Array:
+    """The norm of all gradients, for which nobody has looked at a value: so always divided by the largest element."""
+    largest = sum([xp.max(xp.abs(g)).astype("float64") for g in gradients if g.size], xp.zeros(()))
+    divisor = xp.where((largest > 0) & (largest < math.inf), largest, 1.0)
+    return divisor * xp.sqrt(sum(_sum_of_squares((g / divisor).astype(g.dtype, copy=False)) for g in gradients))
 
 
 @get("numpy").errstate(over="ignore")  # type: ignore[untyped-decorator]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from operator import is_
 from typing import Any
 
 from ..core.backend import Array
+from ..core.tape import recording
 from ..core.tensor import Tensor
-from ..creation import as_array
+from ..creation import as_array, zeros_like
 from . import checks
 from .flat import Bucket, alike
+from .locked import Locked
 
-Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 State = dict[str, Any]
 
 FEW = 8
@@ -27,8 +31,15 @@ def elementwise(direction: Any) -> Any:
     return direction
 
 
-class Optimizer:
+class Optimizer(Locked):
     """w = (1 - lr * weight_decay) * w - lr * d, where d is the optimizer's direction for g = grad + l2 * w.
+
+    `param_groups` may be changed between steps: settings, and which parameters are in a group. What is put into a group
+    moves from the next step on, and its state begins there; what is taken out is left alone, and its state forgotten. A
+    group that is added, best by `add_param_group`, has the settings of the optimizer where it has none of its own.
+
+    Threads may share an optimizer: each `step` is a whole one, and they wait for each other. A forward or a backward in
+    one thread while another steps is not kept apart, so let the threads meet between the two.
 
     An optimizer of your own writes `direction`, and says in `state_names` what it keeps for each parameter. Its further
     settings are numbers of at least 0.
@@ -51,34 +62,79 @@ class Optimizer:
         self, parameters: Parameters, *, lr: float, l2: float = 0.0, weight_decay: float = 0.0, **settings: Any
     ) -> None:
         self._name = type(self).__name__
-        self.param_groups = self._grouped(parameters, {"lr": lr, **settings, "l2": l2, "weight_decay": weight_decay})
-        self.parameters = checks.leaves(self._name, [p for group in self.param_groups for p in group["params"]])
-        self._group_of = [k for k, group in enumerate(self.param_groups) for _ in group["params"]]
-        self._decays = [getattr(parameter, "decay", True) for parameter in self.parameters]
+        self.defaults = {"lr": lr, **settings, "l2": l2, "weight_decay": weight_decay}
+        self.param_groups: list[dict[str, Any]] = self._as_groups(parameters)
+        self._parameters: list[Tensor] = []
+        self._sizes: list[int] = []
         # The state of a parameter stands in its bucket, or here while it is in none.
-        self._states: list[State] = [{} for _ in self.parameters]
+        self._states: list[State] = []
         self._buckets: list[Bucket] = []
         self._stepping: list[bool] = []
+        self._take_in_groups()
 
-    def step(self) -> None:
-        """Give every parameter that has a gradient its next value."""
-        settings = [self._settings(group) for group in self.param_groups]
-        gradients = [parameter.grad for parameter in self.parameters]
-        stepping = [gradient is not None for gradient in gradients]
-        if stepping != self._stepping:
-            self._regroup(stepping)
-        gathered = [bucket.gather([gradients[i].data for i in bucket.positions]) for bucket in self._buckets]  # type: ignore[union-attr]
-        for bucket, g in zip(self._buckets, gathered, strict=True):
-            bucket.put(*self._moved(bucket, g, settings[self._group_of[bucket.positions[0]]]))
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of all groups, in order."""
+        self._take_in_groups()
+        return self._parameters
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Give every parameter that has a gradient its next value.
+
+        closure: a function that is called first, to set the gradients; its result, such as the loss, comes back, as in
+        PyTorch. Raises `ValueError` and `TypeError` where groups were changed to something that is none: nothing moves.
+        """
+        loss = None
+        if closure is not None:
+            with recording(True):
+                loss = closure()
+        with self._lock:
+            self._take_in_groups()
+            settings = [self._settings(group) for group in self.param_groups]
+            gradients = [parameter.grad for parameter in self._parameters]
+            stepping = [gradient is not None for gradient in gradients]
+            if stepping != self._stepping:
+                self._regroup(stepping)
+            gathered = [bucket.gather([gradients[i].data for i in bucket.positions]) for bucket in self._buckets]  # type: ignore[union-attr]
+            for bucket, g in zip(self._buckets, gathered, strict=True):
+                bucket.put(*self._moved(bucket, g, settings[self._group_of[bucket.positions[0]]]))
+            self._stepped_with = settings
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or make them 0: then momentum and decay go on, as in PyTorch."""
         for parameter in self.parameters:
-            parameter.zero_grad()
+            if set_to_none or parameter.grad is None:
+                parameter.zero_grad()
+            else:
+                parameter.grad = zeros_like(parameter)
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """One more group: a dict of parameters under "params" and of settings, those of the optimizer where it has none.
+
+        Raises `ValueError` and `TypeError`, before anything is changed, for what the constructor refuses.
+
+        >>> import tinyreg as tr
+        >>> a, b = tr.zeros(2, requires_grad=True), tr.zeros(2, requires_grad=True)
+        >>> optimizer = tr.optim.SGD([a], lr=0.5)
+        >>> optimizer.add_param_group({"params": [b], "lr": 0.25})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.5, 0.25]
+        """
+        with self._lock:
+            self.param_groups.append(group)
+            try:
+                self._take_in_groups()
+            except BaseException:
+                self.param_groups.pop()
+                raise
 
     @property
     def lr(self) -> float:
-        """The learning rate of all groups; set, it is given to all. `ValueError` where they differ: see `param_groups`."""
+        """The learning rate of all groups; set, it is given to all, and schedules count from it.
+
+        `ValueError` where they differ: see `param_groups`.
+        """
         rates = [group["lr"] for group in self.param_groups]
         if any(rate != rates[0] for rate in rates):
             raise ValueError(f"lr: got groups with {', '.join(map(str, rates))}, expected one for all; see param_groups")
@@ -89,6 +145,7 @@ class Optimizer:
     def lr(self, value: float) -> None:
         for group in self.param_groups:
             group["lr"] = value
+            group.pop("scheduled_lr", None)
 
     # ---- the step
 
@@ -100,6 +157,27 @@ class Optimizer:
     def direction(self, xp: Any, g: Array, state: State, settings: Mapping[str, Any]) -> Array:
         """What parameters in one flat array move against, given g; gives `state` its new arrays and "step", a number."""
         raise NotImplementedError(f"{self._name} has no direction; write one")
+
+    def gain(self, xp: Any, state: State, settings: Mapping[str, Any]) -> Any:
+        """The direction for a gradient of 1 that stays: a number, or an array of one an element. For proximal steps."""
+        raise TypeError(f"{self._name} does not say how far its steps go; expected SGD, Adam or AdamW")
+
+    def lengths(self) -> list[tuple[Tensor, Any]]:
+        """What the last step moved, each with lr times its gain: how far a gradient of 1 that stays would have moved it.
+
+        Raises `TypeError` for an optimizer that does not say, or whose direction is not the one that its gain is of.
+        """
+        order = type(self).__mro__
+        of_gain, of_direction = (next(cls for cls in order if n in vars(cls)) for n in ("gain", "direction"))
+        if order.index(of_gain) > order.index(of_direction):
+            Optimizer.gain(self, None, {}, {})
+        found: list[tuple[Tensor, Any]] = []
+        for bucket in self._buckets:
+            settings = self._stepped_with[self._group_of[bucket.positions[0]]]
+            length = settings["lr"] * self.gain(bucket.xp, bucket.state, settings)
+            parts = bucket.split(length) if hasattr(length, "shape") else [length] * len(bucket.tensors)
+            found += zip(bucket.tensors, parts, strict=True)
+        return found
 
     def _moved(self, bucket: Bucket, g: Array, settings: Mapping[str, Any]) -> tuple[Array, State]:
         """The next values and the next state of a bucket, worked out in blocks where it is large."""
@@ -131,6 +209,8 @@ class Optimizer:
         elif l2 and decayed:  # g was gathered from several gradients, so nobody else holds it
             g[:decayed] += l2 * w[:decayed]
         d = self.direction(xp, g, state, settings)
+        if not lr:  # 0 times an infinite direction is NaN
+            d = xp.zeros_like(w)
         if weight_decay and decayed:
             shrunk = (1 - lr * weight_decay) * w
             shrunk[decayed:] = w[decayed:]
@@ -148,8 +228,8 @@ class Optimizer:
         # Only a direction that is elementwise sees no difference where its parameters are together with others.
         apart = [False] * len(stepping) if self._elementwise else self._decays
         keys = [(self._group_of[i], apart[i], states[i].get("step"), *states[i]) for i in active]
-        together = alike([self.parameters[i] for i in active], keys)
-        self._buckets = [Bucket(self.parameters, [active[k] for k in places], states, self._decays) for places in together]
+        together = alike([self._parameters[i] for i in active], keys)
+        self._buckets = [Bucket(self._parameters, [active[k] for k in places], states, self._decays) for places in together]
         self._states = [{} if steps else state for steps, state in zip(stepping, states, strict=True)]
         self._stepping = stepping
 
@@ -166,25 +246,42 @@ class Optimizer:
         """The settings of a group as Python numbers, checked: they may have been set since the last step."""
         return checks.settings(self._name, group)
 
-    def _grouped(self, parameters: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
-        """Parameter groups from parameters, or from dicts with "params" and settings of their own."""
-        if isinstance(parameters, Tensor):
-            checks.leaves(self._name, parameters)
-        given = list(parameters)
-        if not any(isinstance(group, dict) for group in given):
-            given = [{"params": given}]
-        groups = []
-        for group in given:
-            if not isinstance(group, dict) or "params" not in group or not set(group) <= {"params", *settings}:
-                got = f"with {', '.join(group) or 'nothing'}" if isinstance(group, dict) else f"{group!r:.80}"
-                raise ValueError(
-                    f"{self._name}: got a group {got}, expected a dict with params and any of {', '.join(settings)}"
-                )
-            params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-            groups.append({**settings, **group, "params": params})
-        for group in groups:
-            self._settings(group)
-        return groups
+    def _as_groups(self, parameters: Any) -> list[dict[str, Any]]:
+        """Parameter groups as they were given, or one of the parameters."""
+        given = checks.listed(self._name, parameters)
+        return given if any(isinstance(group, dict) for group in given) else [{"params": given}]
+
+    def _take_in_groups(self) -> None:
+        """Look at which parameters are in the groups; where these have changed, each takes its state along."""
+        groups = self.param_groups
+        whole = [isinstance(group, dict) and self.defaults.keys() <= group.keys() for group in groups]
+        lists: list[Any] = [group.get("params") for group in groups] if all(whole) else [None]
+        same = all(type(params) is list for params in lists) and list(map(len, lists)) == self._sizes
+        if same and all(map(is_, chain.from_iterable(lists), self._parameters)):
+            return
+        completed = [self._completed(group) for group in groups]
+        parameters = checks.leaves(self._name, [parameter for group in completed for parameter in group["params"]])
+        known = dict(zip(map(id, self._parameters), self._state_of_each(), strict=True))
+        for group, new in zip(groups, completed, strict=True):
+            group.update(new)
+        self._parameters, self._sizes = parameters, [len(group["params"]) for group in groups]
+        self._group_of = [k for k, size in enumerate(self._sizes) for _ in range(size)]
+        self._decays = [getattr(parameter, "decay", True) for parameter in parameters]
+        self._states = [known.get(id(parameter), {}) for parameter in parameters]
+        self._buckets, self._stepping = [], []
+
+    def _completed(self, group: Any) -> dict[str, Any]:
+        """A group with a list of its parameters and every setting; raises where it is none."""
+        known = {"params", *self.defaults, *checks.SCHEDULED}
+        if not isinstance(group, dict) or "params" not in group or not set(group) <= known:
+            got = f"with {', '.join(group) or 'nothing'}" if isinstance(group, dict) else f"{group!r:.80}"
+            raise ValueError(
+                f"{self._name}: got a group {got}, expected a dict with params and any of {', '.join(self.defaults)}"
+            )
+        params = group["params"]
+        whole = {**self.defaults, **group}
+        self._settings(whole)
+        return {**whole, "params": [params] if isinstance(params, Tensor) else checks.listed(self._name, params)}
 
     # ---- saving and loading
 
@@ -193,6 +290,7 @@ class Optimizer:
 
         The Tensors are copies. A parameter that has no state yet has None.
         """
+        self._take_in_groups()
         groups, end = [], 0
         for group in self.param_groups:
             settings = {k: list(v) if isinstance(v, tuple) else v for k, v in self._settings(group).items()}
@@ -210,10 +308,14 @@ class Optimizer:
         Raises `ValueError`, before anything is changed, for a state of another class of optimizer, of other numbers of
         groups or parameters, of other shapes, and for settings that are unknown, missing or out of range.
         """
-        groups, states = self._checked(state)
-        for group, loaded in zip(self.param_groups, groups, strict=True):
-            group.update(loaded)
-        self._states, self._buckets, self._stepping = states, [], []
+        with self._lock:
+            self._take_in_groups()
+            groups, states = self._checked(state)
+            for group, loaded in zip(self.param_groups, groups, strict=True):
+                params = group["params"]
+                group.clear()  # of what the state does not have, too
+                group.update(loaded, params=params)
+            self._states, self._buckets, self._stepping = states, [], []
 
     def _checked(self, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[State]]:
         """The settings of the groups and the states of the parameters in a saved state; raises where they do not fit."""
@@ -222,13 +324,13 @@ class Optimizer:
         if state["optimizer"] != self._name:
             raise ValueError(f"{where}: got the state of {state['optimizer']}, expected one of {self._name}")
         checks.same_count(where, "groups", len(state["param_groups"]), len(self.param_groups))
-        checks.same_count(where, "parameters", len(state["state"]), len(self.parameters))
+        checks.same_count(where, "parameters", len(state["state"]), len(self._parameters))
         for group, own in zip(state["param_groups"], self.param_groups, strict=True):
-            # Only an optimizer with a schedule knows the initial rate.
-            checks.same_names(where, group, [name for name in own if name != "initial_lr"], optional="initial_lr")
+            expected = [name for name in own if name not in checks.SCHEDULED]
+            checks.same_names(where, group, expected, optional=checks.SCHEDULED)
             checks.same_count(where, "parameters in a group", len(group["params"]), len(own["params"]))
         states: list[State] = []
-        for i, (each, parameter) in enumerate(zip(state["state"], self.parameters, strict=True)):
+        for i, (each, parameter) in enumerate(zip(state["state"], self._parameters, strict=True)):
             if each is not None:
                 checks.same_names(where, each, self.state_names)
             states.append(

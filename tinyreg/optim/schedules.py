@@ -10,15 +10,23 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import arguments
 from . import checks
+from .locked import Locked
 from .optimizer import Optimizer
 
 
-class LRScheduler:
-    """lr = rate(initial_lr, t), where t is the number of `step()`s: write `rate`, and it is a schedule.
+class LRScheduler(Locked):
+    """lr = rate(base, t), where t is the number of `step()`s: write `rate`, linear in base, and it is a schedule.
 
-    The initial rate is the group's lr when its first schedule is made, which notes it in the group as "initial_lr". The
-    schedule sets lr at once and at every step; `last_epoch` is t.
+    The base of each group is the lr that it has when the schedule is made, whether it was given, set by hand or left by an
+    earlier schedule. The schedule sets lr at once and at every step; `last_epoch` is t. **A rate that was set in between**,
+    by hand or by another schedule, **counts**: the schedule goes on from there, with the base for which its formula gives
+    that rate at t. So the factors of two schedules that take turns multiply, and a group that is added takes part. All of
+    this is as in PyTorch.
+
+    "initial_lr" in a group is the rate that it had when it was last given or set by hand: that is where `SequentialLR`
+    begins. Threads may share a schedule: each `step` counts as one.
 
     >>> import tinyreg as tr
     >>> class Halving(tr.optim.LRScheduler):
@@ -29,13 +37,22 @@ class LRScheduler:
     >>> schedule.step()
     >>> optimizer.lr
     0.25
+    >>> optimizer.lr = 0.125
+    >>> schedule.step()
+    >>> optimizer.lr
+    0.0625
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: got {optimizer!r:.80}, expected an optimizer")
         self.optimizer, self.last_epoch = optimizer, 0
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
-        self._set()
+        for group in self._groups():
+            if group["lr"] != group.get("scheduled_lr"):  # not by a schedule
+                group["initial_lr"] = group["lr"]
+        self.base_lrs = self._bases()
+        self._lrs: list[float] = []  # what this schedule set last
+        self._set(0)
 
     def rate(self, initial_lr: float, t: int) -> float:
         """The learning rate after t steps."""
@@ -43,32 +60,86 @@ class LRScheduler:
 
     def step(self) -> None:
         """Count one step, and set the learning rate of every group."""
-        self.last_epoch += 1
-        self._set()
+        with self._lock:
+            self._follow()
+            self._set(self.last_epoch + 1)
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come. Settings such as gamma are not in it; the initial rates are in the optimizer's state."""
-        return {"schedule": type(self).__name__, "last_epoch": self.last_epoch}
+        """How far it has come, from which bases, and the rates that it set last. Settings such as gamma are not in it."""
+        with self._lock:
+            state = {"schedule": type(self).__name__, "last_epoch": self.last_epoch}
+            return {**state, "base_lrs": list(self.base_lrs), "lrs": list(self._lrs)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; load the optimizer's state first.
 
-        Raises `ValueError` for a state of another class of schedule, before anything is changed.
+        A rate that still is as this schedule set it becomes that of the state; one that came with the optimizer's state,
+        or was set by hand, stays. A state without rates sets those of its bases, and one without bases counts from each
+        group's "initial_lr": so earlier versions saved it.
+
+        Raises `ValueError` for a state of another class of schedule or of another number of groups, before anything is
+        changed.
         """
         name, where = type(self).__name__, f"{type(self).__name__}.load_state_dict"
-        checks.same_names(where, state, ("schedule", "last_epoch"))
+        checks.same_names(where, state, ("schedule", "last_epoch"), optional=("base_lrs", "lrs"))
         if state["schedule"] != name:
             raise ValueError(f"{where}: got the state of {state['schedule']}, expected one of {name}")
-        self.last_epoch = checks.count(where, "last_epoch", state["last_epoch"])
-        self._set()
+        t, groups = checks.count(where, "last_epoch", state["last_epoch"]), self._groups()
+        given = [state.get(key) for key in ("base_lrs", "lrs")]
+        for values, what in zip(given, ("base rates", "rates"), strict=True):
+            if values is not None:
+                checks.same_count(where, what, len(values), len(groups))
+        bases, lrs = ([checks.number(where, "rate", value) for value in values or ()] for values in given)
+        bases = bases or [group.get("initial_lr", group["lr"]) for group in groups]
+        with self._lock:
+            if not lrs:
+                self.base_lrs = bases
+                self._set(t)
+                return
+            for group, lr, last in zip(groups, lrs, self._lrs, strict=False):
+                if group["lr"] == last == group.get("scheduled_lr"):
+                    group["lr"] = group["scheduled_lr"] = lr
+            self.last_epoch, self.base_lrs, self._lrs = t, bases, lrs
 
-    def _set(self) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(group["initial_lr"], self.last_epoch)
+    def _groups(self) -> list[dict[str, Any]]:
+        """The optimizer's groups, their rates as Python numbers."""
+        groups = self.optimizer.param_groups
+        for group in groups:
+            group["lr"] = checks.number(type(self).__name__, "lr", group.get("lr", self.optimizer.defaults["lr"]))
+        return groups
+
+    def _bases(self) -> list[float]:
+        """Where the groups begin."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def _set(self, t: int) -> None:
+        """Set the rates of step t."""
+        lrs = [float(self.rate(base, t)) for base in self.base_lrs]
+        self.last_epoch, self._lrs = t, lrs
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = group["scheduled_lr"] = lr
+            group.setdefault("initial_lr", lr)
+
+    def _follow(self) -> None:
+        """Take over the rates that somebody else has set since, and groups that were added."""
+        lrs = [group["lr"] for group in self._groups()]
+        before = [*zip(self._lrs, self.base_lrs, strict=True), *[(None, 0.0)] * len(lrs)]
+        self.base_lrs = [base if lr == last else self._base_for(lr) for lr, (last, base) in zip(lrs, before, strict=False)]
+        self._lrs = lrs
+
+    def _base_for(self, lr: float) -> float:
+        """The base for which the present rate is lr; lr itself where none is, as at the end of a cosine."""
+        zero = self.rate(0.0, self.last_epoch)
+        slope = self.rate(1.0, self.last_epoch) - zero
+        base = (lr - zero) / slope if abs(slope) > 1e-15 else lr
+        return base if base >= 0 else lr
+
+    def _number(self, name: str, value: Any, least: float = 0) -> float:
+        return arguments.number(type(self).__name__, name, value, least=least, expected=f"at least {least}")
 
     def _expect(self, fits: bool, got: str, expected: str) -> None:
         if not fits:
@@ -90,9 +161,7 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self._expect(step_size >= 1, f"step_size={step_size}", "at least 1")
-        self._expect(gamma >= 0, f"gamma={gamma}", "at least 0")
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = self._number("step_size", step_size, 1), self._number("gamma", gamma)
         super().__init__(optimizer)
 
     def rate(self, initial_lr: float, t: int) -> float:
@@ -116,9 +185,7 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self._expect(T_max >= 1, f"T_max={T_max}", "at least 1")
-        self._expect(eta_min >= 0, f"eta_min={eta_min}", "at least 0")
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max, self.eta_min = self._number("T_max", T_max, 1), self._number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def rate(self, initial_lr: float, t: int) -> float:
@@ -143,22 +210,25 @@ class LinearLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        for name, factor in (("start_factor", start_factor), ("end_factor", end_factor)):
-            self._expect(0 <= factor <= 1, f"{name}={factor}", "a number from 0 to 1")
-        self._expect(total_iters >= 1, f"total_iters={total_iters}", "at least 1")
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        self.start_factor, self.end_factor = (
+            arguments.number(type(self).__name__, name, factor, least=0, most=1)
+            for name, factor in (("start_factor", start_factor), ("end_factor", end_factor))
+        )
+        self.total_iters = self._number("total_iters", total_iters, 1)
         super().__init__(optimizer)
 
     def rate(self, initial_lr: float, t: int) -> float:
         """The formula of the class."""
-        return initial_lr * (self.start_factor + (self.end_factor - self.start_factor) * min(t / self.total_iters, 1.0))
+        share = min(t / self.total_iters, 1.0)
+        return initial_lr * (self.start_factor + (self.end_factor - self.start_factor) * share)
 
 
 class SequentialLR(LRScheduler):
     """One schedule after the other: from each milestone on the next, which counts t from there.
 
-    schedulers: schedules of the same optimizer; only their formulas are used, so call `step()` of this one alone.
-    milestones: increasing, one fewer than schedulers. Raises `ValueError` where these do not fit.
+    schedulers: schedules of the same optimizer; only their formulas are used, so call `step()` of this one alone. It
+    begins at each group's "initial_lr", which is the rate from before they were made. milestones: increasing, one fewer
+    than schedulers. Raises `ValueError` where these do not fit.
 
     >>> import tinyreg as tr
     >>> optimizer = tr.optim.SGD([tr.zeros(1, requires_grad=True)], lr=0.5)
@@ -176,10 +246,14 @@ class SequentialLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
         same = len(schedulers) > 0 and all(schedule.optimizer is optimizer for schedule in schedulers)
         self._expect(same, f"{len(schedulers)} schedulers", "at least one, and all of them for this optimizer")
-        fits = len(milestones) == len(schedulers) - 1 and sorted(set(milestones)) == list(milestones)
-        self._expect(fits, f"milestones={milestones}", f"{len(schedulers) - 1} increasing numbers")
-        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        steps = [arguments.integer("SequentialLR", "milestones", milestone) for milestone in milestones]
+        fits = len(steps) == len(schedulers) - 1 and sorted(set(steps)) == steps
+        self._expect(fits, f"milestones={steps}", f"{len(schedulers) - 1} increasing numbers")
+        self.schedulers, self.milestones = list(schedulers), steps
         super().__init__(optimizer)
+
+    def _bases(self) -> list[float]:
+        return [group["initial_lr"] for group in self.optimizer.param_groups]
 
     def rate(self, initial_lr: float, t: int) -> float:
         """The rate of the schedule that is in force after t steps."""

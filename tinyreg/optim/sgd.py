@@ -71,6 +71,13 @@ class SGD(Optimizer):
             v += g
         return g + momentum * v if settings["nesterov"] else v
 
+    def gain(self, xp: Any, state: State, settings: Mapping[str, Any]) -> float:
+        """1 / (1 - momentum), where v and d come to rest for g = 1."""
+        momentum: float = settings["momentum"]
+        if momentum >= 1:
+            raise ValueError(f"SGD: got momentum={momentum}, expected below 1, or its steps never come to rest")
+        return 1 / (1 - momentum)
+
     def _settings(self, group: Mapping[str, Any]) -> dict[str, Any]:
         settings = super()._settings(group)
         if settings["nesterov"] and not settings["momentum"]:

@@ -26,3 +26,7 @@ __all__ = [
     "use_backend",
     "use_profile",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -68,7 +68,7 @@ class Case:
     op: the op, or any function of Tensors; with `vjp`, any function of arrays.
     calls: a strategy for `Call`s. Their values stay `reach` away from kinks and from the edges of the domain.
     reference: the same function of NumPy arrays and settings, or None where there is none.
-    name: the op's own by default.
+    name: the op's own by default; any text, in one line.
     order: up to which order of derivative to check; 0 for an op whose result has no gradient.
     fixed: positions of float arguments that have no gradient; what a primitive declares itself need not be said.
     points: kinks, ties, zeros, overflows, with the gradient that is the convention there: see `at`.
@@ -104,7 +104,9 @@ class Case:
     equivalent: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or getattr(self.op, "__name__", type(self.op).__name__))
+        op = getattr(self.op, "func", self.op)  # of a functools.partial
+        name = self.name or getattr(op, "__name__", type(op).__name__)
+        object.__setattr__(self, "name", " ".join(str(name).split()))
         if isinstance(self.op, Primitive):
             object.__setattr__(self, "primitive", self.op)
         if self.order not in (0, 1, 2) or (self.vjp and self.order == 2):

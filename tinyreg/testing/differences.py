@@ -80,7 +80,9 @@ def directions(n: int, rng: np.random.Generator, entries: int = 16, random: int 
     """`random` dense directions, and the unit vectors of up to `entries` elements, as rows of n elements."""
     dense = rng.choice([0.5, 0.75, 1.0], (random, n)) * rng.choice([-1.0, 1.0], (random, n))
     chosen = np.arange(n) if n <= entries else np.sort(rng.choice(n, entries, replace=False))
-    found: Floats = np.concatenate([dense, np.eye(n)[chosen]]) if n else np.zeros((0, 0))
+    units = np.zeros((chosen.size, n))
+    units[np.arange(chosen.size), chosen] = 1.0
+    found: Floats = np.concatenate([dense, units]) if n else np.zeros((0, 0))
     return found
 
 

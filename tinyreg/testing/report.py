@@ -10,12 +10,14 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 
+from ..arguments import integer
 from ..core.tensor import Tensor
+from ..nn.module import promoting
 from .case import Call, Case
 from .differences import Verdict
 from .failure import Failure, described, literal, short
 from .property import PROPERTIES, Property
-from .run import run
+from .run import OpRun, Run, run
 from .trial import Trial
 
 ASKED = ("P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10")
@@ -62,22 +64,29 @@ class Report:
         return "\n".join([head, *(f"  {one}" for one in self.checked), *reversed(bodies.values())])
 
 
+@promoting()  # a network of float32 is checked in float64
 def check_gradients(
-    f: Callable[..., Any], *inputs: Any, order: int = 2, vjp: Callable[..., Any] | None = None, seed: int = 0
+    f: Callable[..., Any],
+    *inputs: Any,
+    order: int = 2,
+    vjp: Callable[..., Any] | None = None,
+    seed: int = 0,
+    **settings: Any,
 ) -> Report:
     """Check the gradients of f at `inputs`: against differences, and what else every gradient owes to its callers.
 
     f: a function of Tensors that returns one, or several. With `vjp`, a function of NumPy arrays, of any framework or
     none: `vjp(g, *inputs)` gives the gradient of the one float input, or a tuple with one (or None) for each input. Arrays
     come in any memory layout, some of them read-only: hand copies to a framework that takes no such ones.
-    inputs: Tensors, arrays or lists of floats, which are taken as float64, and whatever else f takes, such as integer
-    arrays. order: 1 or 2; with `vjp` only 1 can be checked. seed: of the incoming gradients, which are drawn: signed, and
-    of other sizes than 1.
+    inputs: Tensors, arrays, lists or numbers; those of floats are taken as float64 and have to be finite, and others, such
+    as integer arrays and None, stay as they are. order: 1 or 2; with `vjp` only 1 can be checked. seed: of the incoming
+    gradients, which are drawn: signed, and of other sizes than 1. settings: keyword arguments of f, and of `vjp`.
 
     The report is true where every property holds. Where rounding leaves too few digits to tell, or at a kink, it says
     "unresolved", and is false.
 
-    Raises `ValueError` where no input is of floats, the order is neither 1 nor 2, or f is not a function of its inputs
+    Raises `TypeError` for inputs of other kinds, and where f gives neither Tensors nor, with `vjp`, numbers; `ValueError`
+    where no input is of floats, or one is not finite, the order is neither 1 nor 2, or f is not a function of its inputs
     alone, such as a layer that drops out.
 
     >>> import tinyreg as tr
@@ -91,12 +100,19 @@ def check_gradients(
       P7   layouts                  pass
       P8   float32 against float64  pass
     """
-    call = Call(tuple(_plain(value) for value in inputs), {})
-    if order not in (1, 2) or not call.differentiable():
-        raise ValueError(f"check_gradients: got order={order} and {len(inputs)} inputs, expected 1 or 2, and floats")
+    if not callable(f):
+        raise TypeError(f"check_gradients: got {f!r:.80} as f, expected a function")
+    seed = integer("check_gradients", "seed", seed, least=0)
+    if integer("check_gradients", "order", order, expected="1 or 2") not in (1, 2):
+        raise ValueError(f"check_gradients: got order={order}, expected 1 or 2")
+    call = Call(tuple(_plain(value) for value in inputs), settings)
+    if not call.differentiable():
+        shown = ", ".join(map(described, call.arrays)) or "no inputs"
+        raise ValueError(f"check_gradients: got {shown:.200}, expected at least one of floats, such as 1.0 in place of 1")
     case = Case(f, st.nothing(), order=1 if vjp else order, vjp=vjp, scales=lambda call: _scales(case, call))
     _check_repeatable(case, call)
-    shown = ", ".join([case.name if case.name.isidentifier() else "f", *map(literal, call.arrays), f"order={order}"])
+    given = [*map(literal, call.arrays), *(f"{name}={literal(value)}" for name, value in settings.items())]
+    shown = ", ".join([case.name if case.name.isidentifier() else "f", *given, f"order={order}"])
     again = f"tr.testing.check_gradients({shown}{', vjp=vjp' if vjp else ''}, seed={seed})"
     asked = [PROPERTIES[key] for key in ASKED if PROPERTIES[key].applies(case)]
     inputs_ = tuple(map(described, call.arrays))
@@ -104,14 +120,30 @@ def check_gradients(
 
 
 def _check_repeatable(case: Case, call: Call) -> None:
-    """Whether f gives the same twice: a random one has no gradient to compare."""
-    first, second = ([np.array(r) for r in run(case, call, []).results] for _ in range(2))
+    """Whether f gives arrays, and the same twice: a random one has no gradient to compare."""
+    once, again = (run(case, call, []) for _ in range(2))
+    _check_results(case, once)
+    first, second = ([np.array(r) for r in found.results] for found in (once, again))
     for one, other in zip(first, second, strict=True):
         if not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
             raise ValueError(
                 f"check_gradients: got {short(one)} from {case.name} and then {short(other)} for the same inputs, expected "
                 "a function of its inputs alone; put layers out of training with eval(), or seed a generator inside f"
             )
+
+
+def _check_results(case: Case, found: Run) -> None:
+    if isinstance(found, OpRun):
+        expected = "a Tensor, or a tuple or list of them; for a function of arrays, pass its vjp"
+        strange = [r for r in found.tensors if not isinstance(r, Tensor | np.ndarray | np.generic | int | float | None)]
+        if not any(isinstance(r, Tensor) for r in found.tensors):
+            strange = found.tensors
+    else:
+        expected = "numbers or arrays of numbers, or a tuple or list of them"
+        strange = [r for r in found.results if r.dtype.kind not in "biuf"]
+    if strange or not found.results:
+        told = f"{strange[0]!r:.80}" if strange else "nothing"
+        raise TypeError(f"check_gradients: got {told} from {case.name}, expected {expected}")
 
 
 def _checked(which: Property, trial: Trial) -> Checked:
@@ -131,7 +163,20 @@ def _plain(value: Any) -> Any:
     """An input as float64 where it is of floats; a plain number or None as it is."""
     if value is None or type(value) in (bool, int):
         return value
-    array = value.numpy() if isinstance(value, Tensor) else np.array(value)
+    try:
+        array = value.numpy() if isinstance(value, Tensor) else np.array(value)
+    except ValueError as error:  # a list of lists that are not alike
+        raise ValueError(f"check_gradients: got {value!r:.80} as an input, expected an array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"check_gradients: got {value!r:.80} as an input, expected a Tensor, an array, a list or a number; for "
+            "anything else, check a function that has it already: lambda x: f(x, ...)"
+        )
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+        raise ValueError(
+            f"check_gradients: got {described(array)} as an input, expected finite numbers; if it has no "
+            "gradient, such as a mask, check a function that has it already: lambda x: f(x, ...)"
+        )
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 

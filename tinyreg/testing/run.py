@@ -58,7 +58,8 @@ class PairRun:
         self.case, self.call, self.wanted = case, cast(call, dtype), list(wanted)
         outcome = case.op(*self.call.arrays, **self.call.settings)
         self.several = isinstance(outcome, tuple | list)
-        self.results: list[Any] = [np.asarray(r) for r in as_list(outcome)]
+        # A number of Python's has no dtype of its own.
+        self.results: list[Any] = [np.asarray(r, dtype=dtype if type(r) is float else None) for r in as_list(outcome)]
         self.live = [i for i, r in enumerate(self.results) if r.dtype.kind == "f"] if self.wanted else []
         self.outputs: list[Array] = [self.results[i] for i in self.live]
 

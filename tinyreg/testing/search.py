@@ -59,8 +59,15 @@ def each_call(case: Case, name: str, check: Callable[[Call, int], Any]) -> None:
     def run(call: Call, seed: int) -> None:
         check(call, seed)
 
-    run.__name__ = run.__qualname__ = f"{case.name}_{name}"
+    run.__name__ = run.__qualname__ = _identifier(f"{case.name}_{name}")
     PROFILES[_chosen](hypothesis.given(case.calls, st.integers(0, 2**32 - 1))(run))()
+
+
+def _identifier(text: str) -> str:
+    """A text as a name that Hypothesis takes: as it is, or with the numbers of the characters that no name may have."""
+    if text.isidentifier():
+        return text
+    return "case_" + "".join(c if f"_{c}".isidentifier() else f"_{ord(c)}_" for c in text)
 
 
 @dataclass

@@ -7,3 +7,7 @@ from .run import Run
 from .saving import load, save
 
 __all__ = ["Callback", "EarlyStopping", "History", "Run", "fit", "load", "save"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

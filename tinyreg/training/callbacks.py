@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..arguments import integer, number
 from .run import Run
 
 
@@ -48,7 +49,8 @@ class EarlyStopping(Callback):
     monitor: a column of the history. patience: at least 1. min_delta: at least 0, in the units of the column. After
     training, `best` is the best number, and `best_epoch` its epoch, counted from 1; both None where all were NaN.
 
-    Raises `ValueError` for settings out of range, and, after the first epoch, for a column that is not there.
+    Raises `TypeError` and `ValueError` for settings out of range, and, after the first epoch, for a column that is
+    not there.
 
     Source: Prechelt, "Early Stopping - But When?", 1998.
 
@@ -65,14 +67,12 @@ class EarlyStopping(Callback):
         mode: str = "min",
         restore_best: bool = True,
     ) -> None:
-        if not patience >= 1:
-            raise ValueError(f"EarlyStopping: got patience={patience}, expected at least 1 epoch")
-        if not min_delta >= 0:
-            raise ValueError(f"EarlyStopping: got min_delta={min_delta}, expected at least 0; it is a size, in any mode")
+        self.patience = integer("EarlyStopping", "patience", patience, least=1)
+        expected = "a number of at least 0; it is a size, in any mode"
+        self.min_delta = number("EarlyStopping", "min_delta", min_delta, least=0, expected=expected)
         if mode not in ("min", "max"):
             raise ValueError(f"EarlyStopping: got mode={mode!r}, expected 'min' or 'max'")
-        self.monitor, self.patience, self.min_delta, self.mode = monitor, patience, min_delta, mode
-        self.restore_best = restore_best
+        self.monitor, self.mode, self.restore_best = monitor, mode, restore_best
         self._forget()
 
     def _forget(self) -> None:
@@ -114,9 +114,13 @@ class EarlyStopping(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far, how long ago it was, and its weights."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "weights": self._weights}
+        state = {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "weights": self._weights}
+        return {**state, "watched": (self.monitor, self.mode)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Go on from where `state` was taken; from the beginning where that watched another column, or in another mode."""
+        if state.get("watched", (self.monitor, self.mode)) != (self.monitor, self.mode):
+            self._forget()
+            return
         self.best, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
         self._weights = state["weights"]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, overload
 
+from .. import files
+from .batches import number
 from .extra import extra
 
 
 class History:
     """A table with a row of numbers for each epoch: `history["loss"]` is a column, `history[-1]` the last row.
 
-    epochs: the rows, as dicts from column to number. interrupted: whether Ctrl-C ended the run. A number that an epoch
-    lacks is NaN in the column.
+    epochs: the rows, as dicts from column to number. interrupted: whether Ctrl-C ended the run. ended: why the run
+    ended, in words, once it has. A number that an epoch lacks is NaN in the column.
 
     >>> import tinyreg as tr
     >>> history = tr.training.History()
@@ -31,11 +33,11 @@ class History:
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
-        self.interrupted = False
+        self.interrupted, self.ended = False, ""
 
     def append(self, row: Mapping[str, float]) -> None:
         """Add the row of an epoch."""
-        self.epochs.append({name: float(value) for name, value in row.items()})
+        self.epochs.append({name: number(value) for name, value in row.items()})
 
     @property
     def columns(self) -> list[str]:
@@ -75,21 +77,27 @@ class History:
         return {"epoch": list(range(1, len(self) + 1)), **{name: self[name] for name in self.columns}}
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the table with a line of names first, numbers with all their digits."""
+        """Write the table with a line of names first, numbers with all their digits; all of it or nothing.
+
+        Raises `OSError` where the folder is missing or cannot be written.
+        """
         import csv
 
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            columns = self.to_dict()
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+        table, columns = io.StringIO(newline=""), self.to_dict()
+        writer = csv.writer(table)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        files.write(path, table.getvalue(), "to_csv")
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns as one JSON object; infinity and NaN, which JSON lacks, as null."""
+        """Write the columns as one JSON object; infinity and NaN, which JSON lacks, as null.
+
+        Raises `OSError` where the folder is missing or cannot be written.
+        """
         import json
 
         columns = {name: [v if math.isfinite(v) else None for v in values] for name, values in self.to_dict().items()}
-        Path(path).write_text(json.dumps(columns), encoding="utf-8")
+        files.write(path, json.dumps(columns), "to_json")
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw every column over the epochs, validation beside training; returns matplotlib's figure, saved at `path`.
@@ -110,7 +118,7 @@ class History:
             axes.legend()
             axes.grid(alpha=0.25)
         if path is not None:
-            figure.savefig(path, dpi=150)
+            files.write_figure(path, figure, "plot")
         return figure
 
     # ---- state

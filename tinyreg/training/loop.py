@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import optim
+from .. import interrupts, optim
+from ..arguments import integer, number
 from ..core.tape import no_grad
+from ..core.tensor import Tensor
 from ..nn.module import Module
-from ..random import Generator, default_generator
-from .batches import Batch, Means, as_batches
+from ..random import Generator, as_generator
+from ..signature import described
+from .batches import Batch, Means, as_batches, checked, parts, place
 from .callbacks import Callback
+from .checkpoint import RESUME, Checkpoint
 from .history import History
+from .nested import detached, elements, leaves, told
 from .progress import Progress
 from .run import Run
-from .saving import checked_target, load, save
 
 Data = tuple[Any, Any] | Iterable[Batch]
 
@@ -32,41 +37,63 @@ def fit(
     validation: Data | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
-    rng: Generator | None = None,
+    drop_last: bool = False,
+    rng: Generator | int | None = None,
     transform: Callable[[Any, Any, Generator], Batch] | None = None,
     penalty: Callable[[Module], Any] | None = None,
     clip_norm: float | None = None,
     schedule: Any = None,
     metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+    reduction: str = "mean",
+    count: Callable[[Any, Any], Any] | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: str | os.PathLike[str] | None = None,
-    progress: bool = True,
+    resume: str = "error",
+    progress: bool | None = None,
 ) -> History:
     """Train a model: for each batch, the gradient of loss(model(x), y) + penalty(model), and a step of the optimizer.
 
     data, validation: a tuple (inputs, targets) with samples along the first axis, cut into batches of `batch_size`; or an
-    iterable of batches (x, y) that can be gone through once an epoch. shuffle: a new order of the tuple `data` in each
-    epoch, from rng, which is the default generator (`tr.seed`) if None. loss, and each of metrics by name: a function
-    of (output, target) that gives the mean over a batch. transform: a function (x, y, rng) -> (x, y) for the batches of
-    training, such as one that rotates or mixes images. penalty: a function of the model. clip_norm: the largest norm of
-    all gradients together. schedule: its `step()` is called after each epoch. progress: whether to show a bar.
+    iterable of batches (x, y) that can be gone through once an epoch. Inputs and targets may be several arrays, in a tuple
+    or a dict. shuffle: a new order of the tuple `data` in each epoch, from rng: a Generator, a seed, or None for the
+    default generator (`tr.seed`). drop_last: leave out the last batch of the tuple `data` where it is smaller. loss, and
+    each of metrics by name: a function of (output, target) that gives the mean over a batch; the results that metrics get
+    are detached, so that `np.asarray` takes them. transform: a function (x, y, rng) -> (x, y) for the batches of training,
+    such as one that rotates or mixes images. penalty: a function of the model. clip_norm: the largest norm of all
+    gradients together. schedule: its `step()` is called after each epoch. progress: True for a bar, which needs tqdm,
+    False for silence; None for a bar on a terminal where tqdm is there, and elsewhere a line an epoch.
 
-    A row of the history has "loss", without the penalty, and each metric: means over the samples of the epoch, in
-    training mode, while the weights change; "penalty", where there is one, averaged alike; with clip_norm, "grad_norm":
-    the mean over the batches of the norm before clipping; with `validation`, the same as "validation_loss" and so on after
-    the epoch, in evaluation mode and unrecorded; with a schedule, the "lr" that the epoch had. All modules are in
-    training mode while they train, and at the end each in the one in which it was.
+    A row of the history has "loss", without the penalty, and each metric: means over the epoch, in training mode, while
+    the weights change; "penalty", where there is one, averaged alike; with clip_norm, "grad_norm": the mean over the
+    batches of the norm before clipping; with `validation`, the same as "validation_loss" and so on after the epoch, in
+    evaluation mode and unrecorded; with a schedule, the "lr" that the epoch had. All modules are in training mode while
+    they train, and at the end each in the one in which it was.
+
+    Batches are weighed by the number of elements of their targets (of the inputs, without targets): so the mean of a loss
+    over samples, or over the steps of sequences, is what it is over all data at once, whichever axis has the samples.
+    count: a function of (x, y) that says otherwise how much a batch counts, such as the number of labels that are not
+    padding. reduction: "sum" where the loss is a sum over the batch; the history then has it divided by what the batch
+    counts. Where a transform turns integer labels into soft ones, as mixup does, metrics and the count get the labels from
+    before it. A metric that is no mean over samples, such as a calibration error, is here a mean over batches.
 
     Ctrl-C ends training, and the history so far is returned, with `interrupted` set. Anything else that is raised is
-    passed on; either way every callback's `on_end` is called.
+    passed on; either way every callback's `on_end` is called, for which a Ctrl-C meanwhile waits.
 
     checkpoint: a file to which `save` writes all that the run needs after each epoch: model, optimizer, schedule, history,
     callbacks, and the generators: rng, the default one, and those in attributes of the model. **Where the file is there
-    already, the run goes on after the epoch at which it was written**, up to `epochs`, and on the CPU gives bit for bit
-    what it would have given at one go; so begin a new run with a new file. `load(path, model=model)` gets the weights out.
+    already, the run goes on after the epoch at which it was written**, says so in one line, and on the CPU gives bit for
+    bit what it would have given at one go. At the end its model is the one that `fit` leaves, best weights included:
+    `load(path, model=model)` gets it out. More epochs go on; so does a run that a callback stopped, where the callback
+    is missing or has other settings, such as more patience.
 
-    Raises `ValueError` and `TypeError` for settings and data out of range, and what `load` raises for a checkpoint that
-    does not fit, before anything is changed.
+    resume: what to do where the file's run had other settings than the call: another lr or another setting of the
+    optimizer, the schedule, a layer (the p of dropout) or `fit`, another loss, another seed, fewer epochs than are done.
+    "error": refuse, and name them. "file": go on with those of the file. "call": go on with those of the call. Data, and
+    what functions use beyond plain values, are not compared.
+
+    Raises `ValueError` and `TypeError` for settings and data out of range, for an optimizer that holds no parameter of
+    the model, and what `load` raises for a checkpoint that does not fit, before anything is changed; and `OSError` and
+    `ModuleNotFoundError` where no checkpoint can be written.
 
     >>> import tinyreg as tr
     >>> tr.seed(0)
@@ -79,52 +106,115 @@ def fit(
     >>> history["loss"][-1] < 0.01 < history["loss"][0]
     True
     """
-    _check(epochs, batch_size, metrics or {})
-    rng = rng or default_generator
-    run = Run(model, optimizer, epochs)
-    step = _Step(model, optimizer, loss, metrics or {}, transform, penalty, clip_norm, rng)
-    batches = as_batches(data, batch_size, rng if shuffle else None)
-    held_out = None if validation is None else as_batches(validation, batch_size, None)
-    kept = _kept(run, schedule, callbacks, rng)
-    if checkpoint is not None and checked_target(checkpoint).exists():
-        run.stop = load(checkpoint, **kept)["stop"]
+    own: dict[str, Any] = {"batch_size": integer("fit", "batch_size", batch_size, least=1)}
+    own |= {"shuffle": bool(shuffle), "drop_last": bool(drop_last)}
+    own["clip_norm"] = None if clip_norm is None else number("fit", "clip_norm", clip_norm, least=0)
+    own["reduction"] = _one_of("reduction", reduction, ("mean", "sum"))
+    measures = _checked_metrics(metrics)
+    code = {"loss": loss, "transform": transform, "penalty": penalty, "count": count}
+    code |= {f"metric {name}": metric for name, metric in measures.items()}
+    callbacks = _checked_callables(code, callbacks)
+    rng = as_generator(rng, "fit")
+    _check_optimizer(model, optimizer, schedule)
+    training, held_out = checked(data), None if validation is None else checked(validation)
+    bar = Progress(progress)
+    run = Run(model, optimizer, integer("fit", "epochs", epochs, least=1))
+    kept = None
+    _one_of("resume", resume, RESUME)
+    if checkpoint is not None:
+        kept = Checkpoint(checkpoint, run, schedule, callbacks, rng, own, code)
+        kept.resume(resume)
+    step = _Step(model, optimizer, loss, measures, transform, penalty, own["clip_norm"], own["reduction"], count, rng)
+    batches = as_batches(training, own["batch_size"], rng if own["shuffle"] else None, own["drop_last"])
+    unseen = None if held_out is None else as_batches(held_out, own["batch_size"])
 
-    with contextlib.ExitStack() as ending:
+    ending = contextlib.ExitStack()
+    try:
         ending.enter_context(_modes_kept(model))
-        bar = ending.enter_context(Progress(run, batches, progress))
-        try:
+        for callback in callbacks:
+            callback.on_start(run)
+            ending.callback(callback.on_end, run)
+            run.note(callback)
+        bar.start(run, batches)
+        while not run.over:
+            row = _train(run, step, batches, callbacks, bar)
+            row |= _validate(run, step, unseen)
+            if schedule is not None:
+                row["lr"] = optimizer.param_groups[0]["lr"]
+                schedule.step()
+            run.history.append(row)
+            bar.end_epoch()
             for callback in callbacks:
-                callback.on_start(run)
-                ending.callback(callback.on_end, run)
-            while not run.over:
-                row = _train(run, step, batches, callbacks, bar)
-                row |= _validate(model, step, held_out)
-                if schedule is not None:
-                    row["lr"] = optimizer.param_groups[0]["lr"]
-                    schedule.step()
-                run.history.append(row)
-                bar.end_epoch()
-                for callback in callbacks:
-                    callback.on_epoch_end(run)
-                if checkpoint is not None:
-                    save(checkpoint, **kept, stop=run.stop)
-        except KeyboardInterrupt:
-            run.history.interrupted = True
+                callback.on_epoch_end(run)
+                run.note(callback)
+            if kept is not None:
+                kept.write()
+    except KeyboardInterrupt:
+        run.history.interrupted = True
+    finally:
+        with interrupts.deferred():
+            bar.close()
+            ending.close()
+    run.history.ended = run.why()
+    bar.say_why(run)
+    if kept is not None:
+        kept.finish()
     return run.history
 
 
-def _check(epochs: Any, batch_size: Any, metrics: Mapping[str, Any]) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"fit: got {name}={value!r}, expected an integer of at least 1")
-    for name in ("loss", "penalty", "grad_norm", "lr"):
-        if name in metrics:
+def _one_of(name: str, value: Any, expected: Sequence[str]) -> str:
+    if value not in expected:
+        raise ValueError(f"fit: got {name}={value!r:.80}, expected one of {', '.join(map(repr, expected))}")
+    return str(value)
+
+
+def _checked_metrics(metrics: Any) -> Mapping[str, Callable[[Any, Any], Any]]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"fit: got metrics={metrics!r:.80}, expected a dict from names to functions of (output, target)")
+    for name in metrics:
+        if name in ("loss", "penalty", "grad_norm", "lr") or str(name).startswith("validation_"):
             raise ValueError(f"fit: got a metric called {name!r}, which is a column of its own; give it another name")
+    return metrics
+
+
+def _checked_callables(code: Mapping[str, Any], callbacks: Any) -> list[Callback]:
+    """The callbacks; `TypeError` for what cannot be called where it is to be."""
+    for name, function in code.items():
+        if not callable(function) and (name == "loss" or function is not None):
+            raise TypeError(f"fit: got {name}={function!r:.80}, expected a function")
+    found = list(callbacks) if isinstance(callbacks, Iterable) else []
+    if not isinstance(callbacks, Iterable) or any(isinstance(each, type) for each in found):
+        raise TypeError(f"fit: got callbacks={callbacks!r:.80}, expected a list of callbacks, each made by a call")
+    return found
+
+
+def _check_optimizer(model: Module, optimizer: Any, schedule: Any) -> None:
+    """An error where it would move nothing of the model, and a warning where it holds a part that was replaced."""
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"fit: got optimizer={optimizer!r:.80}, expected one of tr.optim, made of model.parameters()")
+    if getattr(schedule, "optimizer", optimizer) is not optimizer:
+        raise ValueError("fit: got a schedule of another optimizer, which would change nothing here; make it of this one")
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    own = {id(p): name for name, p in model.named_parameters()}
+    if not held & own.keys():
+        raise ValueError(
+            f"fit: got an optimizer that holds none of the {len(own)} parameters of {type(model).__name__}, so nothing "
+            "would be trained; make it of model.parameters(), after the model"
+        )
+    trained = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held]
+    if trained and held - own.keys():
+        warnings.warn(
+            f"fit: the optimizer holds parameters that are not the model's, and does not hold {', '.join(trained):.80}; "
+            "where a part of the model was replaced after the optimizer was made, make it anew",
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What is done with one batch; gives the number of samples, means over them, and what counts once a batch."""
+    """What is done with one batch; gives how much it counts, means over it, and what counts once a batch."""
 
     model: Module
     optimizer: Any
@@ -133,14 +223,18 @@ class _Step:
     transform: Callable[[Any, Any, Generator], Batch] | None
     penalty: Callable[[Module], Any] | None
     clip_norm: float | None
+    reduction: str
+    count: Callable[[Any, Any], Any] | None
     rng: Generator
 
-    def train(self, x: Any, y: Any) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    def train(self, x: Any, y: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        labels = y
         if self.transform is not None:
             x, y = self.transform(x, y, self.rng)
+            labels = labels if _softened(labels, y) else y
         output = self.model(x)
-        total = loss = self.loss(output, y)
-        values = {"loss": loss}
+        total = loss = self._loss(output, y)
+        values = {}
         if self.penalty is not None:
             values["penalty"] = self.penalty(self.model)
             total = loss + values["penalty"]
@@ -150,58 +244,89 @@ class _Step:
         if self.clip_norm is not None:
             once["grad_norm"] = optim.clip_grad_norm(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
-        return len(x), values | self._measured(output, y), once
+        n, measured = self._measured(loss, output, x, labels)
+        return n, {"loss": measured.pop("loss"), **values, **measured}, once
 
-    def validate(self, x: Any, y: Any) -> tuple[int, dict[str, Any]]:
+    def validate(self, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
         output = self.model(x)
-        return len(x), {"loss": self.loss(output, y)} | self._measured(output, y)
+        return self._measured(self._loss(output, y), output, x, y)
 
-    def _measured(self, output: Any, y: Any) -> dict[str, Any]:
+    def _loss(self, output: Any, y: Any) -> Tensor:
+        found = self.loss(output, y)
+        if not isinstance(found, Tensor):
+            raise TypeError(f"fit: got loss {described(found):.80}, expected a Tensor, without float() or .item()")
+        if found.size != 1:
+            raise ValueError(f"fit: got loss {described(found)}, expected one number: take its mean, or reduction='mean'")
+        return found
+
+    def _measured(self, loss: Tensor, output: Any, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
+        """How much a batch counts, and its loss and metrics."""
         with no_grad():
-            return {name: metric(output, y) for name, metric in self.metrics.items()}
+            n = self.count(x, y) if self.count is not None else elements(y) or elements(x)
+            if self.count is None:
+                _check_count(n, y, self.reduction)
+            output = detached(output) if self.metrics else output
+            found = {name: metric(output, y) for name, metric in self.metrics.items()}
+            return n, {"loss": loss.detach() / n if self.reduction == "sum" else loss} | found
+
+
+def _check_count(n: int, y: Any, reduction: str) -> None:
+    if not n:
+        raise ValueError("fit: got a batch without a sample, expected at least one")
+    if reduction == "sum" and len(list(leaves(y))) != 1:
+        raise ValueError(
+            f"fit: got targets {told(y)} and reduction='sum', and cannot tell what to divide by; say how much a batch "
+            "counts: count=lambda x, y: ..."
+        )
+
+
+def _softened(before: Any, after: Any) -> bool:
+    """Whether labels were integers, are something else now, and stand for as many samples."""
+    kinds = [getattr(getattr(y, "dtype", None), "kind", "") for y in (before, after)]
+    return kinds[0] in "biu" and kinds[1] == "f" and before.shape[:1] == after.shape[:1]
 
 
 def _train(run: Run, step: _Step, batches: Any, callbacks: Sequence[Callback], bar: Progress) -> dict[str, float]:
-    """An epoch of training: the means over its samples, or over its batches."""
+    """An epoch of training: its means."""
     run.model.train()
-    means = Means()
     bar.start_epoch()
-    for x, y in batches:
-        means.add(*step.train(x, y))
-        bar.count_batch(means)
-        for callback in callbacks:
-            callback.on_batch_end(run)
-    return means.read()
+    return _gone_through(run, step.train, batches, "data", lambda means: _batch_ended(run, callbacks, bar, means))
 
 
-def _validate(model: Module, step: _Step, batches: Any) -> dict[str, float]:
-    """The means over the samples that are not trained on; nothing where there are none."""
+def _batch_ended(run: Run, callbacks: Sequence[Callback], bar: Progress, means: Means) -> None:
+    bar.count_batch(means)
+    for callback in callbacks:
+        callback.on_batch_end(run)
+        run.note(callback)
+
+
+def _validate(run: Run, step: _Step, batches: Any) -> dict[str, float]:
+    """The means over what is not trained on; nothing where there is none."""
     if batches is None:
         return {}
-    model.eval()
-    means = Means()
+    run.model.eval()
     with no_grad():
-        for x, y in batches:
-            means.add(*step.validate(x, y))
-    return {f"validation_{name}": value for name, value in means.read().items()}
+        found = _gone_through(run, step.validate, batches, "validation", lambda means: None)
+    return {f"validation_{name}": value for name, value in found.items()}
 
 
-def _kept(run: Run, schedule: Any, callbacks: Sequence[Callback], rng: Generator) -> dict[str, Any]:
-    """All that a checkpoint holds, by name."""
-    kept = {"model": run.model, "optimizer": run.optimizer, "history": run.history, "rng": rng}
-    kept |= {"default rng": default_generator, **{f"rng of {path}": found for path, found in _generators(run.model)}}
-    with_state = [callback for callback in callbacks if hasattr(callback, "state_dict")]
-    kept |= {f"callback {i} {type(callback).__name__}": callback for i, callback in enumerate(with_state)}
-    return kept if schedule is None else {**kept, "schedule": schedule}
-
-
-def _generators(module: Module, path: str = "") -> Iterator[tuple[str, Generator]]:
-    """The generators that modules hold in attributes, such as that of a dropout layer, by path."""
-    for name, value in module.members():
-        if isinstance(value, Generator):
-            yield path + name, value
-        elif isinstance(value, Module):
-            yield from _generators(value, f"{path}{name}.")
+def _gone_through(
+    run: Run, do: Callable[[Any, Any], Any], batches: Any, what: str, after: Callable[[Means], None]
+) -> dict[str, float]:
+    """Do something with each batch; the means of what it gives."""
+    means = Means()
+    for i, batch in enumerate(batches, start=1):
+        try:
+            means.add(*do(*parts(batch)))
+        except Exception as error:
+            error.add_note(place(batches, i, run.epoch + 1, what))
+            raise
+        after(means)
+    if not means.batches:
+        raise ValueError(
+            f"fit: the {what} gave no batches in epoch {run.epoch + 1}, expected at least one; an iterator serves once"
+        )
+    return means.read()
 
 
 @contextlib.contextmanager

@@ -10,11 +10,11 @@ import contextlib
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import files, interrupts
 from ..core.backend import Array
 from ..random import Generator
 from .extra import extra
@@ -48,11 +48,7 @@ def save(path: str | os.PathLike[str], /, **objects: Any) -> None:
         raise ValueError("save: got nothing to save, expected objects by name, such as model=model")
     arrays, text = take_apart({name: _state(value) for name, value in objects.items()})
     metadata = {"format": FORMAT, "version": VERSION, "tree": text, "digest": _digest(arrays, text)}
-    data = extra("safetensors.numpy").save(arrays, metadata)
-    with _replacing(path) as part, part.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    files.write(path, extra("safetensors.numpy").save(arrays, metadata), "save")
 
 
 def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
@@ -79,19 +75,34 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
                 f"load: got {name}={value!r:.80}, expected a Generator, or an object with state_dict and load_state_dict"
             )
     state = _read(path)
+    with loaded(path, state, objects):
+        return state
+
+
+@contextlib.contextmanager
+def loaded(path: str | os.PathLike[str], state: Mapping[str, Any], objects: Mapping[str, Any]) -> Iterator[None]:
+    """Give objects their states; if one refuses, or the body of the context raises, all get back what they had."""
     if unknown := objects.keys() - state.keys():
         raise ValueError(f"load: {path} lacks {', '.join(sorted(unknown))}; it has {', '.join(state)}")
     before: dict[str, Any] = {}
+    about = ""
     try:
         for name, value in objects.items():
+            about = f"load: this is about {name} in {path}; nothing was changed"
             before[name] = _state(value)
             _put_back(value, state[name])
+        about = ""
+        yield
     except BaseException as error:
-        for name, old in before.items():
-            _put_back(objects[name], old)
-        error.add_note(f"load: this is about {name} in {path}; nothing was changed")
+        if about:
+            error.add_note(about)
+        with interrupts.deferred():
+            for name in reversed(before):  # two of them may share something
+                try:
+                    _put_back(objects[name], before[name])
+                except Exception as refusal:
+                    error.add_note(f"load: {name} did not take its own state back, and is left changed ({refusal!r})")
         raise
-    return state
 
 
 def _state(value: Any) -> Any:
@@ -138,36 +149,3 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         return dict(put_together(arrays, text))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ValueError(f"load: {path} is not in the form that tr.training.save writes ({error!r})") from error
-
-
-@contextlib.contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A file to write that takes the place of the one at `path` in one step at the end, or is removed after an error."""
-    target = checked_target(path)
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-    try:
-        yield part
-        for left in target.parent.iterdir():  # by a save that was killed
-            if left != part and re.fullmatch(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.part", left.name):
-                with contextlib.suppress(OSError):
-                    left.unlink()
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def checked_target(path: str | os.PathLike[str]) -> Path:
-    """The path to write to, behind links; raises `OSError` where no file can be."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"save: got {path}, which is a folder; expected the path of a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"save: got {path}, but there is no folder {target.parent}; make it first")
-    return target

@@ -29,6 +29,8 @@ def put_together(arrays: dict[str, Array], text: str) -> Any:
 
 
 def _encoded(value: Any, path: str, arrays: dict[str, Array]) -> Any:
+    if isinstance(value, get("numpy").generic) and isinstance(value.item(), bool | int | float):
+        return value.item()  # a number comes back as Python's
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):

@@ -20,3 +20,7 @@ __all__ = [
     "random_swap",
     "synonym_replacement",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,11 +6,12 @@ Source: Wei and Zou, "EDA: Easy Data Augmentation Techniques for Boosting Perfor
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ...random import Generator, default_generator
+from ...arguments import integer, number
+from ...random import Generator, as_generator
 from .thesaurus import Synonyms
-from .words import Text, Token, cased, joined, tokens_of
+from .words import Text, Token, cased, folded, joined, tokens_of
 
 T = TypeVar("T")
 
@@ -26,24 +27,24 @@ STOP_WORDS = frozenset(_GRAMMAR.split())
 
 
 def synonym_replacement(
-    text: Text, n: int = 1, *, thesaurus: Synonyms, skip: frozenset[str] = STOP_WORDS, rng: Generator | None = None
+    text: Text, n: int = 1, *, thesaurus: Synonyms, skip: frozenset[str] = STOP_WORDS, rng: Generator | int | None = None
 ) -> Text:
     """The text with up to n of its words, chosen at random, each replaced by a random synonym of the thesaurus.
 
-    text: a string or a list of tokens. n: at least 0. thesaurus: `Thesaurus`, `WordNet` or anything with `synonyms(word)`;
-    synonyms of several words are passed over. skip: words in small letters that stay. rng: the default generator if None.
-    Punctuation stays, and a synonym takes the case of the word. A text without such words, or an empty one, stays as it
-    is. In a string that changes, words come out one space apart.
+    text: a string or a list of tokens. n: at least 0. thesaurus: `Thesaurus`, `WordNet` or anything with
+    `synonyms(word)`; synonyms of several words are passed over. skip: words in small letters that stay. rng: a
+    generator or a seed; the default generator if None. Punctuation and spaces stay, and a synonym takes the case of the
+    word. A text without such words, or an empty one, stays as it is.
 
-    Raises `TypeError` for what is neither a string nor a list of strings, and `ValueError` for a negative n.
+    Raises `TypeError` for what is neither a string nor a list of strings, for an n that is no integer and an rng that
+    is none of these, and `ValueError` for a negative n.
 
     >>> from tinyreg.augment.text import Thesaurus, synonym_replacement
     >>> synonym_replacement("Happy, as you see.", thesaurus=Thesaurus({"happy": ["joyful"]}))
     'Joyful, as you see.'
     """
-    tokens = _checked("synonym_replacement", text, n)
+    tokens, n, rng = _checked("synonym_replacement", text, n, rng)
     known = _with_synonyms(tokens, thesaurus, skip)
-    rng = rng or default_generator
     chosen = _chosen(list(known), n, rng)
     for i in chosen:
         tokens[i] = tokens[i].renamed(cased(_one_of(known[i], rng), tokens[i].word))
@@ -51,26 +52,26 @@ def synonym_replacement(
 
 
 def random_insertion(
-    text: Text, n: int = 1, *, thesaurus: Synonyms, skip: frozenset[str] = STOP_WORDS, rng: Generator | None = None
+    text: Text, n: int = 1, *, thesaurus: Synonyms, skip: frozenset[str] = STOP_WORDS, rng: Generator | int | None = None
 ) -> Text:
     """The text with n words put in at random places, each a random synonym of a random word of the text.
 
-    text: a string or a list of tokens. n: at least 0. thesaurus, skip: as in `synonym_replacement`. rng: the default
-    generator if None. Words go in before others, so that the text ends as it did; one that comes first takes the case of
-    the first. A text none of whose words has a synonym, or an empty one, stays as it is; a single word gets one before it.
+    text: a string or a list of tokens. n: at least 0. thesaurus, skip, rng: as in `synonym_replacement`. Words go in
+    before others, so that the text ends as it did; one that comes first takes the case of the first. A text none of
+    whose words has a synonym, or an empty one, stays as it is; a single word gets one before it.
 
-    Raises `TypeError` for what is neither a string nor a list of strings, and `ValueError` for a negative n.
+    Raises `TypeError` for what is neither a string nor a list of strings, for an n that is no integer and an rng that
+    is none of these, and `ValueError` for a negative n.
 
     >>> import tinyreg as tr
     >>> from tinyreg.augment.text import Thesaurus, random_insertion
     >>> random_insertion("A happy day.", thesaurus=Thesaurus({"happy": ["joyful"]}), rng=tr.Generator(0))
     'A happy joyful day.'
     """
-    tokens = _checked("random_insertion", text, n)
+    tokens, n, rng = _checked("random_insertion", text, n, rng)
     known = list(_with_synonyms(tokens, thesaurus, skip).values())
     if not known or not n:
         return text
-    rng = rng or default_generator
     for _ in range(n):
         word = _one_of(_one_of(known, rng), rng)
         place = int(rng.integers(0, len(tokens)))
@@ -78,38 +79,40 @@ def random_insertion(
     return joined(tokens, text)
 
 
-def random_swap(text: Text, n: int = 1, *, rng: Generator | None = None) -> Text:
+def random_swap(text: Text, n: int = 1, *, rng: Generator | int | None = None) -> Text:
     """The text with two random words swapped, n times over; punctuation stays in its place.
 
-    text: a string or a list of tokens. n: at least 0. rng: the default generator if None. Words keep their case. A text of
-    fewer than two words stays as it is.
+    text: a string or a list of tokens. n: at least 0. rng: a generator or a seed; the default generator if None. Words
+    keep their case. A text of fewer than two words stays as it is.
 
-    Raises `TypeError` for what is neither a string nor a list of strings, and `ValueError` for a negative n.
+    Raises `TypeError` for what is neither a string nor a list of strings, for an n that is no integer and an rng that
+    is none of these, and `ValueError` for a negative n.
 
     >>> import tinyreg as tr
     >>> from tinyreg.augment.text import random_swap
     >>> random_swap("one two, three.", rng=tr.Generator(0))
     'three two, one.'
     """
-    tokens = _checked("random_swap", text, n)
+    tokens, n, rng = _checked("random_swap", text, n, rng)
     places = _places(tokens)
     if len(places) < 2 or not n:
         return text
-    rng = rng or default_generator
     for _ in range(n):
         i, j = _chosen(places, 2, rng)
         tokens[i], tokens[j] = tokens[i].renamed(tokens[j].word), tokens[j].renamed(tokens[i].word)
     return joined(tokens, text)
 
 
-def random_deletion(text: Text, p: float = 0.1, *, rng: Generator | None = None) -> Text:
+def random_deletion(text: Text, p: float = 0.1, *, rng: Generator | int | None = None) -> Text:
     """The text without each of its words with probability p, but never without all: then a random one stays.
 
-    text: a string or a list of tokens. p: in [0, 1]. rng: the default generator if None. What follows a word that goes,
-    such as a full stop, goes over to the word before it where that has nothing there, unless something, as a bracket, comes
-    before it too. A text of fewer than two words stays as it is.
+    text: a string or a list of tokens. p: in [0, 1]. rng: a generator or a seed; the default generator if None. What
+    follows a word that goes, such as a full stop, goes over to the word before it where that has nothing there, unless
+    something, as a bracket, comes before it too; a line ends where it did. A text of fewer than two words stays as it
+    is.
 
-    Raises `TypeError` for what is neither a string nor a list of strings, and `ValueError` for a p out of range.
+    Raises `TypeError` for what is neither a string nor a list of strings, for a p that is no number and an rng that is
+    none of these, and `ValueError` for a p out of range.
 
     >>> import tinyreg as tr
     >>> from tinyreg.augment.text import random_deletion
@@ -117,31 +120,31 @@ def random_deletion(text: Text, p: float = 0.1, *, rng: Generator | None = None)
     'two four.'
     """
     tokens = tokens_of("random_deletion", text)
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise ValueError(f"random_deletion: got p={p!r}, expected a probability from 0 to 1")
+    p = number("random_deletion", "p", p, least=0, most=1, expected="a probability from 0 to 1")
+    rng = as_generator(rng, "random_deletion")
     places = _places(tokens)
     if len(places) < 2 or not p:
         return text
-    rng = rng or default_generator
-    dropped = [i for i, drop in zip(places, rng.bernoulli(p, len(places)).tolist(), strict=True) if drop]
+    dropped = {i for i, drop in zip(places, rng.bernoulli(p, len(places)).tolist(), strict=True) if drop}
     if len(dropped) == len(places):
         dropped.remove(_one_of(places, rng))
     kept: list[Token] = []
     for i, token in enumerate(tokens):
         if i not in dropped:
             kept.append(token)
-        elif kept and not kept[-1].after and not token.before:
-            kept[-1] = replace(kept[-1], after=token.after)
+        elif kept:
+            after = kept[-1].after or ("" if token.before else token.after)
+            space = token.space if "\n" in token.space else kept[-1].space
+            kept[-1] = replace(kept[-1], after=after, space=space)
     return joined(kept, text) if dropped else text
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _checked(name: str, text: str | list[str], n: int) -> list[Token]:
-    if not isinstance(n, int) or n < 0:
-        raise ValueError(f"{name}: got n={n!r}, expected how many words, at least 0")
-    return tokens_of(name, text)
+def _checked(name: str, text: str | list[str], n: int, rng: Any) -> tuple[list[Token], int, Generator]:
+    n = integer(name, "n", n, least=0, expected="how many words, at least 0")
+    return tokens_of(name, text), n, as_generator(rng, name)
 
 
 def _places(tokens: list[Token]) -> list[int]:
@@ -153,8 +156,9 @@ def _with_synonyms(tokens: list[Token], thesaurus: Synonyms, skip: frozenset[str
     """The synonyms of each word that has some, by its place."""
     found = {}
     for i in _places(tokens):
-        word = tokens[i].word.lower()
-        others = [] if word in skip else [s for s in thesaurus.synonyms(word) if " " not in s and s.lower() != word]
+        word = folded(tokens[i].word)
+        synonyms = [] if word in skip else thesaurus.synonyms(word)
+        others = [other for other in synonyms if len(other.split()) == 1 and folded(other) != word]
         if others:
             found[i] = others
     return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 
+from ...arguments import number
+from ...processes import finished
 from .words import Text, check_text
 
 LETTERS = {
@@ -55,17 +56,19 @@ def back_translation(text: Text, there: Callable[[str], str], back: Callable[[st
 class Apertium:
     """A translator: the command-line program Apertium, for one pair of languages. Call it with a string.
 
-    source, target: codes of languages as in `apertium -l`, of two or three letters. Words that it does not know stay.
+    source, target: codes of languages as in `apertium -l`, of two or three letters. timeout: for how many seconds each
+    call is waited for, above 0. Words that it does not know stay.
 
     Raises `FileNotFoundError` where the program is not there, and `ValueError` where it lacks the pair, each with what to
     install (Debian, Ubuntu: `apt-get install apertium apertium-en-es`); few of all pairs of languages exist, and
-    `apt-cache search apertium-` lists them. Raises `TypeError` for a code or a text that is no string, and `RuntimeError`
-    where the program fails.
+    `apt-cache search apertium-` lists them. Raises `TypeError` for a code or a text that is no string, `RuntimeError` where
+    the program fails, and `TimeoutError` where it does not end in time: then it is stopped.
 
     Source: Forcada et al., "Apertium: a free/open-source platform for rule-based machine translation", 2011.
     """
 
-    def __init__(self, source: str, target: str) -> None:
+    def __init__(self, source: str, target: str, *, timeout: float = 60.0) -> None:
+        self.timeout = number("Apertium", "timeout", timeout, least=1e-3, expected="seconds, above 0")
         for code in (source, target):
             if not isinstance(code, str):
                 raise TypeError(f'Apertium: got {code!r:.80}, expected the code of a language, such as "en" or "eng"')
@@ -95,7 +98,7 @@ class Apertium:
         return self._run("-u", self._mode, text=text)
 
     def _run(self, *arguments: str, text: str = "") -> str:
-        done = subprocess.run([self._program, *arguments], input=text, capture_output=True, encoding="utf-8", check=False)
+        done = finished([self._program, *arguments], timeout=self.timeout, program="Apertium", input=text)
         if done.returncode:
             raise RuntimeError(f"Apertium: {' '.join(arguments)} failed with {done.returncode}: {done.stderr.strip():.300}")
         return done.stdout

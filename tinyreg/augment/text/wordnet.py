@@ -5,6 +5,8 @@ Source: Miller, "WordNet: A Lexical Database for English", 1995; the manual page
 
 from __future__ import annotations
 
+import itertools
+import operator
 import os
 from bisect import bisect_left
 from functools import cached_property
@@ -13,6 +15,8 @@ from pathlib import Path
 PLACES = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict", "/opt/homebrew/opt/wordnet/dict")
 
 PARTS = ("noun", "verb", "adj", "adv")
+FILES = [f"{kind}.{part}" for part in PARTS for kind in ("index", "data")]
+AGAIN = "install the package again (Debian, Ubuntu: apt-get install --reinstall wordnet-base)"
 
 ENDINGS = {
     "noun": (
@@ -40,12 +44,17 @@ class WordNet:
     its base form, by WordNet's lists of exceptions and its rules; synonyms come in base form themselves. Those of several
     words have spaces.
 
-    Raises `FileNotFoundError` where the files are not there, with the package to install.
+    Raises `FileNotFoundError` where the files are not there, with the package to install; `ValueError` where a file is
+    damaged, when the first word is looked up or when the damage is met.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         places = _places() if path is None else [Path(path)]
-        found = [place for place in places if all((place / f"index.{part}").exists() for part in PARTS)]
+        there = {place: [name for name in FILES if (place / name).is_file()] for place in places}
+        found = [place for place in places if len(there[place]) == len(FILES)]
+        if not found and (begun := [place for place in places if there[place]]):
+            missing = [name for name in FILES if name not in there[begun[0]]]
+            raise FileNotFoundError(f"WordNet: {begun[0]} lacks {', '.join(missing)}; {AGAIN}")
         if not found:
             raise FileNotFoundError(
                 f"WordNet: found no index.noun in {', '.join(map(str, places))}; install the package wordnet-base "
@@ -77,13 +86,25 @@ def _places() -> list[Path]:
 
 
 class _PartOfSpeech:
-    """The files of one part of speech."""
+    """The files of one part of speech: what is not in the order or at the place that it says is damaged."""
 
     def __init__(self, path: Path, part: str) -> None:
-        self._index, self._data = ((path / f"{kind}.{part}").read_bytes() for kind in ("index", "data"))
+        self._index_path, self._data_path = (path / f"{kind}.{part}" for kind in ("index", "data"))
+        self._index, self._data = self._index_path.read_bytes(), self._data_path.read_bytes()
+        for file, content in ((self._index_path, self._index), (self._data_path, self._data)):
+            if not content.endswith(b"\n"):
+                raise _damaged(file, "it is empty" if not content else "it ends within a line")
+            if not content.isascii() or b"\0" in content:
+                raise _damaged(file, "it has bytes that are no text")
+        lines = [line for line in self._index.splitlines() if not line.startswith(b" ")]  # without those of the licence
+        if not all(itertools.starmap(operator.le, itertools.pairwise(lines))):
+            raise _damaged(self._index_path, "its lines are not in order")
         exceptions = path / f"{part}.exc"
-        lines = exceptions.read_text("ascii").splitlines() if exceptions.exists() else []
-        self._exceptions = {word: bases for word, *bases in map(str.split, lines) if bases}
+        try:
+            pairs = exceptions.read_text("ascii").splitlines() if exceptions.exists() else []
+        except UnicodeDecodeError:
+            raise _damaged(exceptions, "it has bytes that are no text") from None
+        self._exceptions = {word: bases for word, *bases in filter(None, map(str.split, pairs))}
         self._endings = ENDINGS[part]
 
     def synonyms(self, word: str) -> list[str]:
@@ -105,7 +126,14 @@ class _PartOfSpeech:
         if not word or not self._index.startswith(word.encode() + b" ", start):
             return []
         fields = self._line(start).split()
-        return [int(field) for field in fields[-int(fields[2]) :]]
+        try:
+            count = int(fields[2])
+            senses = [int(field) for field in fields[-count:]]
+        except (ValueError, IndexError):
+            count, senses = 0, []
+        if not 0 < count == len(senses):
+            raise _damaged(self._index_path, f"the line of {word!r} does not say where its senses are")
+        return senses
 
     def _line(self, i: int) -> bytes:
         """The line of the index to which byte i belongs."""
@@ -113,5 +141,16 @@ class _PartOfSpeech:
 
     def _words(self, sense: int) -> list[str]:
         """The words of a sense: behind their hexadecimal number, each before a number; after adjectives marks, "(p)"."""
-        fields = self._data[sense : self._data.index(b"\n", sense)].decode("ascii").split(" ")
-        return [word.partition("(")[0] for word in fields[4 : 4 + 2 * int(fields[3], 16) : 2]]
+        fields = self._data[sense : self._data.find(b"\n", sense)].decode("ascii").split(" ") if sense >= 0 else []
+        try:
+            count = int(fields[3], 16) if fields[0] == f"{sense:08d}" else 0  # a line begins with its own place
+        except (ValueError, IndexError):
+            count = 0
+        words = [word.partition("(")[0] for word in fields[4 : 4 + 2 * count : 2]]
+        if not words or len(words) != count:
+            raise _damaged(self._data_path, f"no sense stands at byte {sense}, where {self._index_path.name} says")
+        return words
+
+
+def _damaged(path: Path, why: str) -> ValueError:
+    return ValueError(f"WordNet: {path} is damaged: {why}; {AGAIN}")

@@ -87,7 +87,7 @@ function play() {
 
 function haystack(entry) {
   const layers = ancestors(entry.group).map((index) => groups[index].label);
-  return [`#${entry.number}`, entry.op, entry.call, ...layers, sourceOf(entry)].join(" ").toLowerCase();
+  return [numbered(entry.number), entry.op, entry.call, ...layers, sourceOf(entry)].join(" ").toLowerCase();
 }
 
 const haystacks = new Map([
@@ -227,7 +227,8 @@ function listen() {
 function begin() {
   const { entries: n, leaves: m, bytes: size } = scene.totals;
   byId("totals").textContent =
-    `${count(n, "entry", "entries")} · ${count(m, "leaf", "leaves")} · ${count(size, "byte")} kept`;
+    `${count(n, "entry", "entries")} · ${count(m, "leaf", "leaves")} · ${count(size, "byte")} kept` +
+    (scene.first ? ` · the last ${entries.length.toLocaleString("en")} are shown, the tape is too long for more` : "");
   byId("slider").max = Math.max(0, END);
   document.documentElement.style.setProperty("--split", steps.length ? entries.length / steps.length : 1);
   document.documentElement.classList.toggle("no-backward", !backward.length);

@@ -4,7 +4,7 @@ const section = (title, ...children) => make("section", title && make("h3", titl
 
 const link = (key, text) => make("button.link", { type: "button", "data-go": key }, text);
 
-const usersOf = (key) => (users.get(key) ?? []).map((number) => link(`e${number}`, `#${number}`));
+const usersOf = (key) => (users.get(key) ?? []).map((number) => link(`e${number}`, numbered(number)));
 
 /** The head of the panel: a title, a line below it, the formula, and facts as pairs of a term and what it is. */
 function heading(title, line, doc, facts) {
@@ -89,7 +89,8 @@ function vjpSection(entry, step) {
 }
 
 function kept({ name, bytes: size, holder }) {
-  const already = holder !== null && [" (held by ", link(`e${holder}`, `#${holder}`), " already)"];
+  const by = holder !== null && (holder < 0 ? numbered(holder) : link(`e${holder}`, numbered(holder)));
+  const already = holder !== null && [" (held by ", by, " already)"];
   return make("span", make("code", name), ` ${count(size, "byte")}`, already);
 }
 
@@ -98,7 +99,7 @@ function entryPanel(entry, at) {
   const layers = ancestors(group).map((index) => link(`g${index}`, groups[index].label));
   const settings = Object.entries(entry.settings).map(([name, value]) => `${name}=${value}`);
   const head = heading(
-    [make("small", `#${number}`), op],
+    [make("small", numbered(number)), op],
     [make("code", call), ` → ${results.map(typed).join(", ")}`],
     doc,
     [
@@ -118,7 +119,8 @@ function entryPanel(entry, at) {
 }
 
 function leafPanel(leaf, key, at) {
-  const line = `${leaf.parameter ? "a parameter" : "a leaf"}, ${typed(leaf)}`;
+  const kind = leaf.label.startsWith("#") ? "an entry before those on this page" : leaf.parameter ? "a parameter" : "a leaf";
+  const line = `${kind}, ${typed(leaf)}`;
   return [heading(leaf.label, line, null, [["used by", listed(usersOf(key))]]), section("Leaf", pair(leaf, key, at))];
 }
 
@@ -128,10 +130,10 @@ function groupPanel({ label, first, last }) {
   const inputs = inside.flatMap((entry) => entry.inputs).filter((input) => slot(input) && !isInside(input.entry));
   const takes = new Map(inputs.map((input) => [rowKey(slot(input)), input.label]));
   const gives = inside.filter(({ number }) => (users.get(`e${number}`) ?? [null]).some((user) => !isInside(user)));
-  const line = `a layer: ${count(inside.length, "entry", "entries")}, #${first} to #${last}`;
+  const line = `a layer: ${count(inside.length, "entry", "entries")}, ${numbered(first)} to ${numbered(last)}`;
   const head = heading(label, line, null, [
     ["takes", listed([...takes].map(([key, name]) => link(key, name)))],
-    ["gives", listed(gives.map(({ number }) => link(`e${number}`, `#${number}`)))],
+    ["gives", listed(gives.map(({ number }) => link(`e${number}`, numbered(number))))],
     ["keeps", count(total(inside.map(bytesKept)), "byte")],
   ]);
   return [head, make("p.dim", "Enter opens or closes it. While it is closed, one step goes through all of it.")];

@@ -23,7 +23,7 @@ function openSource(index) {
 
 function sourceLine(line, source, number) {
   const numbers = made.get(`${source}:${number}`);
-  const title = numbers && `${count(numbers.length, "entry", "entries")}, from #${numbers[0]}`;
+  const title = numbers && `${count(numbers.length, "entry", "entries")}, from ${numbered(numbers[0])}`;
   const attributes = { role: "option", id: `line-${number}`, "data-line": number, title, "aria-selected": "false" };
   const badge = numbers && make("small", { "aria-label": title }, numbers.length);
   const kind = numbers ? { class: "made" } : { "aria-disabled": "true" };

@@ -81,7 +81,7 @@ const typedCell = ({ dtype, shape }, i) => [i ? ", " : "", tuple(shape), make("s
 function cells({ kind, index, key }, at) {
   if (kind === "entry") {
     const entry = entries[index];
-    return [`#${index}`, called(entry), entry.results.map(typedCell), size(bytesKept(entry)), ring(key, at)];
+    return [numbered(index), called(entry), entry.results.map(typedCell), size(bytesKept(entry)), ring(key, at)];
   }
   if (kind === "leaf") return ["", make("b", leaves[index].label), typedCell(leaves[index]), "", ring(key, at)];
   const twisty = make("i.twisty", { "aria-hidden": "true" });

@@ -28,13 +28,14 @@ const END = steps.length - 1;
 const isForward = (at) => at < entries.length;
 const slot = ({ entry, result, leaf }) => (leaf != null ? `l${leaf}` : entry != null ? `e${entry}.${result ?? 0}` : null);
 const rowKey = (place) => place.split(".")[0];
+const numbered = (entry) => `#${entry + scene.first}`;
 const total = (sizes) => sizes.reduce((sum, size) => sum + size, 0);
 const bytesKept = (entry) => total(entry.keeps.map((kept) => (kept.holder === null ? kept.bytes : 0)));
 
 /** The name of a value: a leaf's label, an entry's number, with its index where the entry has several results. */
 function nameOf(place) {
   if (place.leaf != null) return leaves[place.leaf].label;
-  return `#${place.entry}${entries[place.entry].results.length > 1 ? `.${place.result}` : ""}`;
+  return `${numbered(place.entry)}${entries[place.entry].results.length > 1 ? `.${place.result}` : ""}`;
 }
 
 const arrivals = new Map(); // from a value, and from its row, to the moments at which contributions reach it
@@ -82,21 +83,22 @@ function undone({ raw, fitted }) {
 /** What happens at a step, in a sentence. */
 function sentence(at) {
   const step = steps[at];
+  if (!step && scene.totals.entries) return "The tape is too large to be shown here: print it.";
   if (!step) return "Nothing was recorded: the tensor is a leaf.";
   const { number, op, call, results, keeps } = entries[step.entry];
   if (step.kind === "forward") {
     const kept = keeps.length ? `, and keeps ${keeps.map(({ name }) => name).join(", ")} for the way back` : "";
-    return `#${number}: ${call} gives ${results.map(typed).join(" and ")}${kept}.`;
+    return `${numbered(number)}: ${call} gives ${results.map(typed).join(" and ")}${kept}.`;
   }
   if (step.kind === "incoming") {
-    if (!step.walk) return `The way back begins at #${number}, ${op}, with a gradient g of 1, or the one that was given.`;
+    if (!step.walk) return `The way back begins at ${numbered(number)}, ${op}, with a gradient g of 1, or the one that was given.`;
     const { of } = gathered(`e${number}`, at);
-    return `#${number}, ${op}: its gradient g is complete (${count(of, "contribution")}) and goes into its VJPs.`;
+    return `${numbered(number)}, ${op}: its gradient g is complete (${count(of, "contribution")}) and goes into its VJPs.`;
   }
   const { to, argument, raw, fitted } = step.given;
   const name = nameOf(to);
   if (step.kind === "contribution")
-    return `#${number}, ${op}: the VJP for ${argument} gives a contribution to ${name}, ${typed(raw)}.`;
+    return `${numbered(number)}, ${op}: the VJP for ${argument} gives a contribution to ${name}, ${typed(raw)}.`;
   if (step.kind === "fitted") {
     const what = raw.shape.join() === fitted.shape.join() ? "Dtype" : "Broadcasting";
     return `${what} undone for ${name}: ${undone(step.given)}.`;

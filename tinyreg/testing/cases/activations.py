@@ -1,4 +1,4 @@
-"""Cases of the activations that compose."""
+"""Cases of the activations."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ CASES = [
         points=[
             at([-1e4, -800.0, 0.0, 800.0, 1e4], gradient=[0.0, 0.0, 0.5, 1.0, 1.0]),
             at([-1e4, -800.0, 0.0, 800.0, 1e4], approximate="tanh", gradient=[0.0, 0.0, 0.5, 1.0, 1.0]),
+            at([-math.inf, math.inf], gradient=[0.0, 1.0]),
+            at([-math.inf, math.inf], approximate="tanh", gradient=[0.0, 1.0]),
         ],
         reach=math.inf,
     ),
@@ -69,7 +71,10 @@ CASES = [
         tr.silu,
         elementwise(),
         lambda x: x / (1 + np.exp(-x)),
-        points=[at([-1e4, -800.0, 0.0, 800.0, 1e4], gradient=[0.0, 0.0, 0.5, 1.0, 1.0])],
+        points=[
+            at([-1e4, -800.0, 0.0, 800.0, 1e4], gradient=[0.0, 0.0, 0.5, 1.0, 1.0]),
+            at([-math.inf, math.inf], gradient=[0.0, 1.0]),
+        ],
         reach=math.inf,
     ),
     Case(

@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 import tinyreg as tr
 
 from ...ops import elementwise as ops
+from ...ops import precision, smooth
 from ...ops.table import DOMAINS, POSITIVE, REAL
 from ..case import Call, Case, Point, at
 from ..strategies import PAIRS, arrays, calls, elementwise, shapes, values
@@ -134,6 +135,9 @@ CASES = [
             at([0.0, -2.0], 1.0, gradient=[1.0, 1.0]),
             at([0.0, 0.0], [1.0, 2.0], gradients=[[1.0, 0.0], [0.0, 0.0]]),
             at(0.0, [0.0, 1.0, 2.0], gradient=[0.0, 0.0, 0.0]),
+            at([2.0, 3.0], [-math.inf, -math.inf], gradients=[[0.0, 0.0], [0.0, 0.0]]),
+            at([math.inf, math.inf], [-1.0, -2.0], gradients=[[0.0, 0.0], [0.0, 0.0]]),
+            at(math.inf, [-1.0, -2.0], gradient=[0.0, 0.0]),
         ],
     ),
     _case(
@@ -160,9 +164,21 @@ CASES = [
         tr.atan2,
         np.arctan2,
         away_from=(0.0,),
-        points=[at([0.0], [0.0], gradients=[[0.0], [0.0]]), at([0.0], [2.0], gradients=[[0.5], [0.0]])],
+        points=[
+            at([0.0], [0.0], gradients=[[0.0], [0.0]]),
+            at([0.0], [2.0], gradients=[[0.5], [0.0]]),
+            at([math.inf, 1.0, math.inf], [1.0, -math.inf, math.inf], gradients=[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        ],
     ),
-    _case(tr.hypot, np.hypot, away_from=(0.0,), points=[at([0.0, 0.0], [0.0, -2.0], gradients=[[0.0, 0.0], [0.0, -1.0]])]),
+    _case(
+        tr.hypot,
+        np.hypot,
+        away_from=(0.0,),
+        points=[
+            at([0.0, 0.0], [0.0, -2.0], gradients=[[0.0, 0.0], [0.0, -1.0]]),
+            at([math.inf, 1.0], [1.0, -math.inf], gradients=[[1.0, 0.0], [0.0, -1.0]]),
+        ],
+    ),
     _case(
         tr.logaddexp,
         np.logaddexp,
@@ -171,6 +187,7 @@ CASES = [
             at([-math.inf], [-math.inf], gradients=[[0.0], [0.0]]),
             at([800.0, 0.0, -1e4], [0.0, 0.0, 1e4], gradients=[[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]),
             at([-math.inf, 2.0], [1.0, -math.inf], gradients=[[0.0, 1.0], [1.0, 0.0]]),
+            at([math.inf, 2.0, math.inf], [1.0, math.inf, math.inf], gradients=[[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]]),
         ],
     ),
     _case(
@@ -229,6 +246,30 @@ CASES = [
         points=[at([-1e4, -800.0, -25.0, 0.0, 800.0, 1e4], beta=2.0, gradient=[0.0, 0.0, SMALL, 0.5, 1.0, 1.0])],
         reach=math.inf,
     ),
+    Case(
+        smooth.logistic,
+        elementwise(rate=st.sampled_from([1, 2])),
+        lambda x, rate: 1 / (2 * np.cosh(rate * x / 2)) ** 2,
+        points=[
+            at([-1e4, 0.0, 50.0, 1e4], gradient=[0.0, 0.0, -SMALL, 0.0]),
+            at([-800.0, 0.0, 25.0], rate=2, gradient=[0.0, 0.0, -2 * SMALL]),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        smooth.gaussian,
+        elementwise(rate=st.sampled_from([0.5, 1.0])),
+        lambda x, rate: np.exp(-rate * x * x),
+        points=[at([-math.inf, 0.0, 5.0, math.inf], rate=1.0, gradient=[0.0, 0.0, -10 * math.exp(-25.0), 0.0])],
+        reach=math.inf,
+    ),
+    Case(
+        smooth.ndtr,
+        elementwise(),
+        lambda x: (1 + erf(x / math.sqrt(2))) / 2,
+        points=[at([-1e4, 0.0, 10.0], gradient=[0.0, 1 / math.sqrt(2 * math.pi), SMALL / math.sqrt(2 * math.pi)])],
+        reach=math.inf,
+    ),
     # choosing
     Case(
         tr.where,
@@ -260,7 +301,7 @@ CASES = [
         reach=1 / 32,
     ),
     # dtype and place
-    Case(ops.cast, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),
+    Case(precision.cast, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),
     Case(tr.astype, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),
     Case(tr.to, elementwise(backend=st.just("numpy")), lambda x, backend: x),
     # without a gradient
@@ -289,5 +330,5 @@ CASES = [
     _case(tr.isnan, np.isnan, order=0, elements=EVERY_KIND),
     _case(tr.nextafter, np.nextafter, order=0),
     Case(tr.round, elementwise(decimals=st.integers(0, 1)), np.round, order=0),
-    Case(ops.discretize, elementwise(dtype=st.just(np.dtype(np.int64))), lambda x, dtype: x.astype(dtype), order=0),
+    Case(precision.discretize, elementwise(dtype=st.just(np.dtype(np.int64))), lambda x, dtype: x.astype(dtype), order=0),
 ]

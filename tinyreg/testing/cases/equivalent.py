@@ -5,7 +5,6 @@ from __future__ import annotations
 COMPARED = "the argument enters only through a comparison or a sign, which have no gradient"
 MASKED = "what stands here goes nowhere: the outer `where` has 0 in its place"
 ONE_DTYPE = "the gradient, the argument and the result have one dtype"
-INFINITE = "exp(-inf - c) is 0 for every finite c, and for the result of this op it is finite"
 MEMORY = "only the order in memory differs, which saves time"
 SQUARE = "the matrices are square"
 TWICE = "what stands on the diagonal is added once and taken away once; 0 there saves the rounding"
@@ -14,7 +13,6 @@ ROOM = "of a square factor nothing lies outside, so what is added is 0"
 LENGTH = "both letters of a pair stand for axes of one length"
 NUMERATOR = "the numerator is 0 where the denominator is replaced"
 SHORT = "the general form gives the same; this one is for speed"
-TOGETHER = "the gradient and the argument have as many axes"
 ALIKE = "the two have one shape, or one length along that axis"
 UNWANTED = "what nobody wants is dropped; not to work it out saves time"
 REUSED = "the memory that is written to is read no more, or would be new otherwise; this saves time"
@@ -22,8 +20,15 @@ LAST = "there are two axes"
 FROM_THE_END = "there are four axes"
 LARGEST = "a window has a largest element unless it holds NaN, where this saves a warning"
 EMPTY = "no elements are left to divide; this saves a warning"
+MASKED_AGAIN = "what does not count is 0 in the end anyway; this saves a warning of what it holds"
+IMPOSSIBLE = "the term is 0, or NaN at a label of logit -inf in a value that points do not compare: a test of losses does"
+POLE = "it counts where a base is 0 and the exponent below 0, and the derivative infinite; tests/test_accuracy.py has it"
+DIGITS = "it is the mean that is taken away in either of two steps, of which the second saves digits"
+OVERFLOW = "of the branch that is taken nothing changes; this saves an overflow in the other"
+ONE_BLOCK = "all channels of the case are one block; tests/test_window.py has several"
 SWAPPED = "an exchange goes both ways"
 
+_MEAN = "sum(x, axis=axis, keepdims=True) / (count(x.shape, axis) or 1)"
 _KERNELS = "weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1)"
 _CHOSEN = {
     "x: detached arguments": COMPARED,
@@ -38,6 +43,11 @@ _LARGER = {"x1: detached arguments": COMPARED, "x2: detached arguments": COMPARE
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "abs": {"x: detached arguments": COMPARED},
+    "elu": {
+        "x: `minimum(x, 0.0)` -> `x`": OVERFLOW,
+        "x: `0.0` -> `1.0` (2)": OVERFLOW,
+    },
+    "gelu": {"x: `inside` -> `x`": OVERFLOW},
     "linear": {
         "x, weight, bias: `xp.matmul(rows, weight).reshape(x.shape) if 0 in wanted else None` -> "
         "`xp.matmul(rows, weight).reshape(x.shape)`": UNWANTED,
@@ -52,41 +62,54 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x, weight, bias: `x` -> `g` (3)": ALIKE,
     },
     "normalized_features": {
+        "x, weight, bias: `x` -> `g`": ALIKE,
         "x, weight, bias: `x` -> `g` (2)": ALIKE,
         "x, weight, bias: `x` -> `g` (3)": ALIKE,
-        "x, weight, bias: `xp.sum(product, axis=kept) if 1 in wanted else None` -> `xp.sum(product, axis=kept)`": UNWANTED,
-        "x, weight, bias: `xp.sum(g, axis=kept) if 2 in wanted else None` -> `xp.sum(g, axis=kept)`": UNWANTED,
-        "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(of_c, c, out=product)`": "a product",
-        "x, weight, bias: `xp.multiply(c, of_c, out=product)` -> `xp.multiply(c, of_c)`": REUSED,
+        "x, weight, bias: `x` -> `g` (4)": ALIKE,
+        "x, weight, bias: `g` -> `x`": ONE_DTYPE,
+        "x, weight, bias: `axes` -> `own`": SHORT,
+        "x, weight, bias: `own` -> `axes` (2)": SHORT,
+        "x, weight, bias: `_summed(g_part * c, shared)` -> `g_part * c`": SHORT,
+        "x, weight, bias: `_summed(g_part, shared)` -> `g_part`": SHORT,
+        "x, weight, bias: `xp.empty(x.shape, dtype=g.dtype) if 0 in wanted else None` -> "
+        "`xp.empty(x.shape, dtype=g.dtype)`": UNWANTED,
+        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
+        "x, weight, bias: `db if 2 in wanted else None` -> `db`": UNWANTED,
+        "x, weight, bias: `xp.multiply(g_part, rate * w, out=dx[part])` -> "
+        "`xp.multiply(rate * w, g_part, out=dx[part])`": "a product",
+        "fast form: `xp.empty_like(x) if len(parts) > 1 else None` -> `xp.empty_like(x)`": REUSED,
+        "fast form: `len(parts) > 1` -> `len(parts) >= 1`": REUSED,
+        "fast form: `parts` -> `x`": REUSED,
+        "fast form: `1` -> `-1`": REUSED,
+        "fast form: `1` -> `0`": REUSED,
+        "fast form: `xp.multiply(c, rate, out=c if y is None else y[part])` -> "
+        "`xp.multiply(rate, c, out=c if y is None else y[part])`": "a product",
     },
     "smoothed_nll": {
-        "logits: g in memory order": "there is one axis",
-        "logits: `1` -> `-1`": LAST,
-        **{f"logits: `dz` -> `{other}` ({n})": ALIKE for other in ("index", "residuals") for n in (2, 3)},
-        "logits: `len(dz) or 1` -> `len(dz)`": EMPTY,
-        **{f"logits: `1` -> `{other}` (3)": EMPTY for other in (2, -1, 0)},
-        "fast form: `logits.max(axis=1, keepdims=True)` -> `logits.max(keepdims=True, axis=-1)`": LAST,
-        "fast form: `1` -> `-1`": LAST,
-        "fast form: `1` -> `-1` (3)": LAST,
-        "fast form: `1` -> `-1` (4)": LAST,
-        "fast form: `z` -> `logits` (2)": ALIKE,
-        "fast form: `z` -> `logits` (3)": ALIKE,
-        "fast form: `z` -> `index` (2)": ALIKE,
-        "fast form: `z.sum(axis=1)` -> `z.sum(axis=-1)`": LAST,
+        "fast form: `logits if counted is None else xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
+        "fast form: `xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
+        "fast form: `z` -> `logits`": MASKED_AGAIN,
+        "fast form: `z` -> `logits` (2)": MASKED_AGAIN,
+        "fast form: `z` -> `logits` (4)": ALIKE,
+        "fast form: `(label_smoothing - 1) * z[at] if label_smoothing < 1 else 0.0` -> "
+        "`(label_smoothing - 1) * z[at]`": IMPOSSIBLE,
+        "fast form: `label_smoothing < 1` -> `label_smoothing <= 1`": IMPOSSIBLE,
+        "fast form: `1` -> `2` (2)": IMPOSSIBLE,
         "fast form: `xp.exp(z, out=z)` -> `xp.exp(z)`": REUSED,
-        "fast form: `p.sum(axis=1, keepdims=True)` -> `p.sum(keepdims=True, axis=-1)`": LAST,
         "fast form: `0` -> `-1`": "there is one column",
+        "fast form: `losses.size or 1` -> `losses.size`": EMPTY,
+        "fast form: `losses` -> `index` (4)": ALIKE,
+        "fast form: `losses` -> `logits` (7)": ONE_DTYPE,
+        "fast form: `1` -> `2` (7)": EMPTY,
+        "fast form: `xp.maximum(counted.sum(), 1)` -> `counted.sum()`": MASKED_AGAIN,
+        **{f"fast form: `1` -> `{other}` ({n})": EMPTY for other in (-1, 0) for n in (6, 7)},
     },
     "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)}
     | {
         "x: `xp.zeros_like(x, dtype=g.dtype)` -> `xp.zeros_like(x)`": ONE_DTYPE,
-        "fast form: `x[first].copy(order='K')` -> `x[first].copy()`": MEMORY,
     },
+    "window_mean": {"x: `x` -> `g` (2)": MEMORY},
     "asinh": {"x: `1.0` -> `-1.0`": "hypot takes the size of its arguments"},
-    "atan2": {
-        "x1: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
-        "x2: `_square_length(x1, x2)` -> `_square_length(x2, x1)`": "a sum of two squares",
-    },
     "clamp": {"x: detached arguments": COMPARED},
     "cofactor": {
         "x: `s` -> `g`": SQUARE,
@@ -101,9 +124,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x: `det(u) * det(vh)` -> `det(u) / det(vh)`": SIZES,
     },
     "concat": {
-        "xs: `0` -> `-1`": "the gradient has one axis there",
-        "xs: `like` -> `g`": TOGETHER,
-        "xs: `part if axis is not None else reshape(part, shape=like.shape)` -> `reshape(part, shape=like.shape)`": SHORT,
+        "xs: `parts if axis is not None else [reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]` -> "
+        "`[reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]`": SHORT,
     },
     "contract": {
         "xs: `1` -> `-1` (2)": "a pair has two letters",
@@ -130,13 +152,39 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "fast form: `2` -> `-2` (3)": FROM_THE_END,
         "fast form: `view` -> `x` (3)": ALIKE,
     },
-    "cut_out": {"x: `2` -> `-2`": FROM_THE_END},
-    "logaddexp": {
-        f"{a}: {change}": INFINITE
-        for a in ("x1", "x2")
-        for change in (f"`y` -> `{a}`", "`0.0` -> `1.0`", "`0.0` -> `-1.0`")
+    "depthwise": {
+        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", " (2)", " (4)")},
+        "x, weight, bias: `images` -> `weight` (2)": ONE_BLOCK,
+        "x, weight, bias: `rows[block]` -> `rows`": ONE_BLOCK,
+        "x, weight, bias: `rows[block]` -> `rows` (2)": ONE_BLOCK,
+        "x, weight, bias: `products` -> `weight` (2)": ONE_BLOCK,
+        "x, weight, bias: `0` -> `-1` (2)": "each kernel has one channel",
+        "x, weight, bias: `products.reshape(len(products), -1).sum(axis=1)` -> "
+        "`products.reshape(len(products), -1).sum(axis=-1)`": LAST,
+        "x, weight, bias: `dx.transpose(3, 0, 1, 2) if 0 in wanted else None` -> `dx.transpose(3, 0, 1, 2)`": UNWANTED,
+        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
+        "x, weight, bias: `rows.sum(axis=(1, 2, 3)) if 2 in wanted else None` -> `rows.sum(axis=(1, 2, 3))`": UNWANTED,
+        "fast form: `2` -> `-2`": FROM_THE_END,
+        "fast form: `2` -> `-2` (2)": FROM_THE_END,
+        "fast form: `images` -> `weight`": ONE_BLOCK,
     },
-    "logsumexp": {"x: `0.0` -> `1.0`": INFINITE, "x: `0.0` -> `-1.0`": INFINITE},
+    "cut_out": {"x: `2` -> `-2`": FROM_THE_END},
+    "lstm_scan": {
+        "x, h, c, weight: `gates.swapaxes(0, 1)` -> `gates.swapaxes(1, 0)`": SWAPPED,
+        "x, h, c, weight: `2` -> `-2`": FROM_THE_END,
+        "x, h, c, weight: `f` -> `weight` (3)": "zeros broadcast",
+        "x, h, c, weight: `0` -> `-1` (2)": ALIKE,
+        "fast form: `weight` -> `h` (2)": ALIKE,
+        "fast form: `weight` -> `c` (2)": ALIKE,
+        "fast form: `1` -> `-1`": LAST,
+        "fast form: `xp.roll(x, size, axis=2)` -> `xp.roll(x, size, axis=-1)`": "there are three axes",
+        "fast form: `z.reshape(steps, batch, 4, size).swapaxes(1, 2)` -> "
+        "`z.reshape(steps, batch, 4, size).swapaxes(2, 1)`": SWAPPED,
+        "fast form: `2` -> `-2` (2)": FROM_THE_END,
+        "fast form: `z` -> `x` (2)": ALIKE,
+        "fast form: `z` -> `x` (3)": ALIKE,
+        "fast form: `get('numpy').errstate(over='ignore')` -> `get('numpy').errstate()`": "this saves a warning",
+    },
     "matmul": {"x2: `-1` -> `1`": "the axis behind the only one"},
     "max": _CHOSEN,
     "maximum": _LARGER,
@@ -144,6 +192,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "minimum": _LARGER,
     "p_norm": {"x: `2` -> `-2`": SHORT, "x: `2` -> `0`": SHORT},
     "put_back": {"x: `2` -> `-2`": FROM_THE_END},
+    "pow": {
+        "x2: `x2` -> `x1`": (
+            "the sign of x2 counts where x1 is 0 and the derivative is infinite; tests/test_accuracy.py has it"
+        ),
+    },
     "qr": {"x: g changed in place": "in this case both gradients are new arrays, which nobody else holds"},
     "relu": {
         "x: detached arguments": COMPARED,
@@ -163,6 +216,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
 """By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
 
 SHARED: dict[str, dict[str, str]] = {
+    "_summed": {"`x.sum(axis=axes, keepdims=True) if axes else x` -> `x.sum(axis=axes, keepdims=True)`": SHORT},
     "_base": {
         "`where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, 'shape') or x2 == 0 else x1` -> "
         "`where((x1 == 0) & (x2 == 0), 1.0, x1)`": SHORT,
@@ -172,12 +226,62 @@ SHARED: dict[str, dict[str, str]] = {
         "`1.0` -> `-1.0`": "x2 is 0 there, and multiplies it",
         "`1.0` -> `1.01`": "x2 is 0 there, and multiplies it",
     },
-    "_log_of_base": {
-        "`0.0 if x == 0 else math.nan` -> `0.0`": (
-            "a plain base below 0 has no derivative in the exponent, so nothing to compare with; tests/test_table.py has it"
+    "_centred": {
+        "`_less_its_mean(_less_its_mean(x, axis), axis)` -> `_less_its_mean(x, axis)`": DIGITS,
+        "`_less_its_mean(_less_its_mean(x, axis), axis)` -> `_less_its_mean(_less_its_mean(x, axis), None)`": DIGITS,
+        "`_less_its_mean(x, axis)` -> `_less_its_mean(x, None)`": DIGITS,
+    },
+    "_less_its_mean": {
+        f"`x - {_MEAN}` -> `{_MEAN} - x`": "two of these come one after the other",
+        f"`x - {_MEAN}` -> `-(x - {_MEAN})`": "two of these come one after the other",
+        "`count(x.shape, axis) or 1` -> `count(x.shape, axis)`": EMPTY,
+        "`1` -> `2`": EMPTY,
+        "`1` -> `-1`": EMPTY,
+        "`1` -> `0`": EMPTY,
+    },
+    "_share": {"`x1` -> `x2` (2)": "the two are equal there"},
+    "_times_log": {
+        **dict.fromkeys(
+            (
+                "`where(at_0, sign(x2), log(where(at_0, 1.0, x1)))` -> `log(where(at_0, 1.0, x1))`",
+                "`x2` -> `x1`",
+                "`x2` -> `x1` (2)",
+                "`y * sign(x2)` -> `-(y * sign(x2))`",
+                "`y` -> `x1` (3)",
+            ),
+            POLE,
+        ),
+        "`sign(x2)` -> `x2`": "only its sign counts",
+        "`sign(x2)` -> `x2` (2)": "only its sign counts",
+        "`where(at_0, 1.0, x1)` -> `x1`": MASKED,
+        **{f"`1.0` -> `{other}`": MASKED for other in ("2.0", "-1.0", "0.0", "1.01")},
+        "`0.0` -> `1.0` (3)": "y is 0 there, and multiplies it",
+        "`0.0` -> `-1.0` (3)": "y is 0 there, and multiplies it",
+        **dict.fromkeys(
+            (
+                "`math.log(min(x1, sys.float_info.max)) if x1 > 0 else math.nan` -> "
+                "`math.log(min(x1, sys.float_info.max))`",
+                "`x1 > 0` -> `x1 >= 0`",
+                "`0` -> `-1` (2)",
+            ),
+            "a plain base below 0 has no derivative in the exponent; tests/test_table.py has it",
         ),
     },
-    "_product_before": {"`shifted` -> `-shifted`": "two of these are multiplied"},
+    "_turned": {
+        "`finite(hypot(x, other))` -> `hypot(x, other)`": "what is finite is divided by it, which gives 0 either way",
+    },
+    "_product_of_others": {
+        "`0` -> `1` (3)": "the slice is empty all the same",
+        "`0` -> `-1` (3)": "the slice is empty all the same",
+        "`0` -> `-1` (4)": "the slice is empty all the same",
+        "`2` -> `-2` (2)": "odd is odd",
+        "`1` -> `-1` (4)": "there are two",
+    },
+    "bounded": {
+        f"`{bound}` -> `{other}`": "any bound of that size does"
+        for bound, others in (("-1000.0", ("-999.0", "-1010.0")), ("1000.0", ("1001.0", "1010.0")))
+        for other in others
+    },
     "_reciprocal": {
         "`1.0` -> `2.0`": MASKED,
         "`1.0` -> `-1.0`": MASKED,

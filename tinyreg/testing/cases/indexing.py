@@ -97,9 +97,9 @@ def _along(pick: Pick) -> Call:
 
 
 @st.composite
-def _scattered_along(pick: Pick) -> Call:
+def _placed(pick: Pick) -> Call:
     (target, indices), settings = pick(_along())
-    return Call((pick(arrays(indices.shape)), indices), {**settings, "shape": target.shape})
+    return Call((indices,), {**settings, "shape": target.shape})
 
 
 @st.composite
@@ -123,6 +123,14 @@ def _largest(pick: Pick) -> Call:
     return Call((array,), {"k": pick(st.integers(0, array.shape[axis])), "axis": axis, "largest": pick(st.booleans())})
 
 
+@st.composite
+def _beyond(pick: Pick) -> Call:
+    """Long enough that not everything is sorted; with ties, and with NaN."""
+    shape, axis = pick(st.sampled_from([((70,), 0), ((2, 65), 1), ((65, 2), 0)]))
+    array = pick(arrays(shape, st.sampled_from([1.0, 0.0, -2.0, math.inf, math.nan])))
+    return Call((array,), {"k": pick(st.integers(0, 20)), "axis": axis, "descending": pick(st.booleans())})
+
+
 def _plain(key: Any) -> Any:
     """A key as NumPy takes it: index lists as integer or boolean arrays."""
     if isinstance(key, tuple):
@@ -136,13 +144,8 @@ def _scatter(x: Any, *indices: Any, key: Any, shape: Any) -> Any:
     return y
 
 
-def _scatter_along(x: Any, indices: Any, axis: int, shape: Any) -> Any:
-    y = np.zeros(shape)
-    for place in np.ndindex(indices.shape):
-        target = list(place)
-        target[axis] = indices[place]
-        y[tuple(target)] += x[place]
-    return y
+def _flat_places(indices: Any, shape: Any, axis: int) -> Any:
+    return np.take_along_axis(np.arange(math.prod(shape)).reshape(shape), indices, axis)
 
 
 def _sort(x: Any, axis: int, descending: bool) -> Any:
@@ -151,6 +154,12 @@ def _sort(x: Any, axis: int, descending: bool) -> Any:
 
 def _argsort(x: Any, axis: int, descending: bool) -> Any:
     return np.argsort(-x if descending else x, axis=axis, kind="stable")
+
+
+def _first(x: Any, k: int, axis: int, descending: bool) -> Any:
+    places = np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)
+    order = x.shape[axis] - 1 - places if descending else np.argsort(x, axis=axis, kind="stable")
+    return np.moveaxis(np.moveaxis(order, axis, 0)[:k], 0, axis)
 
 
 def _topk(x: Any, k: int, axis: int, largest: bool) -> Any:
@@ -164,7 +173,8 @@ CASES = [
     Case(indexing.scatter, _scattered(), _scatter, reach=math.inf),
     Case(tr.take, _taken(), np.take, reach=math.inf),
     Case(tr.take_along_axis, _along(), np.take_along_axis, reach=math.inf),
-    Case(indexing.scatter_along_axis, _scattered_along(), _scatter_along, reach=math.inf),
+    Case(indexing.flat_places, _placed(), _flat_places, order=0),
+    Case(indexing.first_of_sorted, _beyond(), _first, order=0),
     Case(tr.argsort, _with_ties(), _argsort, order=0),
     Case(
         tr.sort,

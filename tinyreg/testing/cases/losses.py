@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 import tinyreg as tr
 
 from ...losses import smoothed_nll
+from ...ops.elementwise import let_in
 from ..case import Call, Case, at
 from ..strategies import arrays, shapes
 from .activations import softmax
@@ -134,16 +135,38 @@ def _sides(pick: Pick) -> Call:
 
 @st.composite
 def _rows(pick: Pick) -> Call:
-    logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3)])))
-    index = pick(hnp.arrays(np.int64, logits.shape[:1], elements=st.integers(0, logits.shape[1] - 1), fill=st.nothing()))
-    return Call((logits, index), {"label_smoothing": pick(st.sampled_from([0.0, 0.2])), "reduction": pick(REDUCTION)})
+    logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3), (2, 3, 2), (1, 2, 2, 3)])))
+    shape = (*logits.shape[:1], *logits.shape[2:])
+    index = pick(hnp.arrays(np.int64, shape, elements=st.integers(0, logits.shape[1] - 1), fill=st.nothing()))
+    counted = pick(st.one_of(st.none(), hnp.arrays(np.bool_, shape)))
+    settings = {"label_smoothing": pick(st.sampled_from([0.0, 0.2, 1.0])), "reduction": pick(REDUCTION)}
+    return Call((logits, index, counted), settings)
 
 
-def _smoothed_nll(logits: Any, index: Any, label_smoothing: float, reduction: str) -> Any:
-    return _cross_entropy(logits, index, None, label_smoothing, reduction)
+def _smoothed_nll(logits: Any, index: Any, counted: Any, label_smoothing: float, reduction: str) -> Any:
+    index = index if counted is None else np.where(counted, index, -1)
+    return _cross_entropy(logits, index, None, label_smoothing, reduction, ignore_index=-1)
+
+
+@st.composite
+def _shares(pick: Pick) -> Call:
+    """Finite values and shares, some of them 0, that broadcast to them."""
+    shape = pick(shapes())
+    share = arrays(st.sampled_from([shape, shape[-1:], ()]), st.sampled_from([1.0, 0.0, -2.0]))
+    return Call((pick(arrays(shape)), pick(share)), {})
 
 
 CASES = [
+    Case(
+        let_in,
+        _shares(),
+        lambda x, share: np.where((share == 0) & ~np.isfinite(x), 0.0, x),
+        points=[
+            at([math.nan, math.inf, -math.inf, 3.0], [0.0, 0.0, 0.0, 0.0], gradient=[0.0, 0.0, 0.0, 1.0]),
+            at([[math.inf, 2.0], [math.inf, 2.0]], [[0.0], [0.5]], gradient=[[0.0, 1.0], [1.0, 1.0]]),
+        ],
+        reach=math.inf,
+    ),
     Case(
         smoothed_nll,
         _rows(),
@@ -151,6 +174,10 @@ CASES = [
         points=[
             at([[1e4, 0.0]], [1], label_smoothing=0.0, reduction="none", gradient=[[1.0, -1.0]]),
             at([[1e4, 0.0]], [0], label_smoothing=0.5, reduction="sum", gradient=[[0.25, -0.25]]),
+            at([[0.0, -math.inf, 0.0]], [0], gradient=[[-0.5, 0.0, 0.5]]),
+            at([[0.0, -math.inf]], [1], label_smoothing=1.0, gradient=[[0.5, -0.5]]),
+            at([[math.nan, 0.0], [0.0, 0.0]], [0, 1], [False, True], gradient=[[0.0, 0.0], [0.5, -0.5]]),
+            at([[math.inf, 0.0]], [0], [False], reduction="none", label_smoothing=0.2, gradient=[[0.0, 0.0]]),
         ],
         reach=1 / 4,
     ),
@@ -179,6 +206,13 @@ CASES = [
                 gradients=[[[0.5, -0.5], [-1.5, 1.5]], [math.log(2), math.log(2)]],
             ),
             at([[0.0, 1.0]], [1], [1.0, 2.0], ignore_index=1, gradients=[[[0.0, 0.0]], [0.0, 0.0]]),
+            at([[math.nan, 1.0]], [1], ignore_index=1, gradient=[[0.0, 0.0]]),
+            at([[math.nan, 1.0], [0.0, 0.0]], [0, 1], [0.0, 1.0], gradients=[[[0.0, 0.0], [0.5, -0.5]], [0.0, 0.0]]),
+            at(
+                [[0.0, -math.inf, 0.0]],
+                [[1.0, 0.0, 0.0]],
+                gradients=[[[-0.5, 0.0, 0.5]], [[math.log(2), 0.0, math.log(2)]]],
+            ),
         ],
         reach=1 / 4,
     ),
@@ -198,6 +232,7 @@ CASES = [
         points=[
             at([1.0, 2.0, 3.0], [1.0, 1.0, 0.0], reduction="sum", gradients=[[0.0, 1.0, 1.0], [0.0, -1.0, -1.0]]),
             at([1e200], [-1e200], delta=0.5, gradients=[[0.5], [-0.5]]),
+            at([math.inf, 0.0], [0.0, math.inf], delta=0.5, reduction="sum", gradients=[[0.5, -0.5], [-0.5, 0.5]]),
         ],
         reach=1 / 40,
     ),

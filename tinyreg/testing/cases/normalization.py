@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
+from ...core.backend import get
 from ...normalization.activations import normalized_channels, normalized_features
 from ..case import Call, Case, at
 from ..strategies import arrays
@@ -214,17 +215,49 @@ def _power_iteration(weight: Array, u: Array, iterations: int, axis: int, eps: f
 
 
 @st.composite
-def _core(pick: Pick, /, of_features: bool) -> Call:
-    """Calls of what norms are made of: of the axes normalized over, or of the others, parameters have the shape."""
+def _core(pick: Pick) -> Call:
+    """Calls of what batch norm is made of: parameters have the shape of the axes that are not normalized over."""
     shape, axes = pick(st.sampled_from([((2, 3), (1,)), ((3, 2), (0,)), ((2, 2, 2), (0, 2)), ((2, 1, 3), (1, 2))]))
-    along = tuple(n for i, n in enumerate(shape) if (i in axes) == of_features)
-    return Call((pick(arrays(shape)), *(pick(optional(along)) for _ in "wb")), {"axes": axes, "eps": pick(EPS)})
+    others = tuple(n for i, n in enumerate(shape) if i not in axes)
+    return Call((pick(arrays(shape)), *(pick(optional(others)) for _ in "wb")), {"axes": axes, "eps": pick(EPS)})
+
+
+OWN = [
+    ((6, 3), (1,), (1,)),
+    ((3, 2), (0,), (0,)),
+    ((2, 2, 2), (0, 2), (0, 2)),
+    ((2, 1, 3), (1, 2), (1, 2)),
+    ((5, 2, 2), (1, 2), (2,)),
+    ((3, 2, 2), (2,), (1,)),
+    ((2, 2, 2, 3), (2, 3), (1, 2)),
+    ((9, 2), (1,), (0,)),
+    ((9, 2), (0,), (1,)),
+]
+
+
+@st.composite
+def _of_features(pick: Pick) -> Call:
+    """Calls of what the other norms are made of: axes, and those that the parameters have."""
+    shape, axes, own = pick(st.sampled_from(OWN))
+    along = tuple(shape[i] for i in own)
+    settings = {"axes": axes, "own": own, "eps": pick(EPS)}
+    return Call((pick(arrays(shape)), *(pick(optional(along)) for _ in "wb")), settings)
+
+
+def in_parts(x: Any, weight: Any = None, bias: Any = None, **settings: Any) -> Any:
+    """`normalized_features` with a cache so small that more than 16 elements are worked on in parts."""
+    backend = get("numpy")
+    before, backend.stretch = backend.stretch, 1
+    try:
+        return normalized_features(x, weight, bias, **settings)
+    finally:
+        backend.stretch = before
 
 
 @st.composite
 def _channels(pick: Pick) -> Call:
     """Calls with relu and a mask or without; with relu, biases that keep every value away from its kink."""
-    call = pick(_core(False))
+    call = pick(_core())
     (x, weight, bias), settings = call.arrays, {**call.settings, "relu": pick(st.booleans())}
     if settings["relu"]:
         settings["eps"] = 0.5
@@ -276,9 +309,11 @@ CASES = [
         scales=scales,
     ),
     Case(
-        normalized_features,
-        _core(True),
-        lambda x, weight, bias, axes, eps: affine(normalized(x, axes, eps), weight, bias, axes),
+        in_parts,
+        _of_features(),
+        lambda x, weight, bias, axes, own, eps: affine(normalized(x, axes, eps), weight, bias, own),
+        name="normalized_features",
+        primitive=normalized_features,
         reach=math.inf,
         scales=scales,
     ),

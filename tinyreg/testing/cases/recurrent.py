@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 from tinyreg.nn.recurrent import GRU, LSTM, RNN
+from tinyreg.nn.scan import lstm_scan
 
 from ..case import Call, Case, at
 from ..strategies import arrays
@@ -171,6 +173,19 @@ def _gru_in_numpy(x: Array, h: Any, *parameters: Array, **settings: Any) -> tupl
     return _in_numpy(_gru_step, x, h, h, parameters, **settings)[:2]
 
 
+def _lstm_scan_in_numpy(
+    x: Array, h: Array, c: Array, w: Array, active: Any, keep: Any, *, reverse: bool, scale: float
+) -> tuple[Array, ...]:
+    output, h, c = np.zeros((*x.shape[:2], w.shape[1])), h.copy(), c.copy()
+    for n in range(x.shape[1]):
+        for t in range(len(x))[:: -1 if reverse else 1]:
+            if active is None or active[t, n, 0]:
+                fed = h[n] if keep is None else np.where(keep[n], scale * h[n], 0)
+                h[n], c[n] = _lstm_step(x[t, n], w @ fed, h[n], c[n])
+                output[t, n] = h[n]
+    return output, h, c
+
+
 # ---- calls -----------------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +232,16 @@ def _sequences(gates: int, states: int) -> SearchStrategy[Call]:
     return draw()
 
 
+@st.composite
+def _lstm_scans(pick: Pick) -> Call:
+    """Steps of an LSTM, of which any are left out, not only those behind an end."""
+    steps, batch, size = pick(st.sampled_from([(2, 1, 1), (3, 2, 1), (2, 2, 2), (3, 1, 2), (1, 1, 1), (2, 0, 1)]))
+    x, w = pick(arrays((steps, batch, 4 * size), SMALL)), pick(arrays((4 * size, size), SMALL))
+    h, c = (pick(arrays((batch, size), SMALL)) for _ in range(2))
+    masks = [pick(st.one_of(st.none(), hnp.arrays(np.bool_, shape))) for shape in ((steps, batch, 1), (batch, size))]
+    return Call((x, h, c, w, *masks), {"reverse": pick(st.booleans()), "scale": pick(st.sampled_from([2.0, 1.0]))})
+
+
 PLAIN: dict[str, Any] = {
     "num_layers": 1,
     "bias": False,
@@ -234,6 +259,27 @@ RNN_ZERO, LSTM_ZEROS, GRU_ZEROS = [[0.0]], [[0.0]] * 4, [[0.0]] * 3
 BENT = 1 - math.tanh(1.0) ** 2  # the slope of tanh at 1
 
 CASES = [
+    Case(
+        lstm_scan,
+        _lstm_scans(),
+        _lstm_scan_in_numpy,
+        points=[
+            # Saturated both ways; a step that is left out hands on the state, whatever it is.
+            at(
+                *([[[1e4, 1e4, 1e4, 1e4]]], ONE[0], [[0.0]], LSTM_ZEROS),
+                gradients=[[[[0.0] * 4]], [[0.0]], [[1 + 2 * BENT]], LSTM_ZEROS],
+            ),
+            at(
+                *([[[-1e4, -1e4, -1e4, -1e4]]], ONE[0], [[1.0]], LSTM_ZEROS),
+                gradients=[[[[0.0] * 4]], [[0.0]], [[0.0]], LSTM_ZEROS],
+            ),
+            at(
+                *([[[1.0] * 4]], [[math.inf]], [[math.inf]], [[1.0]] * 4, np.array([[[False]]])),
+                gradients=[[[[0.0] * 4]], [[1.0]], [[1.0]], LSTM_ZEROS],
+            ),
+        ],
+        reach=math.inf,
+    ),
     Case(
         called(RNN),
         _sequences(1, 1),

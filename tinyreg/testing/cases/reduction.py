@@ -10,7 +10,7 @@ import numpy as np
 
 import tinyreg as tr
 
-from ...ops.reduction import p_norm
+from ...ops.reduction import p_norm, shares
 from ..case import Case, at
 from ..strategies import reductions, values
 
@@ -53,6 +53,7 @@ NORM_ZEROS = [
     at([0.0, 0.0], ord=3, gradient=[0.0, 0.0]),
     at([[0.0, 0.0], [3.0, -4.0]], axis=1, gradient=[[0.0, 0.0], [0.6, -0.8]]),
     at([[0.0, 0.0], [3.0, 0.0]], axis=1, ord=3, gradient=[[0.0, 0.0], [1.0, 0.0]]),
+    at([-math.inf, 1.0], gradient=[-1.0, 0.0]),
 ]
 
 CASES = [
@@ -109,6 +110,16 @@ CASES = [
             at([1e4, -1e4], gradient=[1.0, 0.0]),
             at([800.0, 800.0], gradient=[0.5, 0.5]),
             at(np.array(-800.0), gradient=1.0),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        shares,
+        reductions(least=2, zeros=st.booleans()),
+        lambda x, axis, zeros: np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True),
+        points=[
+            at([-math.inf, -math.inf], zeros=True, gradient=[0.0, 0.0]),
+            at([[math.inf, 0.0], [1e4, 1e4]], axis=1, zeros=True, gradient=[[0.0, 0.0], [0.0, 0.0]]),
         ],
         reach=math.inf,
     ),

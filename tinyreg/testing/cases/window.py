@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 
-from ...ops.window import correlation, unwindow, window_max, windows
+from ...ops.correlation import correlation, depthwise, unwindow, windows
+from ...ops.window import window_max, window_mean
 from ..case import Call, Case, at
 from ..strategies import arrays, calls
 
@@ -102,6 +103,13 @@ def _closed() -> SearchStrategy[Call]:
     return st.sampled_from(WINDOWS).flatmap(drawn)
 
 
+def _averaged() -> SearchStrategy[Call]:
+    """Calls of `window_mean`."""
+    plain = [w for w in WINDOWS if w[1]["dilation"] == (1, 1)]
+    plain.append(((2, 4, 5), {"size": (3, 2), "stride": (1, 3)}))
+    return st.sampled_from(plain).flatmap(lambda w: calls(arrays(w[0]), **_fixed({k: w[1][k] for k in ("size", "stride")})))
+
+
 CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 1, 3, 3), (2, 1, 2, 2), {}),
     ((2, 2, 3, 2), (3, 2, 2, 1), {}),
@@ -145,6 +153,10 @@ def _largest(x: Array, size: Two, stride: Two, dilation: Two) -> Array:
     return np.asarray(np.max(_each_window(x, size, stride, dilation), axis=(-2, -1)))
 
 
+def _mean(x: Array, size: Two, stride: Two) -> Array:
+    return np.asarray(np.mean(_each_window(x, size, stride, (1, 1)), axis=(-2, -1)))
+
+
 def _correlations() -> SearchStrategy[Call]:
     """The convolutions that have no padding."""
     plain = [c for c in CONVOLUTIONS if not c[2].get("padding")]
@@ -158,7 +170,29 @@ def _correlations() -> SearchStrategy[Call]:
     return st.sampled_from([*plain, ((1, 4, 2, 3), (4, 2, 2, 2), {"groups": 2})]).flatmap(drawn)
 
 
+def _each_channel() -> SearchStrategy[Call]:
+    """The convolutions of each channel by itself."""
+
+    def drawn(pair: tuple[tuple[int, ...], dict[str, Any]]) -> SearchStrategy[Call]:
+        x, settings = pair
+        bias: SearchStrategy[Any] = st.one_of(arrays((x[1],)), st.none())
+        return calls(arrays(x), arrays((x[1], 1, 2, 2)), bias, **_fixed({"stride": (1, 1), "dilation": (1, 1)} | settings))
+
+    shapes = [
+        ((2, 2, 3, 4), {}),
+        ((1, 3, 4, 5), {"stride": (1, 2)}),
+        ((2, 1, 5, 3), {"dilation": (2, 1)}),
+        ((0, 2, 2, 2), {}),
+    ]
+    return st.sampled_from(shapes).flatmap(drawn)
+
+
+def _depthwise(x: Array, weight: Array, bias: Any, stride: Two, dilation: Two) -> Array:
+    return _conv2d(x, weight, bias, stride, 0, dilation, groups=len(weight))
+
+
 CASES = [
+    Case(depthwise, _each_channel(), _depthwise, reach=math.inf),
     Case(correlation, _correlations(), _conv2d, reach=math.inf),
     Case(
         window_max,
@@ -166,6 +200,7 @@ CASES = [
         _largest,
         points=[at(np.ones((2, 2)), size=(2, 2), stride=(1, 1), dilation=(1, 1), gradient=np.full((2, 2), 0.25))],
     ),
+    Case(window_mean, _averaged(), _mean, reach=math.inf),
     Case(windows, _opened(), _each_window, reach=math.inf),
     Case(unwindow, _closed(), _unwindow, reach=math.inf),
     Case(tr.conv2d, _convolutions(), _conv2d, reach=math.inf),

@@ -1,0 +1,57 @@
+"""Sums of what comes to the same place, and places counted from the front: what the way back of indexing is made of."""
+
+from __future__ import annotations
+
+import math
+
+from ..core.backend import Array, Backend, accumulator
+
+_ROW = 16  # from how many elements on a row is added as one
+
+
+def scatter_add(xp: Backend, n: int, places: Array, rows: Array) -> Array:
+    """n rows of zeros to which rows are added at places from 0 to n - 1, in float32 at least.
+
+    On the CPU always in the same order: NumPy's `add.at` is quick with columns only, so long rows are added in rounds.
+    """
+    wide = rows.astype(accumulator(rows.dtype) or rows.dtype, copy=False)
+    y = xp.zeros((n, rows.shape[1]), dtype=wide.dtype)
+    if xp.scatter_add is not None:
+        xp.scatter_add(y, places, wide)
+    elif rows.shape[1] < _ROW:
+        for i in range(rows.shape[1]):
+            xp.add.at(y[:, i], places, wide[:, i])
+    elif len(places):
+        _add_rows(xp, y, places, wide)
+    return y.astype(rows.dtype, copy=False)
+
+
+def _add_rows(xp: Backend, y: Array, places: Array, rows: Array) -> None:
+    """Put the sums of rows into their places: the first rows of all places, the second of all that have one, and so on.
+
+    A place that has more than the square root of all rows is summed by itself, so that neither takes many rounds.
+    """
+    order = xp.argsort(places.astype(xp.uint16) if len(y) <= 2**16 else places, kind="stable")  # 16 bits take one pass
+    places = places[order]
+    starts = xp.flatnonzero(xp.diff(places, prepend=-1))
+    counts = xp.diff(starts, append=len(places))
+    many = counts > math.isqrt(len(places))
+    for start, count in zip(starts[many].tolist(), counts[many].tolist(), strict=True):
+        y[places[start]] = rows[order[start : start + count]].sum(axis=0)
+    starts, counts = starts[~many], counts[~many]
+    starts = starts[xp.argsort(-counts, kind="stable")]
+    sums = rows[order[starts]]
+    for i in range(1, int(counts.max(initial=0))):
+        left = int(xp.count_nonzero(counts > i))
+        sums[:left] += rows[order[starts[:left] + i]]
+    y[places[starts]] = sums
+
+
+def from_front(xp: Backend, indices: Array, n: int) -> Array:
+    """Indices from -n to n - 1, counted from the front; others are an `IndexError`, or wrap around on CuPy."""
+    if xp.wraps:
+        return indices % n
+    low, high = (indices.min(), indices.max()) if indices.size else (0, 0)
+    if indices.size and not -n <= low <= high < n:
+        raise IndexError(f"indices from {low} to {high} are out of range for a length of {n}")
+    return indices if low >= 0 else (indices < 0) * n + indices

@@ -1,0 +1,167 @@
+"""The file of a run: what is in it, how a run goes on from it, and whether the call has the settings of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..nn.module import Module
+from ..random import Generator, default_generator
+from . import settings
+from .callbacks import Callback
+from .extra import extra
+from .progress import say
+from .run import Run
+from .saving import load, loaded, save
+
+RESUME = ("error", "file", "call")
+LAST = "model after the last epoch"
+"""In the file where `fit` left the model otherwise than the last epoch did, as early stopping does."""
+
+
+class Checkpoint:
+    """The file at `path` of a run, and all that it holds, by name.
+
+    own: settings of `fit` that a resumed run may get from the file. code: functions by name.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        run: Run,
+        schedule: Any,
+        callbacks: Sequence[Callback],
+        rng: Generator,
+        own: dict[str, Any],
+        code: Mapping[str, Callable[..., Any] | None],
+    ) -> None:
+        extra("safetensors.numpy")
+        files.check(path, "fit")
+        self.path, self.run, self.schedule = path, run, schedule
+        self.generators = {"rng": rng, "default rng": default_generator}
+        self.generators |= {f"rng of {name}": found for name, found in _generators(run.model)}
+        self.callbacks = dict(_numbered(callbacks))
+        with_state = {name: callback for name, callback in self.callbacks.items() if hasattr(callback, "state_dict")}
+        self.kept = {"model": run.model, "optimizer": run.optimizer, "history": run.history}
+        self.kept |= {**self.generators, **with_state, **({} if schedule is None else {"schedule": schedule})}
+        self.places = {name: (own, name) for name in own}
+        self.places |= {f"code of {name}": settings.of_code(function) for name, function in code.items()}
+        self.places |= settings.of_optimizer(run.optimizer)
+        self.places |= settings.of_object(schedule, "schedule")
+        for name, module in run.model.named_modules():
+            self.places |= settings.of_module(module, f"model.{name}" if name else "model")
+        self.seeds = {id(found): f"seed of {name}" for name, found in self.generators.items()}  # one may have two names
+        self.places |= {self.seeds[id(found)]: settings.of_generator(found) for found in self.generators.values()}
+        self.start = settings.values(self.places)
+        self.begun: Any = None if schedule is None else schedule.state_dict()
+        self.told = {name: self._settings_of(name) for name in self.callbacks}
+
+    def resume(self, how: str) -> None:
+        """Go on where the file says, if there is one: nothing is changed where it does not fit, or has other settings."""
+        if not os.path.exists(self.path):
+            return
+        state = load(self.path)
+        told = state.get("settings", {"start": {}, "now": {}})
+        call, start, now = self.start, told["start"], told["now"]
+        others = settings.differing(call, start, now)
+        if LAST in state:
+            state["model"] = state[LAST]
+        taken = self.kept
+        if how == "call":  # what is new in the call, or has another seed, begins as it is
+            new = {name for name, thing in taken.items() if name not in state or self.seeds.get(id(thing)) in others}
+            taken = {name: thing for name, thing in taken.items() if name not in new - {"model", "optimizer", "history"}}
+        with loaded(self.path, state, taken):
+            fewer = self.run.epochs < self.run.epoch
+            self._refuse(how, others, fewer, {**start, "epochs": f"{self.run.epoch} done"})
+        kept = {name: call[name] for name in others} if how == "call" else {}
+        self._put(now, kept, state["schedule"] if "schedule" in taken else None)
+        if fewer and how == "file":
+            self.run.epochs = told["epochs"]
+        if start:
+            self.start = start | kept
+        self.run.stop = self._still_stopped(state.get("stopped by"))
+        self._say([f"{name}={value}" for name, value in kept.items()])
+
+    def write(self) -> None:
+        """Save all that the run needs to go on."""
+        told = {"start": self.start, "now": settings.values(self.places), "epochs": self.run.epochs}
+        by = next((name for name, callback in self.callbacks.items() if callback is self.run.stopped_by), None)
+        stopped = None if by is None else {"callback": by, "settings": [self.told[by], self._settings_of(by)]}
+        save(self.path, **self.kept, **{"settings": told, "stopped by": stopped})
+
+    def finish(self) -> None:
+        """Put the model that `fit` leaves into the file; that of the last epoch, from which a run goes on, stays beside."""
+        if not os.path.exists(self.path):
+            return
+        state, left = load(self.path), self.run.model.state_dict()
+        if _bits(left) != _bits(state["model"]):
+            save(self.path, **{**state, "model": left, LAST: state.get(LAST, state["model"])})
+
+    def _put(self, now: Mapping[str, Any], kept: Mapping[str, Any], scheduled: Any) -> None:
+        """Put back the settings that the run had, but for those that are kept; scheduled: the state of the schedule."""
+        rates = {name for name in kept if self.places[name][1] == "lr"}
+        anew = scheduled is not None and (rates or any(name.startswith("schedule") for name in kept))
+        for name in (now.keys() & self.places.keys()) - (rates if anew else set()):
+            settings.put(self.places[name], kept.get(name, now[name]))
+        if anew:  # the schedule knows what rate this epoch has
+            base = self.begun if rates else scheduled
+            told = {name: value for name, value in base.items() if name not in ("lrs", "last_epoch")}
+            self.schedule.load_state_dict({**told, "last_epoch": scheduled["last_epoch"]})
+
+    def _refuse(self, how: str, others: list[str], fewer: bool, had: Mapping[str, Any]) -> None:
+        """Raise where settings differ and `how` does not say what to do, or no file can hold them."""
+        if how == "error":
+            wrong = [*others, *["epochs"] * fewer]
+            why = "; begin a new run with a new file, or say whose settings it goes on with: resume='file' or resume='call'"
+        else:
+            wrong = [name for name in others if settings.is_code(self.places[name])] if how == "file" else []
+            why = "; these are code, which no file can hold: give the same, or pass resume='call'"
+        if wrong:
+            call = {**self.start, "epochs": self.run.epochs}
+            told = "; ".join(f"{name.removeprefix('code of ')}: {had[name]} there, {call[name]} here" for name in wrong)
+            raise ValueError(f"fit: {self.path} holds a run with other settings ({told}){why}")
+
+    def _settings_of(self, callback: str) -> dict[str, Any]:
+        return settings.values(settings.of_object(self.callbacks[callback], callback))
+
+    def _still_stopped(self, by: Mapping[str, Any] | None) -> bool:
+        """Whether the callback that stopped the run is here again, and was told the same."""
+        if by is None or self.told.get(by["callback"]) not in by["settings"]:
+            return False
+        self.run.stopped_by = self.callbacks[by["callback"]]
+        return True
+
+    def _say(self, instead: list[str]) -> None:
+        run, name = self.run, Path(self.path).name
+        if run.stop:
+            how = f"was stopped by {type(run.stopped_by).__name__} after epoch {run.epoch}: nothing is trained"
+            say(f"fit: the run in {name} {how}; with other settings of it, or without it, the run goes on")
+        elif run.over:
+            say(f"fit: the run in {name} has done {run.epoch} epochs, all that were asked for: nothing is trained")
+        else:
+            besides = f", with {', '.join(instead)}" if instead else ""
+            say(f"fit: goes on from {name} after epoch {run.epoch} of {run.epochs}{besides}")
+
+
+def _bits(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: (str(value.dtype), value.shape, value.numpy().tobytes()) for name, value in state.items()}
+
+
+def _numbered(callbacks: Sequence[Callback]) -> Iterator[tuple[str, Callback]]:
+    """The callbacks by the name of their class, and which of that class each is."""
+    seen: dict[str, int] = {}
+    for callback in callbacks:
+        name = type(callback).__name__
+        seen[name] = seen.get(name, -1) + 1
+        yield f"callback {seen[name]} {name}", callback
+
+
+def _generators(model: Module) -> Iterator[tuple[str, Generator]]:
+    """The generators that modules hold in attributes, such as that of a dropout layer, by path."""
+    for path, module in model.named_modules():
+        for name, value in module.members():
+            if isinstance(value, Generator):
+                yield f"{path}.{name}" if path else name, value

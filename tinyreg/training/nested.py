@@ -1,0 +1,62 @@
+"""Inputs, targets and results that may be several: Tensors and arrays in tuples, lists and dicts, as deep as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..core.tensor import Tensor
+from ..signature import described
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """What is in the tree, in order, but for None."""
+    if isinstance(tree, dict | tuple | list):
+        for each in tree.values() if isinstance(tree, dict) else tree:
+            yield from leaves(each)
+    elif tree is not None:
+        yield tree
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The tree with function(leaf) in place of each leaf; None stays."""
+    if isinstance(tree, dict):
+        return type(tree)({key: mapped(function, each) for key, each in tree.items()})
+    if isinstance(tree, tuple | list):
+        inside = [mapped(function, each) for each in tree]
+        return type(tree)(*inside) if hasattr(tree, "_fields") else type(tree)(inside)
+    return None if tree is None else function(tree)
+
+
+def detached(tree: Any) -> Any:
+    """The tree without its tape."""
+    return mapped(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def elements(tree: Any) -> int:
+    """How many numbers there are in the tree; `TypeError` for what has no size."""
+    return sum(map(_size, leaves(tree)))
+
+
+def told(tree: Any) -> str:
+    """The dtypes and shapes in the tree, for an error."""
+    return ", ".join(map(named, leaves(tree))) or "nothing"
+
+
+def named(leaf: Any) -> str:
+    """What a leaf is, for an error: a data frame has a shape and no dtype."""
+    return described(leaf) if hasattr(leaf, "dtype") else f"{leaf!r:.80}"
+
+
+def _size(leaf: Any) -> int:
+    if isinstance(leaf, bool | int | float | str):
+        return 1
+    if (shape := getattr(leaf, "shape", None)) is None:
+        raise TypeError(
+            f"fit: got {leaf!r:.80} in a batch, and cannot count its elements; say how much a batch counts in the means: "
+            "count=lambda x, y: ..."
+        )
+    size = 1
+    for n in shape:
+        size *= n
+    return size
