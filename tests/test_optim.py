@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from leaves import GRADIENTS, W, leaf, run, set_gradient
+from leaves import GRADIENTS, W, each_maker, leaf, run, set_gradient
 
 import tinyreg as tr
 
@@ -267,3 +267,18 @@ def test_an_optimizer_without_a_direction_says_so():
     set_gradient(w, W)
     with pytest.raises(NotImplementedError, match="Mine has no direction; write one"):
         mine.step()
+
+
+@each_maker
+def test_a_harmless_underflow_is_none_of_an_error_that_numpy_was_asked_for(make):
+    """g^2 of a gradient of 1e-30 is 0 in float32: with np.seterr(all="raise") that once stopped a step halfway."""
+    w = leaf([1.0, 2.0], "float32")
+    optimizer, average = make([w]), tr.optim.WeightAverage([w], decay=0.5)
+    with np.errstate(all="raise"):
+        for _ in range(3):
+            set_gradient(w, [1e-30, -1e-30])
+            tr.optim.clip_grad_norm([w], 1e-10)
+            tr.optim.clip_grad_value([w], 1.0)
+            optimizer.step()
+            average.update()
+    assert np.isfinite(w.numpy()).all()

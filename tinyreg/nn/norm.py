@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import normalization
 from ..arguments import integer, number
-from ..core.backend import Shape, as_zero_dimensional
+from ..core.backend import Shape, as_zero_dimensional, underflow_ignored
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
 from ..normalization.activations import by_batch
@@ -96,7 +96,7 @@ class BatchNorm(Module):
         """Move the running averages towards the statistics of a batch of n values a channel."""
         mean, var = (value.data if isinstance(value, Tensor) else value for value in (mean, var))
         buffers = (self.running_mean, self.running_var, self.num_batches_tracked)
-        with updating:
+        with updating, underflow_ignored():
             old_mean, old_var, count = (buffer.data for buffer in buffers)
             new = 1 / (int(count) + 1) if self.momentum is None else self.momentum
             new_of_var = new * n / (n - 1) if self.running == "unbiased" else new

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..core.backend import Array
+from ..core.backend import Array, underflow_ignored
 from ..core.tensor import Tensor, replace, wrap
 from ..creation import as_array
 from . import checks
@@ -53,7 +53,7 @@ class WeightAverage(Locked):
 
     def update(self) -> None:
         """Take the present weights into the average."""
-        with self._lock:
+        with self._lock, underflow_ignored():
             weights = self._gathered([parameter.data for parameter in self._parameters])
             triples = zip(self._flats, self._averages, weights, strict=True)
             self._averages = [self._next(flat.xp, average, w) for flat, average, w in triples]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import ops
-from ..core.backend import Array, get
+from ..core.backend import Array, get, underflow_ignored
 from ..core.tape import no_grad
 from ..core.tensor import Tensor, wrap
 from ..creation import zeros_like
@@ -20,6 +20,7 @@ ROW = 2**10
 ON_NONFINITE = ("raise", "zero", "skip")
 
 
+@underflow_ignored()
 def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float, *, on_nonfinite: str = "raise") -> Any:
     """g * min(1, max_norm / |g|), where |g| is the Euclidean norm of all gradients together; returns |g|, before clipping.
 
@@ -73,6 +74,7 @@ def _give(flats: Sequence[Flat], gradients: Sequence[Array]) -> None:
             tensor._node.grad = wrap(part)  # type: ignore[union-attr]  # past the setter's checks, the dearest part of this
 
 
+@underflow_ignored()
 def clip_grad_value(parameters: Tensor | Iterable[Tensor], max_value: float) -> None:
     """min(max(g, -max_value), max_value), for each element of each gradient.
 

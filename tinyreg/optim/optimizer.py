@@ -7,7 +7,7 @@ from itertools import chain
 from operator import is_
 from typing import Any
 
-from ..core.backend import Array
+from ..core.backend import Array, underflow_ignored
 from ..core.tape import recording
 from ..core.tensor import Tensor
 from ..creation import as_array, zeros_like
@@ -88,7 +88,7 @@ class Optimizer(Locked):
         if closure is not None:
             with recording(True):
                 loss = closure()
-        with self._lock:
+        with self._lock, underflow_ignored():
             self._take_in_groups()
             settings = [self._settings(group) for group in self.param_groups]
             gradients = [parameter.grad for parameter in self._parameters]

@@ -7,8 +7,9 @@ from typing import Any
 
 from .. import ops
 from ..arguments import axis as one_axis
-from ..core.backend import Array, accumulator, get
+from ..core.backend import Array, get
 from ..core.tensor import Tensor, replace
+from ..ops.precision import narrowed, widened
 from ..signature import described
 from . import checks
 from .checks import number
@@ -37,7 +38,7 @@ def prox_l1(w: Any, strength: float) -> Any:
     >>> w.assign(tr.optim.prox_l1(w, lr * 0.5))
     tensor([0.75, 0.  ], requires_grad=True)
     """
-    return _narrowed(_soft(_widened(w), number("prox_l1", "strength", strength)), w)
+    return narrowed(_soft(widened(w), number("prox_l1", "strength", strength)), w)
 
 
 def prox_elastic_net(w: Any, l1: float, l2: float) -> Any:
@@ -55,7 +56,7 @@ def prox_elastic_net(w: Any, l1: float, l2: float) -> Any:
     tensor([ 0.5,  0. , -1. ])
     """
     l1, l2 = number("prox_elastic_net", "l1", l1), number("prox_elastic_net", "l2", l2)
-    return _narrowed(ops.divide(_soft(_widened(w), l1), 1 + 2 * l2), w)
+    return narrowed(ops.divide(_soft(widened(w), l1), 1 + 2 * l2), w)
 
 
 def prox_group_lasso(w: Any, strength: float, *, axis: int = 0) -> Any:
@@ -76,7 +77,7 @@ def prox_group_lasso(w: Any, strength: float, *, axis: int = 0) -> Any:
             [0. , 0. , 0. , 0. ]])
     """
     strength = number("prox_group_lasso", "strength", strength)
-    return _narrowed(_shrunk(_widened(w), strength, one_axis("prox_group_lasso", axis, w.ndim)), w)
+    return narrowed(_shrunk(widened(w), strength, one_axis("prox_group_lasso", axis, w.ndim)), w)
 
 
 class Proximal:
@@ -145,7 +146,7 @@ class Proximal:
         return optimizer
 
     def _next(self, parameter: Tensor, length: Any) -> Array:
-        xp, w = get(parameter.backend), _widened(parameter.data)
+        xp, w = get(parameter.backend), widened(parameter.data)
         if self.group_lasso and hasattr(length, "shape"):
             raise ValueError(
                 "Proximal: got group_lasso after an optimizer whose step differs by element, expected SGD; or use l1"
@@ -153,7 +154,7 @@ class Proximal:
         w = _soft(w, length * self.l1) if self.l1 else w
         w = _shrunk(w, length * self.group_lasso, self.axis) if self.group_lasso else w
         w = w / (1 + 2 * length * self.l2) if self.l2 else w
-        return xp.asarray(_narrowed(w, parameter))
+        return xp.asarray(narrowed(w, parameter))
 
     # ---- what `fit` calls
 
@@ -185,13 +186,3 @@ def _shrunk(w: Any, strength: float, axis: int) -> Any:
     threshold = strength * math.sqrt(math.prod(w.shape[i] for i in others))
     gone = size <= threshold
     return ops.where(gone, 0.0, w * (1 - threshold / ops.where(gone, 1.0, size)))
-
-
-def _widened(w: Any) -> Any:
-    """w in the dtype in which it is worked with: float32 for float16, as in optimizers."""
-    wide = accumulator(w.dtype)
-    return w if wide is None else ops.astype(w, wide)
-
-
-def _narrowed(result: Any, w: Any) -> Any:
-    return ops.astype(result, w.dtype) if accumulator(w.dtype) else result
