@@ -113,7 +113,9 @@ MUTANTS = {
     "an argument without a gradient stays a parent": Mutant(PRIMITIVE, "apply", "if plan.dropped:", "if False:"),
     "a lone operand kept": Mutant(PRIMITIVE, "_rest", "None if alone and wants else a", "a"),
     "no_grad ignored by ops": Mutant(PRIMITIVE, "apply", "wanting and is_recording()", "wanting"),
-    "no_grad that records": Mutant(tape._Unrecorded, "__enter__", "set(False)", "set(True)"),
+    "no_grad that records": Mutant(
+        tape, "no_grad", "functools.partial(recording, False)", "functools.partial(recording, True)"
+    ),
     "recording not restored": Mutant(tape, "_set", "variable.reset(token)", "pass"),
     "recording not restored after an exception": Mutant(tape, "_set", RESTORE, "yield\n    variable.reset(token)"),
     "detach that cuts nothing off": Mutant(TENSOR, "detach", "wrap(self._array)", "wrap(self._array, self._node)"),

@@ -13,6 +13,7 @@ import pytest
 
 import tinyreg as tr
 from tinyreg.core.tape import Entry, observed
+from tinyreg.safety import checked
 
 
 def leaf(values, dtype="float64"):
@@ -268,6 +269,25 @@ def test_no_grad_closes_a_generator_that_is_dropped():
     next(made)
     del made
     assert closed == [False]
+
+
+def test_every_context_covers_the_steps_of_a_generator_and_nothing_between_them():
+    model = tr.nn.Dropout(0.5).eval()
+    contexts = {
+        tr.unchecked("labels"): lambda: not checked("labels"),
+        tr.explain(): lambda: tr.core.tape.explainer.get() is not None,
+        tr.nn.monte_carlo(model): lambda: model.active,
+    }
+    for context, on in contexts.items():
+
+        @context
+        def steps(on=on):
+            yield on()
+            yield on()
+
+        for seen in steps():
+            assert seen
+            assert not on()
 
 
 def test_no_grad_on_coroutines():

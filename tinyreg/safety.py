@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 from collections.abc import Iterator
+
+from .within import context
 
 CHECKS = ("labels", "gradients")
 _off: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("tinyreg_unchecked", default=frozenset())
 
 
-@contextlib.contextmanager
+@context
 def unchecked(*names: str) -> Iterator[None]:
     """In this context some values are taken as they come, so that a step on a GPU never waits for one.
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
-import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar, overload
 
 from ..signature import described
-from ..within import within
+from ..within import Context
 from .backend import DTYPES, DType, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -140,29 +139,8 @@ observed = functools.partial(_set, _observer)
 """Tell `f(entry, parent, contribution as the VJP gave it, as fitted to the parent)` of every contribution in a context."""
 
 
-class _Unrecorded:
-    """What `no_grad` gives: a context and a decorator."""
-
-    def __init__(self) -> None:
-        self._tokens: list[contextvars.Token[bool]] = []
-
-    def __enter__(self) -> None:
-        self._tokens.append(_recording.set(False))
-
-    def __exit__(self, *error: object) -> None:
-        _recording.reset(self._tokens.pop())
-
-    def __call__(self, f: F) -> F:
-        if not callable(f) or inspect.isasyncgenfunction(f):
-            raise TypeError(
-                f"no_grad: got {f!r:.80}, expected a function, and no asynchronous generator function: use `with "
-                "tr.no_grad():` in its body, around what is not to be recorded"
-            )
-        return within(functools.partial(recording, False), f)
-
-
 @overload
-def no_grad() -> _Unrecorded: ...
+def no_grad() -> Context: ...
 @overload
 def no_grad(f: F, /) -> F: ...
 def no_grad(f: Any = None, /) -> Any:
@@ -177,7 +155,8 @@ def no_grad(f: Any = None, /) -> Any:
     ...     (w * w).requires_grad
     False
     """
-    return _Unrecorded() if f is None else _Unrecorded()(f)
+    unrecorded = Context("no_grad", functools.partial(recording, False))
+    return unrecorded if f is None else unrecorded(f)
 
 
 # ---- the walk back ---------------------------------------------------------------------------------------------------

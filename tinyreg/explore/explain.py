@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 from ..core.tape import explainer
+from ..within import context
 from .checks import Explained, check_forward
 from .cuts import warn_of_cuts
 from .record import Log, explaining
@@ -26,7 +26,7 @@ class Explainer:
             check_forward(record, entry)
 
 
-@contextlib.contextmanager
+@context
 def explain(*, definitions: bool = False) -> Iterator[None]:
     """Note, of every op that runs inside, the line of your code, the layer, the names of its inputs and its result.
 

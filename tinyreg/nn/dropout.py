@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from ..arguments import integer, number
 from ..core.tape import no_grad
 from ..random import Generator, as_generator
 from ..recompute import SETTINGS
+from ..within import context
 from .module import Module, in_mode
 
 _sampled: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("tinyreg_sampled", default=frozenset())
@@ -124,7 +124,7 @@ class DropPath(Dropout):
 # ---- Monte Carlo dropout ---------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
+@context
 def monte_carlo(model: Module) -> Iterator[None]:
     """Have every dropout layer of a model drop in this context, whatever its mode; other layers keep to theirs.
 
