@@ -14,6 +14,9 @@ from typing import Any
 from ..core.backend import Array, Backend, accumulator, get
 from ..core.primitive import Primitive, primitive
 
+SCALAR: type[Any] = get("numpy").generic
+"""What NumPy makes of one element: a number, which has no backend."""
+
 
 @primitive
 def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
@@ -57,10 +60,9 @@ def narrowed(y: Any, like: Any) -> Any:
 
 def matched(value: Any, like: Any) -> Any:
     """A mask, a weight or a target in the dtype of `like`, which these never decide; a number or None passes."""
-    dtype = getattr(value, "dtype", None)
-    if dtype is None or dtype == like.dtype:
-        return value
-    return value.item() if isinstance(value, get("numpy").generic) else astype(value, like.dtype)
+    if isinstance(value, SCALAR):
+        return value.item()
+    return value if getattr(value, "dtype", like.dtype) == like.dtype else astype(value, like.dtype)
 
 
 class Wide(Primitive):
