@@ -186,8 +186,8 @@ def finding(runs: list[Run]) -> str:
     plain, regularized = (change(runs, ANY, k).said("lower", "higher", 1, " points") for k in range(len(NETWORKS)))
     return (
         f"Found {over(len(runs))}: with one of four edits to each sentence of {python()}, held-out accuracy was {plain} "
-        f"for the plain Transformer, and {regularized} for the regularized one; the best single edits were {best(runs, 0)} "
-        f"for the one and {best(runs, 1)} for the other."
+        f"for the plain Transformer, and {regularized} for the regularized one; of single edits {best(runs, 0)} "
+        f"and {best(runs, 1)} did best."
     )
 
 

@@ -34,7 +34,7 @@ def warn_of_cuts(log: Log) -> None:
             places = "; ".join(dict.fromkeys(f"{record.line}: {reason}" for record, reason in cuts))
             warnings.warn(
                 f"explain: {name}, used at {leaf.line}, got no gradient, because the path to it was cut at {places}",
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
