@@ -37,7 +37,7 @@ def arrayed(data: Any, label: str) -> Array:
     """
     array = data
     if not place(data):
-        if isinstance(data, get("numpy").ma.MaskedArray):
+        if hasattr(data, "filled") and isinstance(data, get("numpy").ma.MaskedArray):
             raise TypeError(f"{label}: got a masked array, whose mask would be lost; give it values with .filled(value)")
         try:
             array = get("numpy").asarray(data)

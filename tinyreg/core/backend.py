@@ -48,8 +48,6 @@ class Backend:
         return found
 
 
-UNLIKE = np.matrix | np.ma.MaskedArray  # arrays that do not compute as others do
-
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -140,8 +138,9 @@ def place(value: Any) -> Backend | None:
     kind = type(value)
     if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
         get("cupy")
-    if kind not in HOMES and isinstance(value, np.generic | np.ndarray) and not isinstance(value, UNLIKE):
-        return get("numpy")  # a scalar or, say, a memory map
+    if kind not in HOMES and isinstance(value, np.generic | np.ndarray):  # a scalar or, say, a memory map
+        unlike = np.matrix | np.ma.MaskedArray  # compute in other ways; named here, since np.ma takes long to import
+        return None if isinstance(value, unlike) else get("numpy")
     return HOMES.get(kind)
 
 
