@@ -451,3 +451,12 @@ def test_item_assignment():
     with pytest.raises(TypeError, match="does not support item assignment.*tr.where, tr.concat or tr.stack"):
         x[0] = 3.0
     np.testing.assert_array_equal(x.data, [1.0, 2.0])
+
+
+def test_a_misspelt_argument_without_a_gradient_is_refused_where_it_is_declared():
+    text = r"chosen\(x, index\): got nondifferentiable=\{'indices'\}, expected any of its arguments"
+    with pytest.raises(TypeError, match=text):
+
+        @tr.primitive(nondifferentiable=("indices",))
+        def chosen(xp, x, index):
+            return x[index]

@@ -284,3 +284,8 @@ def test_gradient_penalty_of_float16_slopes():
     penalty = tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.1)
     assert penalty.item() == float(np.float16(25000.0))
     assert tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.1, target=1.0).item() == float(np.float16(0.1 * 499**2))
+
+
+def test_weights_of_what_is_no_module():
+    with pytest.raises(TypeError, match=r"^weights: got 3, expected a module, such as tr\.nn\.Linear$"):
+        tr.regularizers.weights(3)

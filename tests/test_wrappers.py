@@ -339,6 +339,11 @@ def test_the_gradient_flows_through_the_norm_of_a_convolution():
             ValueError,
             r"conv_power_iteration: got weight float32\[3, 3\] for images",
         ),
+        (
+            lambda: tr.normalization.conv_power_iteration(tr.ones((1, 1, 3, 3)), [1.0]),
+            ValueError,
+            r"conv_power_iteration: got v \[1\.0\], expected an image, \(C, height, width\)",
+        ),
     ],
 )
 def test_convolutions_that_do_not_fit_are_refused(call, error, text):

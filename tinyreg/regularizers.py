@@ -32,11 +32,15 @@ def weights(model: Module) -> list[Parameter]:
     That leaves out biases and the weights of norms, whose size says nothing about how steep a model is, and whatever was
     made with `Parameter(..., decay=False)`. PyTorch users write `[p for p in model.parameters() if p.ndim > 1]`.
 
+    Raises `TypeError` for anything but a module.
+
     >>> import tinyreg as tr
     >>> model = tr.nn.Sequential(tr.nn.Linear(3, 4), tr.nn.BatchNorm(4), tr.nn.ReLU(), tr.nn.Linear(4, 2))
     >>> [weight.shape for weight in tr.regularizers.weights(model)]
     [(4, 3), (2, 4)]
     """
+    if not callable(getattr(model, "parameters", None)):
+        raise TypeError(f"weights: got {model!r:.80}, expected a module, such as tr.nn.Linear")
     return [p for p in model.parameters() if p.ndim > 1 and p.decay]
 
 

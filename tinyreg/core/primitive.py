@@ -80,6 +80,8 @@ class Primitive:
         self.rules, self._plans = list[Rule](), dict[int, Plan]()
         self.signature = s = Signature(self.name, forward, self.skip)
         self.nondifferentiable = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
+        if unknown := set(self.nondifferentiable) - set(s.arguments):
+            raise TypeError(f"{s}: got nondifferentiable={unknown}, expected any of its arguments {s.arguments}, or True")
         self._check, self._run, self._call = s.check_residuals, s.running(), s.matching(self.apply)
         self._single = (1 << s.first) - 1  # the bits of all arguments but the operands of `*xs`, which share the next one
         self.__signature__ = s.python

@@ -170,6 +170,8 @@ def conv_power_iteration(
     [0.408, 0.816, 0.408]
     """
     iterations = integer("conv_power_iteration", "iterations", iterations, least=1)
+    if getattr(v, "ndim", None) != 3:
+        raise ValueError(f"conv_power_iteration: got v {described(v)}, expected an image, (C, height, width)")
     _expect_image("conv_power_iteration", v, image_shape("conv_power_iteration", weight, v.shape[1:], groups))
     settings: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     kernel, start = (x.detach() if isinstance(x, Tensor) else x for x in (weight, v[None]))
