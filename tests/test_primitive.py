@@ -460,3 +460,22 @@ def test_a_misspelt_argument_without_a_gradient_is_refused_where_it_is_declared(
         @tr.primitive(nondifferentiable=("indices",))
         def chosen(xp, x, index):
             return x[index]
+
+
+def test_an_op_goes_by_another_name_on_the_tape_and_in_errors():
+    @tr.primitive(name="doubled")
+    def twice(xp, x):
+        return 2 * x
+
+    @twice.vjp("x")
+    def _(g):
+        return 2.0 * g
+
+    other = twice.named("two_times")
+    x = tr.tensor([1.0, 2.0], requires_grad=True)
+    assert [entry.op.name for entry in tr.tape(other(twice(x)))] == ["doubled", "two_times"]
+    other(twice(x)).sum().backward()
+    assert x.grad.numpy().tolist() == [4.0, 4.0]
+    for op, name in ((twice, "doubled"), (other, "two_times")):
+        with pytest.raises(TypeError, match=rf"expected {name}\(x\)"):
+            op(x, axis=1)

@@ -199,8 +199,12 @@ class Fused(Primitive):
     registry, skip = FUSED, 0
     offers = frozenset({"xp", "wanted"})
 
-    def __init__(self, definition: Callable[..., Any], nondifferentiable: Sequence[str] = (), expects: str = "") -> None:
-        super().__init__(definition, nondifferentiable=nondifferentiable, residuals=("residuals",), expects=expects)
+    def __init__(
+        self, definition: Callable[..., Any], name: str = "", nondifferentiable: Sequence[str] = (), expects: str = ""
+    ) -> None:
+        super().__init__(
+            definition, name=name, nondifferentiable=nondifferentiable, residuals=("residuals",), expects=expects
+        )
         self.definition = definition
         self.always_kept = self.signature.arguments  # the definition needs them
         self._check = lambda names, arrays: None  # residuals may be anything: second derivatives come from the definition

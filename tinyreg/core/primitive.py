@@ -11,7 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from ..conversion import as_argument, checked
 from ..signature import Signature, keeping, pulling
@@ -68,12 +68,13 @@ class Primitive:
         self,
         forward: Any,
         *,
+        name: str = "",
         broadcasting: bool = False,
         nondifferentiable: Sequence[str] | Literal[True] = (),
         residuals: Sequence[str] = (),
         expects: str = "",
     ) -> None:
-        self.name = self.__name__ = forward.__name__
+        self.name, self.__name__ = name or forward.__name__, forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
         self.expects = expects or "shapes that broadcast against each other" * broadcasting
@@ -85,13 +86,21 @@ class Primitive:
         self._check, self._run, self._call = s.check_residuals, s.running(), s.matching(self.apply)
         self._single = (1 << s.first) - 1  # the bits of all arguments but the operands of `*xs`, which share the next one
         self.__signature__ = s.python
-        self.registry[self.name] = self
+        self.registry[self.__name__] = self
+
+    def named(self, name: str) -> Self:
+        """The same op, with the same VJPs, under another name on the tape and in errors."""
+        other = object.__new__(type(self))
+        other.__dict__ |= vars(self)
+        other.name, other.signature = name, Signature(name, self.forward, self.skip)
+        other._call = other.signature.matching(other.apply)
+        return other
 
     def __repr__(self) -> str:
         return f"<op {self.signature}>"
 
     def __reduce__(self) -> str:
-        return str(self.name)  # pickles and copies are the op itself
+        return str(self.__name__)  # pickles and copies are the op itself
 
     def vjp(self, *arguments: str) -> Callable[[F], F]:
         """Declare the VJP of an argument; of several that share work, one that returns a tuple.
@@ -257,9 +266,10 @@ def primitive(forward: Any = None, **declared: Any) -> Any:
 
     `xp` is the array library; arrays are positional, `None` by default where they are optional, `*xs` for any number;
     settings are keyword-only. The function uses `xp` and Python's operators only, changes nothing it was given, and does
-    not branch on values. Declared by name: `broadcasting` (the engine undoes it in the gradient), `nondifferentiable`
-    (arguments without a gradient: indices, conditions; True for all of them), `residuals` (names of boolean or integer
-    arrays that it returns after the result, for VJPs), `expects` (what its error message tells to do).
+    not branch on values. Declared by name: `name` (on the tape and in errors; the function's own if not said),
+    `broadcasting` (the engine undoes it in the gradient), `nondifferentiable` (arguments without a gradient: indices,
+    conditions; True for all of them), `residuals` (names of boolean or integer arrays that it returns after the result,
+    for VJPs), `expects` (what its error message tells to do).
 
     Raises `TypeError` where an argument is first recorded that has neither a VJP nor is declared to have no gradient.
 
