@@ -32,7 +32,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    chosen = config.getoption("--profile") or config.getoption("--tinyreg-profile") or "fast"
+    chosen = config.getoption("--profile") or config.getoption("--tinyreg-profile", None) or "fast"
     use_profile(chosen)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile(chosen)

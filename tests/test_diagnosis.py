@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 import pytest
+from cases import CASES
 
 import tinyreg as tr
 from tinyreg.core.primitive import REGISTRY
 from tinyreg.ops.table import REAL
-from tinyreg.testing import CASES, PROPERTIES, Case, Failure, check_gradients, run_property, strategies
+from tinyreg.testing import Case, Failure, check_gradients, run_property, strategies
+from tinyreg.testing.properties import property_named
 
 
 def quotient(xp, x0, x1):
@@ -25,9 +27,9 @@ def quotient_case(x1, **details):
     return Case(made, strategies.elementwise(REAL, REAL, away_from=(0.0,)), np.divide, **details)
 
 
-def failure_of(case, key="P3"):
+def failure_of(case, name="numeric first order"):
     with pytest.raises(Failure) as failure:
-        run_property(case, PROPERTIES[key])
+        run_property(case, property_named(name))
     return failure.value
 
 
@@ -36,12 +38,12 @@ def test_the_whole_message_shrunk_to_scalars():
     estimates = re.search(r"numeric -2.625 \+- (\S+)   \(tolerance (\S+)\)", str(failure))  # not the same everywhere
     assert 0 < float(estimates.group(1)) < float(estimates.group(2)) < 1e-9
     assert str(failure).splitlines() == [
-        "quotient: P3 numeric first order FAILED   d / d x1",
+        "quotient: numeric first order FAILED   d / d x1",
         "  x0 = float64[] 1   x1 = float64[] 1",
         "  incoming 2.625",
         f"  analytic +2.625   {estimates.group()}",
         "  looks like: sign",
-        "  reproduce: case.check(\"P3\", tr.testing.Call((np.array(1.0, dtype='float64'), "
+        "  reproduce: case.check(\"numeric first order\", tr.testing.Call((np.array(1.0, dtype='float64'), "
         "np.array(1.0, dtype='float64'), ), {}), seed=0)   # case: the Case of quotient",
     ]
     assert (failure.key, failure.argument, failure.looks_like) == ("P3", "x1", "sign")
@@ -62,26 +64,28 @@ def test_a_case_of_the_table_is_named_in_the_line(monkeypatch):
     monkeypatch.setattr(case.op, "rules", wrong)
     case.op._plans.clear()
     try:
-        failure = failure_of(dataclasses.replace(case), "P4")
+        failure = failure_of(dataclasses.replace(case), "linearity")
         line = str(failure_of_check(case)).rpartition("reproduce: ")[2]
     finally:
         monkeypatch.undo()
         case.op._plans.clear()
-    assert "multiply: P4 linearity FAILED   d / d x1" in str(failure)
-    assert line.startswith('tr.testing.CASES["multiply"].check("P4", ')
-    eval(line, {"tr": tr, "np": np})  # the op is right again
+    assert "multiply: linearity FAILED   d / d x1" in str(failure)
+    assert line.startswith('from cases import CASES; CASES["multiply"].check("linearity", ')
+    exec(line, {"tr": tr, "np": np})  # the op is right again
 
 
 def failure_of_check(case):
     with pytest.raises(Failure) as failure:
-        case.check("P4", tr.testing.Call((np.array([1.0]), np.array([2.0])), {}))
+        case.check("linearity", tr.testing.Call((np.array([1.0]), np.array([2.0])), {}))
     return failure.value
 
 
 def test_second_order_says_along_which_direction():
-    failure = failure_of(quotient_case(lambda g, y, x1: -g * (y.detach() if isinstance(y, tr.Tensor) else y) / x1), "P10")
+    failure = failure_of(
+        quotient_case(lambda g, y, x1: -g * (y.detach() if isinstance(y, tr.Tensor) else y) / x1), "numeric second order"
+    )
     lines = str(failure).splitlines()
-    assert lines[0] == "quotient: P10 numeric second order FAILED"
+    assert lines[0] == "quotient: numeric second order FAILED"
     assert lines[2].startswith("  incoming ")
     assert lines[3].startswith("  analytic ")
     assert lines[4].startswith("  along the direction [")
@@ -93,7 +97,7 @@ X, W = np.array([[0.5, -1.5], [2.0, 1.25]]), np.array([[1.5, 0.75], [-0.5, 2.5]]
 
 
 def looks_like(f, vjp, *inputs):
-    (failure,) = [text for text in check_gradients(f, *inputs, vjp=vjp).failures if ": P3 " in text]
+    (failure,) = [text for text in check_gradients(f, *inputs, vjp=vjp).failures if ": numeric first order " in text]
     (line,) = [line.strip() for line in failure.splitlines() if "looks like: " in line]
     return line.removeprefix("looks like: ")
 
@@ -126,13 +130,13 @@ def test_what_a_mistake_looks_like(mistake):
 
 def test_a_mistake_like_no_other_is_not_named():
     report = check_gradients(np.sin, X, vjp=lambda g, x: g * np.cos(x) ** 3)
-    assert "P3 numeric first order FAILED" in str(report)
+    assert "numeric first order FAILED" in str(report)
     assert "looks like" not in str(report)
 
 
 def test_a_gradient_in_float32_is_not_linear_to_the_last_digits():
     report = check_gradients(np.sin, X, vjp=lambda g, x: (g * np.cos(x)).astype(np.float32).astype(np.float64))
-    (failure,) = [text for text in report.failures if ": P4 " in text]
+    (failure,) = [text for text in report.failures if ": linearity " in text]
     assert "looks like: computed in float32" in failure
 
 

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from cases import CASES
+from cases.linalg import EINSUMS, SYSTEMS
 
 import tinyreg as tr
-from tinyreg.testing import CASES, PROPERTIES, Call
-from tinyreg.testing.cases.linalg import EINSUMS, SYSTEMS
+from tinyreg.testing import PROPERTIES, Call
 
 
 def random(*shape):

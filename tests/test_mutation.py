@@ -5,14 +5,15 @@ import dataclasses
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from cases import CASES
+from cases.equivalent import EQUIVALENT, SHARED
 from verification import PAGE, counted, helper_row, helpers, rows
 
 import tinyreg as tr
 from tinyreg.core.primitive import REGISTRY
 from tinyreg.ops.table import REAL
 from tinyreg.recompute import FUSED
-from tinyreg.testing import CASES, Call, Case, at, strategies
-from tinyreg.testing.cases.equivalent import EQUIVALENT, SHARED
+from tinyreg.testing import Call, Case, at, strategies
 from tinyreg.testing.mutation import check_mutants, mutants, planted, planted_in, tallied
 from tinyreg.testing.mutation.check import kill
 

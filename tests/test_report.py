@@ -30,8 +30,11 @@ def test_a_right_gradient():
     assert report.failures == ()
     head, *lines = str(report).splitlines()
     assert head == "cube(float64[2] [0.5, -1.5]): pass"
-    assert [line.split()[0] for line in lines] == ["P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10"]
-    assert lines[1] == "  P3   numeric first order      pass   12 digits"
+    assert [line[2:26].strip() for line in lines] == [
+        *["one gradient each", "numeric first order", "linearity", "purity", "fan-out", "layouts"],
+        *["float32 against float64", "numeric second order"],
+    ]
+    assert lines[1] == "  numeric first order      pass   12 digits"
 
 
 def test_a_wrong_gradient():
@@ -40,7 +43,7 @@ def test_a_wrong_gradient():
     (failure,) = report.failures
     assert str(report).endswith(failure)
     lines = failure.splitlines()
-    assert lines[0] == "cube: P3 numeric first order FAILED   d / d x"
+    assert lines[0] == "cube: numeric first order FAILED   d / d x"
     assert lines[1] == "  x = float64[2] [0.5, -1.5]"
     assert lines[-2] == "  looks like: missing factor x"
     assert lines[-1].startswith("  reproduce: tr.testing.check_gradients(cube, np.array([0.5, -1.5], dtype='float64')")
@@ -57,7 +60,7 @@ def test_the_line_that_reproduces_a_failure_does():
 def test_a_gradient_that_is_wrong_at_second_order_only():
     detached = made(lambda g, x: 3 * g * (x.detach() if isinstance(x, tr.Tensor) else x) * x)
     assert tr.testing.check_gradients(detached, [0.5, -1.5], order=1)
-    assert "cube: P10 numeric second order FAILED" in str(tr.testing.check_gradients(detached, [0.5, -1.5]))
+    assert "cube: numeric second order FAILED" in str(tr.testing.check_gradients(detached, [0.5, -1.5]))
 
 
 def test_a_function_that_cuts_the_tape_is_no_pass():
@@ -82,7 +85,7 @@ def test_a_point_at_a_kink_is_unresolved_which_is_no_pass():
 
 def test_a_gradient_outside_of_the_slopes_of_a_kink_fails():
     report = tr.testing.check_gradients(np.abs, [0.0], vjp=lambda g, x: 2.0 * g)
-    assert "P3 numeric first order FAILED" in str(report)
+    assert "numeric first order FAILED" in str(report)
     assert "the slopes to the left and right are -2.625 and 2.625" in str(report)
 
 

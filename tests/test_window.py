@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from cases import CASES
+from cases.window import CONVOLUTIONS, WINDOWS
 
 import tinyreg as tr
 from tinyreg.core.backend import get
 from tinyreg.ops.correlation import unwindow, windows
-from tinyreg.testing import CASES, PROPERTIES, Call
-from tinyreg.testing.cases.window import CONVOLUTIONS, WINDOWS
+from tinyreg.testing import PROPERTIES, Call
 
 
 def distinct(*shape):

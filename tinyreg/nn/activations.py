@@ -8,6 +8,8 @@ from .. import activations, ops
 from ..arguments import integer, number
 from .module import Module
 
+__all__ = ["ELU", "GELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
+
 
 class ReLU(Module):
     """max(x, 0), elementwise; the gradient at 0 is 0.

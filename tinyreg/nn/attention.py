@@ -18,6 +18,8 @@ from .linear import Linear
 from .module import Module, Parameter, expect_dtype
 from .norm import LayerNorm
 
+__all__ = ["MultiHeadAttention", "TransformerBlock"]
+
 
 def attention(
     q: Any, k: Any, v: Any, *, mask: Any = None, p: float = 0.0, training: bool, rng: Generator | int | None = None

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, overload
 from ..core.tape import explainer
 from .module import Module
 
+__all__ = ["Sequential"]
+
 S = TypeVar("S", bound="Sequential")
 
 

@@ -12,6 +12,8 @@ from ..random import Generator, as_generator
 from . import init
 from .module import Module, Parameter, expect_dtype
 
+__all__ = ["AvgPool2d", "Conv2d", "GlobalAvgPool2d", "MaxPool2d"]
+
 
 def _setting(layer: str, name: str, value: Pair, least: int = 1) -> Pair:
     """A setting for both axes, or a pair of them, in Python's integers."""

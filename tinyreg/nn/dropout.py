@@ -14,6 +14,8 @@ from ..recompute import SETTINGS
 from ..within import context
 from .module import Module, in_mode
 
+__all__ = ["AlphaDropout", "DropPath", "Dropout", "GaussianDropout", "SpatialDropout", "monte_carlo", "monte_carlo_predict"]
+
 _sampled: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("tinyreg_sampled", default=frozenset())
 SETTINGS.append(_sampled)
 

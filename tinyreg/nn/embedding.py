@@ -11,6 +11,8 @@ from ..random import Generator, as_generator
 from ..signature import described
 from .module import Module, Parameter
 
+__all__ = ["Embedding"]
+
 
 class Embedding(Module):
     """y = weight[index]: a row of the table for every index.

@@ -12,6 +12,8 @@ from ..signature import described
 from . import init
 from .module import Module, Parameter, expect_dtype
 
+__all__ = ["Linear"]
+
 
 class Linear(Module):
     """y = x W^T + b.

@@ -24,6 +24,8 @@ from ..creation import as_array
 from ..recompute import SETTINGS
 from ..signature import PLAIN, described
 
+__all__ = ["Buffer", "Module", "Parameter"]
+
 M = TypeVar("M", bound="Module")
 HOLDERS = (list, tuple, dict)
 VALUES = PLAIN - {tuple}  # attributes of these types, the most of all, hold no parameter

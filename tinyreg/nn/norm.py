@@ -17,6 +17,8 @@ from .activations import ReLU
 from .dropout import Dropout
 from .module import Buffer, Module, Parameter, expect_dtype, updating
 
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
+
 
 class BatchNorm(Module):
     """weight (x - mean) / sqrt(var + eps) + bias: each channel by the batch in training, by running averages out of it.

@@ -18,6 +18,8 @@ from .dropout import Dropout, SpatialDropout
 from .module import Module, Parameter, expect_dtype
 from .scan import lstm_scan, lstm_step, scan
 
+__all__ = ["GRU", "LSTM", "RNN"]
+
 NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
 
 

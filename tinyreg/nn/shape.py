@@ -9,6 +9,8 @@ from .. import ops
 from ..arguments import integer
 from .module import Module
 
+__all__ = ["Flatten"]
+
 
 class Flatten(Module):
     """All axes from `start_dim` on as one: (N, C, H, W) becomes (N, C * H * W).

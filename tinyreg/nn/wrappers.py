@@ -18,6 +18,8 @@ from .conv import Conv2d
 from .dropout import Sampling
 from .module import Buffer, Module, Parameter, in_mode, updating
 
+__all__ = ["DropConnect", "Reparametrization", "SpectralNorm", "WeightNorm"]
+
 
 @contextlib.contextmanager
 def substituted(module: Module, **values: Any) -> Iterator[Module]:

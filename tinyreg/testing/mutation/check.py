@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import hypothesis
 import numpy as np
 
-from ..case import Call, Case
-from ..property import PROPERTIES
+from ..case import Case
+from ..properties import OF_CALLS_IN_TURN, OF_POINTS
 from ..search import ready_backends
+from ..subject import Call
 from ..trial import Trial
 from ..values import check_backend
 from .planted import Planted, planted
 
 SEARCHES, DRAWN = 4, 40  # short searches, because a long one comes back to what it has seen, and the calls of each
 KEPT = 40  # how many calls, of every kind, the mutants of a case are tried on
-ORDER = ("P3", "P4", "P2", "P5", "P8", "P7", "P10", "P9", "P6", "P1", "P13")  # those that kill most, and cheaply, first
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def _attempts(case: Case) -> Iterator[Kill]:
     """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
     drawn, points = trials(case)
     few, rest = drawn[:3], drawn[3:]
-    for some, keys in ((few, ORDER), (points, ("P11",)), (rest, ORDER)):
-        for which in (PROPERTIES[key] for key in keys):
+    for some, asked in ((few, OF_CALLS_IN_TURN), (points, OF_POINTS), (rest, OF_CALLS_IN_TURN)):
+        for which in asked:
             if which.applies(case):
                 yield from (Kill(which.key, which.holds, case, trial) for trial in some)
     for name in [] if case.vjp else ready_backends():

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from ...core.primitive import Primitive
 from ...recompute import Fused
-from ..case import Array, Case
+from ..case import Case
+from ..subject import Array
 from .source import helpers, mutants
 from .wrappers import WRAPPERS
 

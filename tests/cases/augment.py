@@ -12,12 +12,11 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
-
-from ... import augment
-from ...augment.erasing import erase
-from ...augment.geometry import cut_out, mirror, put_back
-from ..case import Call, Case, at
-from ..strategies import arrays, calls
+from tinyreg import augment
+from tinyreg.augment.erasing import erase
+from tinyreg.augment.geometry import cut_out, mirror, put_back
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, calls
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]

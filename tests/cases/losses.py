@@ -12,11 +12,11 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 import tinyreg as tr
+from tinyreg.losses import smoothed_nll
+from tinyreg.ops.elementwise import let_in
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, shapes
 
-from ...losses import smoothed_nll
-from ...ops.elementwise import let_in
-from ..case import Call, Case, at
-from ..strategies import arrays, shapes
 from .activations import softmax
 
 Pick = Callable[[Any], Any]

@@ -10,10 +10,9 @@ import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
-
-from ...ops.shape import cut
-from ..case import Call, Case
-from ..strategies import arrays, axes, calls, shapes
+from tinyreg.ops.shape import cut
+from tinyreg.testing import Call, Case
+from tinyreg.testing.strategies import arrays, axes, calls, shapes
 
 Pick = Callable[[Any], Any]
 

@@ -10,9 +10,8 @@ import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
-
-from ..case import Case, at
-from ..strategies import arrays, calls
+from tinyreg.testing import Case, at
+from tinyreg.testing.strategies import arrays, calls
 
 STRENGTH = st.sampled_from([0.1, 2.0])
 ELEMENTS = st.sampled_from([1.0, -0.5, 2.25, 0.0])

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 import tinyreg as tr
 from tinyreg.nn.attention import MultiHeadAttention, TransformerBlock
 from tinyreg.nn.attention import attention as attention_
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays
 
-from ..case import Call, Case, at
-from ..strategies import arrays
 from .elementwise import erf
 from .recurrent import SEED, SHARE, SMALL, Masks, holding
 

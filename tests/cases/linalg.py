@@ -16,11 +16,10 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
-
-from ...ops.decomposition import cofactor
-from ...ops.linalg import contract
-from ..case import Call, Case, at
-from ..strategies import arrays, calls, shapes
+from tinyreg.ops.decomposition import cofactor
+from tinyreg.ops.linalg import contract
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, calls, shapes
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]

@@ -10,11 +10,10 @@ import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
-
-from ...ops import indexing
-from ...ops.indexing import Slot
-from ..case import Call, Case, at
-from ..strategies import arrays, shapes
+from tinyreg.ops import indexing
+from tinyreg.ops.indexing import Slot
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, shapes
 
 Pick = Callable[[Any], Any]
 

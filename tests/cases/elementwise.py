@@ -12,12 +12,11 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 import tinyreg as tr
-
-from ...ops import elementwise as ops
-from ...ops import precision, smooth
-from ...ops.table import DOMAINS, POSITIVE, REAL
-from ..case import Call, Case, Point, at
-from ..strategies import PAIRS, arrays, calls, elementwise, shapes, values
+from tinyreg.ops import elementwise as ops
+from tinyreg.ops import precision, smooth
+from tinyreg.ops.table import DOMAINS, POSITIVE, REAL
+from tinyreg.testing import Call, Case, Point, at
+from tinyreg.testing.strategies import PAIRS, arrays, calls, elementwise, shapes, values
 
 erf = np.vectorize(math.erf, otypes=[np.float64])
 

@@ -12,9 +12,9 @@ import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, calls, shapes
 
-from ..case import Call, Case, at
-from ..strategies import arrays, calls, shapes
 from . import activations, dropout, elementwise, window
 
 Pick = Callable[[Any], Any]

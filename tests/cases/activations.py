@@ -9,9 +9,9 @@ import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
+from tinyreg.testing import Case, at
+from tinyreg.testing.strategies import elementwise, reductions
 
-from ..case import Case, at
-from ..strategies import elementwise, reductions
 from .elementwise import erf
 
 SLOPE = st.sampled_from([0.01, 0.5])

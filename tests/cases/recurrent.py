@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 import tinyreg as tr
 from tinyreg.nn.recurrent import GRU, LSTM, RNN
 from tinyreg.nn.scan import lstm_scan
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays
 
-from ..case import Call, Case, at
-from ..strategies import arrays
 from .dropout import kept
 
 Array = NDArray[Any]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..case import Case
+from tinyreg.testing import Case
+
 from . import (
     activations,
     attention,
@@ -46,7 +47,9 @@ MODULES = (
     augment,
 )
 FAMILIES: dict[str, list[Case]] = {
-    module.__name__.rpartition(".")[2]: [replace(case, equivalent=EQUIVALENT.get(case.name, {})) for case in module.CASES]
+    module.__name__.rpartition(".")[2]: [
+        replace(case, table="cases.CASES", equivalent=EQUIVALENT.get(case.name, {})) for case in module.CASES
+    ]
     for module in MODULES
 }
 CASES: dict[str, Case] = {case.name: case for family in FAMILIES.values() for case in family}

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tinyreg as tr
-
-from ..case import Call, Case
-from ..strategies import arrays
+from tinyreg.testing import Call, Case
+from tinyreg.testing.strategies import arrays
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]

@@ -13,9 +13,8 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
-
-from ..case import Call, Case, at
-from ..strategies import arrays, shapes
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, shapes
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]

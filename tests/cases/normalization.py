@@ -13,11 +13,10 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
-
-from ...core.backend import get
-from ...normalization.activations import normalized_channels, normalized_features
-from ..case import Call, Case, at
-from ..strategies import arrays
+from tinyreg.core.backend import get
+from tinyreg.normalization.activations import normalized_channels, normalized_features
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]

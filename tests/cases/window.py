@@ -12,11 +12,10 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
-
-from ...ops.correlation import correlation, depthwise, unwindow, windows
-from ...ops.window import window_max, window_mean
-from ..case import Call, Case, at
-from ..strategies import arrays, calls
+from tinyreg.ops.correlation import correlation, depthwise, unwindow, windows
+from tinyreg.ops.window import window_max, window_mean
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, calls
 
 Array = NDArray[Any]
 Two = tuple[int, int]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tinyreg as tr
+from tinyreg.creation import backend_of
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, calls
 
-from ...creation import backend_of
-from ..case import Call, Case, at
-from ..strategies import arrays, calls
 from .dropout import SEED, dropped
 from .normalization import (
     EPS,

@@ -9,10 +9,9 @@ import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
-
-from ...ops.reduction import p_norm, shares
-from ..case import Case, at
-from ..strategies import reductions, values
+from tinyreg.ops.reduction import p_norm, shares
+from tinyreg.testing import Case, at
+from tinyreg.testing.strategies import reductions, values
 
 KEEP = st.booleans()
 FEW = st.sampled_from([1.0, 0.0, -2.0])  # so that there are ties, and lines of zeros
