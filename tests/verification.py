@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import standin
-from engine_mutants import EQUIVALENT as ENGINE_EQUIVALENT
-from engine_mutants import MUTANTS
+from engine_mutants import counts
 
 import tinyreg as tr
 from tinyreg.recompute import Fused
 from tinyreg.testing import CASES, PROPERTIES, run_backend
 from tinyreg.testing.cases import FAMILIES
-from tinyreg.testing.cases.equivalent import SHARED
+from tinyreg.testing.cases.equivalent import EQUIVALENT
 from tinyreg.testing.contract import LAYOUTS
 from tinyreg.testing.failure import short
 from tinyreg.testing.mutation import planted, planted_in, shared, tallied
@@ -65,8 +64,8 @@ Functions that only VJPs call, with the ops whose batteries their mutants were t
 ENGINE = """\
 ## the engine
 
-Wrong versions of the tape, the walk back, tensors, plans, checkpoints and fast forms, killed by the programs in
-[test_engine_mutants.py](test_engine_mutants.py): {counted}."""
+Wrong versions of what records, goes back and runs again, killed by small programs: {counted}. Which programs, and why no
+program can tell the others from the right engine, stands in [test_engine_mutants.py](test_engine_mutants.py)."""
 
 
 def kind(case):
@@ -110,7 +109,8 @@ def helper_row(name, tally):
 
 def engine():
     """What the page says of the engine."""
-    return ENGINE.format(counted=f"{len(MUTANTS) - len(ENGINE_EQUIVALENT)} of {len(MUTANTS)}")
+    mutants, killed = counts()
+    return ENGINE.format(counted=f"{killed} of {mutants}")
 
 
 def cells(line):
@@ -155,7 +155,7 @@ def measured(name):
         case = CASES[name]
         return counted(tallied(planted(case), [case], case.equivalent)), digits(case)
     helper, cases = helpers()[name]
-    return (counted(tallied(planted_in(helper), cases, SHARED.get(name, {}))),)
+    return (counted(tallied(planted_in(helper), cases, EQUIVALENT.get(name, {}))),)
 
 
 def outdated(on_page):

@@ -1,307 +1,207 @@
-"""Mutants that no check can tell from the right derivative, by the op or the function that VJPs share, and why not."""
+"""Mutants that no check can tell from the right derivative, as rules over the syntax tree, each with the reason.
+
+How a rule is written stands in tinyreg/testing/mutation/rules.py, and so do the rules that hold for every op. A rule here
+holds for the ops and for the functions that VJPs share which its row names. Each has to fit a mutant of every one of them,
+and none that fails.
+"""
 
 from __future__ import annotations
 
-COMPARED = "the argument enters only through a comparison or a sign, which have no gradient"
-MASKED = "what stands here goes nowhere: the outer `where` has 0 in its place"
 ONE_DTYPE = "the gradient, the argument and the result have one dtype"
-MEMORY = "only the order in memory differs, which saves time"
-SQUARE = "the matrices are square"
-TWICE = "what stands on the diagonal is added once and taken away once; 0 there saves the rounding"
-SIZES = "the determinants of the factors are 1 or -1"
-ROOM = "of a square factor nothing lies outside, so what is added is 0"
-LENGTH = "both letters of a pair stand for axes of one length"
-NUMERATOR = "the numerator is 0 where the denominator is replaced"
-SHORT = "the general form gives the same; this one is for speed"
 ALIKE = "the two have one shape, or one length along that axis"
-UNWANTED = "what nobody wants is dropped; not to work it out saves time"
+MASKED = "what stands here goes nowhere: the outer `where` has 0 in its place"
+SHORT = "the general form gives the same; this one is for speed"
+MEMORY = "only the order in memory differs, which saves time"
 REUSED = "the memory that is written to is read no more, or would be new otherwise; this saves time"
-LAST = "there are two axes"
 FROM_THE_END = "there are four axes"
-LARGEST = "a window has a largest element unless it holds NaN, where this saves a warning"
 EMPTY = "no elements are left to divide; this saves a warning"
+TWICE = "what stands on the diagonal is added once and taken away once; 0 there saves the rounding"
+ONE_BLOCK = "all channels of the case are one block; tests/test_window.py has several"
 MASKED_AGAIN = "what does not count is 0 in the end anyway; this saves a warning of what it holds"
 IMPOSSIBLE = "the term is 0, or NaN at a label of logit -inf in a value that points do not compare: a test of losses does"
 POLE = "it counts where a base is 0 and the exponent below 0, and the derivative infinite; tests/test_accuracy.py has it"
-DIGITS = "it is the mean that is taken away in either of two steps, of which the second saves digits"
-OVERFLOW = "of the branch that is taken nothing changes; this saves an overflow in the other"
-ONE_BLOCK = "all channels of the case are one block; tests/test_window.py has several"
-SWAPPED = "an exchange goes both ways"
 
-_MEAN = "sum(x, axis=axis, keepdims=True) / (count(x.shape, axis) or 1)"
-_KERNELS = "weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1)"
-_CHOSEN = {
-    "x: detached arguments": COMPARED,
-    "x: `x` -> `g` (3)": ONE_DTYPE,
-    "x: `x` -> `y` (3)": ONE_DTYPE,
-    "x: `where(chosen, ties, 1.0)` -> `ties`": MASKED,
-    "x: `1.0` -> `2.0`": MASKED,
-    "x: `1.0` -> `-1.0`": MASKED,
-    "x: `1.0` -> `1.01`": MASKED,
-}
-_LARGER = {"x1: detached arguments": COMPARED, "x2: detached arguments": COMPARED}
+OF_SEVERAL: list[tuple[str, str, str]] = [
+    (
+        "detached arguments",
+        "the argument enters only through a comparison or a sign, which have no gradient",
+        "abs clamp copysign max maximum min minimum relu remainder",
+    ),
+    ("x.dtype -> g.dtype; y.dtype", ONE_DTYPE, "max min"),
+    ("g.dtype -> x.dtype; y.dtype", ONE_DTYPE, "normalized_features window_max"),
+    ("A.dtype -> g.dtype", ONE_DTYPE, "contract max min"),
+    ("A.dtype -> logits.dtype", ONE_DTYPE, "smoothed_nll"),
+    ("xp.zeros_like(A, dtype=g.dtype) -> xp.zeros_like(A)", ONE_DTYPE, "window_max"),
+    ("x.size -> g.size", ALIKE, "normalized_channels"),
+    ("x.shape -> g.shape", ALIKE, "normalized_features"),
+    ("F(A, x, B) -> F(A, g, B)", ALIKE, "normalized_features"),
+    ("other_axes(x, A) -> other_axes(g, A)", ALIKE, "normalized_features"),
+    ("where(C, A / where(C, B, 1.0), 0.0) -> where(C, A / B, 0.0)", MASKED, "max min"),
+    (
+        "where(C, A / where(C, B, 1.0), 0.0) -> "
+        "where(C, A / where(C, B, 2.0), 0.0); where(C, A / where(C, B, -1.0), 0.0); where(C, A / where(C, B, 1.01), 0.0)",
+        MASKED,
+        "max min",
+    ),
+    ("where(C, 0.0, 1 / where(C, 1.0, A)) -> where(C, 0.0, 1 / where(C, B, A))", MASKED, "_reciprocal"),
+    ("where(C, A, log(where(C, 1.0, B))) -> where(C, A, log(where(C, D, B))); where(C, A, log(B))", MASKED, "_times_log"),
+    ("A.shape[2:] -> A.shape[-2:]", FROM_THE_END, "correlation cut_out depthwise put_back"),
+    ("A.sum(axis=(1, 2, 3)) -> A.sum(axis=(1, -2, 3))", FROM_THE_END, "depthwise"),
+    ("xp.stack(A, axis=2) -> xp.stack(A, axis=-2)", FROM_THE_END, "lstm_scan"),
+    ("sum(A, axis=2) -> sum(A, axis=-1)", "there are three axes", "correlation"),
+    ("xp.roll(A, B, axis=2) -> xp.roll(A, B, axis=-1)", "there are three axes", "lstm_scan"),
+    ("A.sum(axis=1) -> A.sum(axis=-1)", "there are two axes", "depthwise"),
+    ("A.shape[1] -> A.shape[-1]", "there are two axes", "lstm_scan"),
+    ("A.size or 1 -> A.size; A.size or B", EMPTY, "smoothed_nll"),
+    ("count(A, B) or 1 -> count(A, B); count(A, B) or C", EMPTY, "_less_its_mean"),
+    ("xp.maximum(A, 1) -> xp.maximum(A, 0); xp.maximum(A, -1)", EMPTY, "smoothed_nll"),
+    ("added_up(xp, A, x.shape, B, C) -> added_up(xp, D, x.shape, B, C)", MEMORY, "correlation window_mean"),
+    ("_images_last(xp, x) -> x", MEMORY, "correlation"),
+    ("xp.F(A, out=A) -> xp.F(A)", REUSED, "smoothed_nll"),
+    ("A if B else x -> A", SHORT, "_summed"),
+    ("_dot(xp, A, B, C) -> _dot(xp, B, A, C)", "a product", "normalized_channels"),
+]
+"""A rule, the reason, and where it holds."""
 
-EQUIVALENT: dict[str, dict[str, str]] = {
-    "abs": {"x: detached arguments": COMPARED},
-    "elu": {
-        "x: `minimum(x, 0.0)` -> `x`": OVERFLOW,
-        "x: `0.0` -> `1.0` (2)": OVERFLOW,
+OF_ONE: dict[str, dict[str, str]] = {
+    "asinh": {"hypot(x, 1.0) -> hypot(x, -1.0)": "hypot takes the size of its arguments"},
+    "bounded": {
+        "clamp(A, min=-1000.0, max=B) -> clamp(A, min=-999.0, max=B); clamp(A, min=-1010.0, max=B)": "any such bound does",
+        "clamp(A, min=B, max=1000.0) -> clamp(A, min=B, max=1001.0); clamp(A, min=B, max=1010.0)": "any such bound does",
     },
-    "gelu": {"x: `inside` -> `x`": OVERFLOW},
-    "linear": {
-        "x, weight, bias: `xp.matmul(rows, weight).reshape(x.shape) if 0 in wanted else None` -> "
-        "`xp.matmul(rows, weight).reshape(x.shape)`": UNWANTED,
-        "x, weight, bias: `rows` -> `g`": SHORT,
-        "x, weight, bias: `xp.matmul(rows.T, _rows(x)) if 1 in wanted else None` -> "
-        "`xp.matmul(rows.T, _rows(x))`": UNWANTED,
-        "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
-        "fast form: `_rows(x)` -> `x`": SHORT,
-    },
-    "normalized_channels": {
-        "x, weight, bias: `_dot(xp, g, centred, axes)` -> `_dot(xp, centred, g, axes)`": "a product",
-        "x, weight, bias: `x` -> `g` (3)": ALIKE,
-    },
-    "normalized_features": {
-        "x, weight, bias: `x` -> `g`": ALIKE,
-        "x, weight, bias: `x` -> `g` (2)": ALIKE,
-        "x, weight, bias: `x` -> `g` (3)": ALIKE,
-        "x, weight, bias: `x` -> `g` (4)": ALIKE,
-        "x, weight, bias: `g` -> `x`": ONE_DTYPE,
-        "x, weight, bias: `axes` -> `own`": SHORT,
-        "x, weight, bias: `own` -> `axes` (2)": SHORT,
-        "x, weight, bias: `_summed(g_part * c, shared)` -> `g_part * c`": SHORT,
-        "x, weight, bias: `_summed(g_part, shared)` -> `g_part`": SHORT,
-        "x, weight, bias: `xp.empty(x.shape, dtype=g.dtype) if 0 in wanted else None` -> "
-        "`xp.empty(x.shape, dtype=g.dtype)`": UNWANTED,
-        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
-        "x, weight, bias: `db if 2 in wanted else None` -> `db`": UNWANTED,
-        "x, weight, bias: `xp.multiply(g_part, rate * w, out=dx[part])` -> "
-        "`xp.multiply(rate * w, g_part, out=dx[part])`": "a product",
-        "fast form: `xp.empty_like(x) if len(parts) > 1 else None` -> `xp.empty_like(x)`": REUSED,
-        "fast form: `len(parts) > 1` -> `len(parts) >= 1`": REUSED,
-        "fast form: `parts` -> `x`": REUSED,
-        "fast form: `1` -> `-1`": REUSED,
-        "fast form: `1` -> `0`": REUSED,
-        "fast form: `xp.multiply(c, rate, out=c if y is None else y[part])` -> "
-        "`xp.multiply(rate, c, out=c if y is None else y[part])`": "a product",
-    },
-    "smoothed_nll": {
-        "fast form: `logits if counted is None else xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
-        "fast form: `xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
-        "fast form: `z` -> `logits`": MASKED_AGAIN,
-        "fast form: `z` -> `logits` (2)": MASKED_AGAIN,
-        "fast form: `z` -> `logits` (4)": ALIKE,
-        "fast form: `(label_smoothing - 1) * z[at] if label_smoothing < 1 else 0.0` -> "
-        "`(label_smoothing - 1) * z[at]`": IMPOSSIBLE,
-        "fast form: `label_smoothing < 1` -> `label_smoothing <= 1`": IMPOSSIBLE,
-        "fast form: `1` -> `2` (2)": IMPOSSIBLE,
-        "fast form: `xp.exp(z, out=z)` -> `xp.exp(z)`": REUSED,
-        "fast form: `0` -> `-1`": "there is one column",
-        "fast form: `losses.size or 1` -> `losses.size`": EMPTY,
-        "fast form: `losses` -> `index` (4)": ALIKE,
-        "fast form: `losses` -> `logits` (7)": ONE_DTYPE,
-        "fast form: `1` -> `2` (7)": EMPTY,
-        "fast form: `xp.maximum(counted.sum(), 1)` -> `counted.sum()`": MASKED_AGAIN,
-        **{f"fast form: `1` -> `{other}` ({n})": EMPTY for other in (-1, 0) for n in (6, 7)},
-    },
-    "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)}
-    | {
-        "x: `xp.zeros_like(x, dtype=g.dtype)` -> `xp.zeros_like(x)`": ONE_DTYPE,
-    },
-    "window_mean": {"x: `x` -> `g` (2)": MEMORY},
-    "asinh": {"x: `1.0` -> `-1.0`": "hypot takes the size of its arguments"},
-    "clamp": {"x: detached arguments": COMPARED},
     "cofactor": {
-        "x: `s` -> `g`": SQUARE,
-        "x: `s` -> `x`": SQUARE,
-        "x: `same[None, :, :]` -> `same`": "an axis in front broadcasts anyway",
-        "x: `1.0` -> `-1.0`": "two of the factors are replaced, and their product is 1 all the same",
-        "x: `where(same, 0.0, prod(others, axis=-1))` -> `prod(others, axis=-1)`": TWICE,
-        "x: `where(same, 0.0, prod(others, axis=-1))` -> `where(0.0, same, prod(others, axis=-1))`": TWICE,
-        "x: `0.0` -> `1.0`": TWICE,
-        "x: `0.0` -> `-1.0`": TWICE,
-        "x: `sign(det(u) * det(vh))` -> `det(u) * det(vh)`": SIZES,
-        "x: `det(u) * det(vh)` -> `det(u) / det(vh)`": SIZES,
+        "A.shape[-1] -> g.shape[-1]; x.shape[-1]": "the matrices are square",
+        "A | B[None, :, :] -> A | B": "an axis in front broadcasts anyway",
+        "where(C, 1.0, A) -> where(C, -1.0, A)": "two of the factors are replaced, and their product is 1 all the same",
+        "where(C, 0.0, A) -> A; where(0.0, C, A); where(C, 1.0, A); where(C, -1.0, A)": TWICE,
+        "sign(det(A) * det(B)) -> det(A) * det(B); sign(det(A) / det(B))": "the determinants of the factors are 1 or -1",
     },
-    "concat": {
-        "xs: `parts if axis is not None else [reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]` -> "
-        "`[reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]`": SHORT,
-    },
+    "concat": {"A if axis is not None else B -> B": SHORT},
     "contract": {
-        "xs: `1` -> `-1` (2)": "a pair has two letters",
-        "xs: `1` -> `0` (2)": LENGTH,
-        "xs: `like` -> `g` (3)": ONE_DTYPE,
+        "A.shape[B.index(C[1])] -> A.shape[B.index(C[-1])]": "a pair has two letters",
+        "A.shape[B.index(C[1])] -> A.shape[B.index(C[0])]": "both letters of a pair stand for axes of one length",
     },
     "copysign": {
-        "x1: detached arguments": COMPARED,
-        "x1: `x1` -> `g`": "copysign takes the size of a sign, which is 1, and where either is 0 so is the product",
+        "copysign(sign(x1), x2) -> copysign(sign(g), x2)": (
+            "copysign takes the size of a sign, which is 1, and where either is 0 so is the product"
+        ),
     },
     "correlation": {
-        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", *(f" ({k})" for k in range(2, 6)))},
-        "x, weight, bias: `patch.swapaxes(1, 2)` -> `patch.swapaxes(2, 1)`": SWAPPED,
-        "x, weight, bias: `_images_last(xp, x)` -> `x`": MEMORY,
-        **{f"x, weight, bias: `images` -> `{other}`": MEMORY for other in ("g", "x", "weight")},
-        "x, weight, bias: `images` -> `x` (2)": MEMORY,
-        f"x, weight, bias: `xp.ascontiguousarray({_KERNELS})` -> `{_KERNELS}`": MEMORY,
-        "fast form: `_images_last(xp, x)` -> `x`": MEMORY,
-        "x, weight, bias: `x` -> `g` (4)": ALIKE,
-        "x, weight, bias: `sum(rows, axis=2).reshape(out) if 2 in wanted else None` -> "
-        "`sum(rows, axis=2).reshape(out)`": UNWANTED,
-        "x, weight, bias: `sum(rows, axis=2)` -> `sum(rows, axis=-1)`": "there are three axes",
-        "fast form: `2` -> `-2`": FROM_THE_END,
-        "fast form: `2` -> `-2` (3)": FROM_THE_END,
-        "fast form: `view` -> `x` (3)": ALIKE,
+        "(A, *B, len(x)) -> (A, *B, len(g))": ALIKE,
+        "F(A, *B, C.shape[0]) -> F(A, *B, x.shape[0])": ALIKE,
+        "A[B].transpose(1, 2, 3, 0) -> x[B].transpose(1, 2, 3, 0)": MEMORY,
     },
     "depthwise": {
-        **{f"x, weight, bias: `2` -> `-2`{n}": FROM_THE_END for n in ("", " (2)", " (4)")},
-        "x, weight, bias: `images` -> `weight` (2)": ONE_BLOCK,
-        "x, weight, bias: `rows[block]` -> `rows`": ONE_BLOCK,
-        "x, weight, bias: `rows[block]` -> `rows` (2)": ONE_BLOCK,
-        "x, weight, bias: `products` -> `weight` (2)": ONE_BLOCK,
-        "x, weight, bias: `0` -> `-1` (2)": "each kernel has one channel",
-        "x, weight, bias: `products.reshape(len(products), -1).sum(axis=1)` -> "
-        "`products.reshape(len(products), -1).sum(axis=-1)`": LAST,
-        "x, weight, bias: `dx.transpose(3, 0, 1, 2) if 0 in wanted else None` -> `dx.transpose(3, 0, 1, 2)`": UNWANTED,
-        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
-        "x, weight, bias: `rows.sum(axis=(1, 2, 3)) if 2 in wanted else None` -> `rows.sum(axis=(1, 2, 3))`": UNWANTED,
-        "fast form: `2` -> `-2`": FROM_THE_END,
-        "fast form: `2` -> `-2` (2)": FROM_THE_END,
-        "fast form: `images` -> `weight`": ONE_BLOCK,
+        "_blocks(xp, A, weight) -> _blocks(xp, weight, weight)": ONE_BLOCK,
+        "A[B] += C[D] * E -> A[B] += C * E": ONE_BLOCK,
+        "x, weight, bias: A = B[C] * D[E] -> A = B[C] * D": ONE_BLOCK,
+        "A.reshape(len(A), -1) -> A.reshape(len(weight), -1)": ONE_BLOCK,
+        "A[B, 0, C, D] = E -> A[B, -1, C, D] = E": "each kernel has one channel",
     },
-    "cut_out": {"x: `2` -> `-2`": FROM_THE_END},
+    "elu": {
+        "exp(minimum(x, 0.0)) -> exp(x); exp(minimum(x, 1.0))": (
+            "of the branch that is taken nothing changes; this saves an overflow in the other"
+        ),
+    },
+    "gelu": {"_cubic(A) -> _cubic(x)": "of the branch that is taken nothing changes; this saves an overflow in the other"},
+    "linear": {"xp.matmul(_rows(x), A) -> xp.matmul(x, A)": SHORT, "xp.matmul(A, weight) -> xp.matmul(g, weight)": SHORT},
     "lstm_scan": {
-        "x, h, c, weight: `gates.swapaxes(0, 1)` -> `gates.swapaxes(1, 0)`": SWAPPED,
-        "x, h, c, weight: `2` -> `-2`": FROM_THE_END,
-        "x, h, c, weight: `f` -> `weight` (3)": "zeros broadcast",
-        "x, h, c, weight: `0` -> `-1` (2)": ALIKE,
-        "fast form: `weight` -> `h` (2)": ALIKE,
-        "fast form: `weight` -> `c` (2)": ALIKE,
-        "fast form: `1` -> `-1`": LAST,
-        "fast form: `xp.roll(x, size, axis=2)` -> `xp.roll(x, size, axis=-1)`": "there are three axes",
-        "fast form: `z.reshape(steps, batch, 4, size).swapaxes(1, 2)` -> "
-        "`z.reshape(steps, batch, 4, size).swapaxes(2, 1)`": SWAPPED,
-        "fast form: `2` -> `-2` (2)": FROM_THE_END,
-        "fast form: `z` -> `x` (2)": ALIKE,
-        "fast form: `z` -> `x` (3)": ALIKE,
-        "fast form: `get('numpy').errstate(over='ignore')` -> `get('numpy').errstate()`": "this saves a warning",
+        "xp.zeros_like(A[0]) -> xp.zeros_like(A[-1])": ALIKE,
+        "xp.zeros_like(A[0]) -> xp.zeros_like(weight[0])": "zeros broadcast",
+        "A.shape, weight.shape[1] -> A.shape, h.shape[1]; A.shape, c.shape[1]": ALIKE,
+        "xp.empty_like(A[B]) -> xp.empty_like(x[B])": ALIKE,
+        "A.swapaxes(1, 2) -> A.swapaxes(1, -2)": FROM_THE_END,
+        "A.errstate(over='ignore') -> A.errstate()": "this saves a warning",
     },
-    "matmul": {"x2: `-1` -> `1`": "the axis behind the only one"},
-    "max": _CHOSEN,
-    "maximum": _LARGER,
-    "min": _CHOSEN,
-    "minimum": _LARGER,
-    "p_norm": {"x: `2` -> `-2`": SHORT, "x: `2` -> `0`": SHORT},
-    "put_back": {"x: `2` -> `-2`": FROM_THE_END},
+    "matmul": {"expand_dims(x1, axis=-1) * A -> expand_dims(x1, axis=1) * A": "the axis behind the only one"},
+    "normalized_features": {
+        "[A for A in B if A not in C] -> [A for A in C if A not in C]; [A for A in B if A not in B]": SHORT,
+        "_summed(A * B, C), _summed(A, C) -> A * B, _summed(A, C); _summed(A * B, C), A": SHORT,
+        "A if len(B) > 1 else None -> A; A if len(x) > 1 else None": REUSED,
+        "len(A) > 1 -> len(A) >= 1; len(A) > 0; len(A) > -1": REUSED,
+    },
+    "p_norm": {"if ord == 2: ... -> if ord == -2: ...; if ord == 0: ...": SHORT},
     "pow": {
-        "x2: `x2` -> `x1`": (
+        "_times_log(y, x1, x2) -> _times_log(y, x1, x1)": (
             "the sign of x2 counts where x1 is 0 and the derivative is infinite; tests/test_accuracy.py has it"
         ),
     },
     "qr": {"x: g changed in place": "in this case both gradients are new arrays, which nobody else holds"},
-    "relu": {
-        "x: detached arguments": COMPARED,
-        "x: `greater(y, 0.0)` -> `y`": "a result that is not negative is true where it is positive",
+    "relu": {"greater(y, 0.0) -> y": "a result that is not negative is true where it is positive"},
+    "slogdet": {"g[1] -> g[-1]": "there are two results"},
+    "smoothed_nll": {
+        "logits if A is None else B -> logits": MASKED_AGAIN,
+        "xp.kept(A, logits) -> logits": MASKED_AGAIN,
+        "A - A.max(...) -> logits - A.max(...); A - logits.max(...)": MASKED_AGAIN,
+        "A.shape[1] -> logits.shape[1]": ALIKE,
+        "A if label_smoothing < 1 else 0.0 -> A; A if label_smoothing <= 1 else 0.0; A if label_smoothing < 2 else 0.0": (
+            IMPOSSIBLE
+        ),
+        "xp.log(A[:, 0]) -> xp.log(A[:, -1])": "there is one column",
+        "A.size or 1 -> index.size or 1": ALIKE,
+        "xp.maximum(A, 1) -> A": MASKED_AGAIN,
     },
-    "remainder": {"x2: detached arguments": COMPARED},
-    "slogdet": {"x: `1` -> `-1`": "there are two results"},
     "svd": {
-        "x: `expand_dims(gs, axis=-2) * sign(columns)` -> `expand_dims(gs, axis=-2) / sign(columns)`": "as below",
-        "x: `expand_dims(gs, axis=-2) * sign(columns)` -> `expand_dims(gs, axis=-2)`": (
+        "expand_dims(A, axis=-2) * sign(B) -> expand_dims(A, axis=-2) / sign(B); expand_dims(A, axis=-2)": (
             "the case of svd has no singular value of 0, because the vectors jump there; the points of svdvals do"
         ),
-        "x: `u.shape[-2] > s.shape[-1]` -> `u.shape[-2] >= s.shape[-1]`": ROOM,
-        "x: `vh.shape[-1] > s.shape[-1]` -> `vh.shape[-1] >= s.shape[-1]`": ROOM,
+        "A.shape[B] > C.shape[-1] -> A.shape[B] >= C.shape[-1]": (
+            "of a square factor nothing lies outside, so what is added is 0"
+        ),
     },
-}
-"""By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
-
-SHARED: dict[str, dict[str, str]] = {
-    "_summed": {"`x.sum(axis=axes, keepdims=True) if axes else x` -> `x.sum(axis=axes, keepdims=True)`": SHORT},
     "_base": {
-        "`where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, 'shape') or x2 == 0 else x1` -> "
-        "`where((x1 == 0) & (x2 == 0), 1.0, x1)`": SHORT,
-        "`hasattr(x2, 'shape')` -> `'shape'`": SHORT,
-        "`x2` -> `x1`": SHORT,
-        "`1.0` -> `2.0`": "x2 is 0 there, and multiplies it",
-        "`1.0` -> `-1.0`": "x2 is 0 there, and multiplies it",
-        "`1.0` -> `1.01`": "x2 is 0 there, and multiplies it",
+        "A if B else x1 -> A": SHORT,
+        "hasattr(A, 'shape') or B -> 'shape' or B; hasattr(x1, 'shape') or B": SHORT,
+        "where(C, 1.0, A) -> where(C, 2.0, A); where(C, -1.0, A); where(C, 1.01, A)": "x2 is 0 there, and multiplies it",
     },
     "_centred": {
-        "`_less_its_mean(_less_its_mean(x, axis), axis)` -> `_less_its_mean(x, axis)`": DIGITS,
-        "`_less_its_mean(_less_its_mean(x, axis), axis)` -> `_less_its_mean(_less_its_mean(x, axis), None)`": DIGITS,
-        "`_less_its_mean(x, axis)` -> `_less_its_mean(x, None)`": DIGITS,
-    },
-    "_less_its_mean": {
-        f"`x - {_MEAN}` -> `{_MEAN} - x`": "two of these come one after the other",
-        f"`x - {_MEAN}` -> `-(x - {_MEAN})`": "two of these come one after the other",
-        "`count(x.shape, axis) or 1` -> `count(x.shape, axis)`": EMPTY,
-        "`1` -> `2`": EMPTY,
-        "`1` -> `-1`": EMPTY,
-        "`1` -> `0`": EMPTY,
-    },
-    "_share": {"`x1` -> `x2` (2)": "the two are equal there"},
-    "_times_log": {
-        **dict.fromkeys(
-            (
-                "`where(at_0, sign(x2), log(where(at_0, 1.0, x1)))` -> `log(where(at_0, 1.0, x1))`",
-                "`x2` -> `x1`",
-                "`x2` -> `x1` (2)",
-                "`y * sign(x2)` -> `-(y * sign(x2))`",
-                "`y` -> `x1` (3)",
-            ),
-            POLE,
-        ),
-        "`sign(x2)` -> `x2`": "only its sign counts",
-        "`sign(x2)` -> `x2` (2)": "only its sign counts",
-        "`where(at_0, 1.0, x1)` -> `x1`": MASKED,
-        **{f"`1.0` -> `{other}`": MASKED for other in ("2.0", "-1.0", "0.0", "1.01")},
-        "`0.0` -> `1.0` (3)": "y is 0 there, and multiplies it",
-        "`0.0` -> `-1.0` (3)": "y is 0 there, and multiplies it",
-        **dict.fromkeys(
-            (
-                "`math.log(min(x1, sys.float_info.max)) if x1 > 0 else math.nan` -> "
-                "`math.log(min(x1, sys.float_info.max))`",
-                "`x1 > 0` -> `x1 >= 0`",
-                "`0` -> `-1` (2)",
-            ),
-            "a plain base below 0 has no derivative in the exponent; tests/test_table.py has it",
+        "F(F(A, B), B) -> F(A, B); F(F(A, B), None); F(F(A, None), B)": (
+            "it is the mean that is taken away in either of two steps, of which the second saves digits"
         ),
     },
-    "_turned": {
-        "`finite(hypot(x, other))` -> `hypot(x, other)`": "what is finite is divided by it, which gives 0 either way",
-    },
+    "_less_its_mean": {"A - B -> B - A; -(A - B)": "two of these come one after the other"},
     "_product_of_others": {
-        "`0` -> `1` (3)": "the slice is empty all the same",
-        "`0` -> `-1` (3)": "the slice is empty all the same",
-        "`0` -> `-1` (4)": "the slice is empty all the same",
-        "`2` -> `-2` (2)": "odd is odd",
-        "`1` -> `-1` (4)": "there are two",
+        "slice(0, 0) -> slice(1, 0); slice(-1, 0); slice(0, -1)": "the slice is empty all the same",
+        "A % 2 -> A % -2": "odd is odd",
+        "getitem(A, (..., 0)) * getitem(A, (..., 1)) -> getitem(A, (..., 0)) * getitem(A, (..., -1))": "there are two",
     },
-    "bounded": {
-        f"`{bound}` -> `{other}`": "any bound of that size does"
-        for bound, others in (("-1000.0", ("-999.0", "-1010.0")), ("1000.0", ("1001.0", "1010.0")))
-        for other in others
-    },
-    "_reciprocal": {
-        "`1.0` -> `2.0`": MASKED,
-        "`1.0` -> `-1.0`": MASKED,
-        "`1.0` -> `0.0`": MASKED,
-        "`1.0` -> `1.01`": MASKED,
-    },
+    "_share": {"equal(A, B) & isinf(A) -> equal(A, B) & isinf(B)": "the two are equal there"},
     "_ties": {
-        "`ties + (ties == 0)` -> `ties - (ties == 0)`": LARGEST,
-        "`ties + (ties == 0)` -> `ties`": LARGEST,
-        "`ties` -> `dtype` (2)": LARGEST,
-        "`0` -> `-1` (2)": LARGEST,
+        "A + (A == 0) -> A - (A == 0); A; A + (A == -1); A + (dtype == 0)": (
+            "a window has a largest element unless it holds NaN, where this saves a warning"
+        ),
     },
+    "_times_log": {
+        "where(C, sign(A), B) -> B; where(C, sign(x1), B)": POLE,
+        "A * sign(B) -> -(A * sign(B)); A * sign(x1); x1 * sign(B)": POLE,
+        "where(C, sign(A), B) -> where(C, A, B)": "only its sign counts",
+        "A * sign(B) -> A * B": "only its sign counts",
+        "A * where(equal(A, 0.0), 0.0, B) -> A * where(equal(A, 0.0), 1.0, B); A * where(equal(A, 0.0), -1.0, B)": (
+            "y is 0 there, and multiplies it"
+        ),
+        "A if B > 0 else math.nan -> A; A if B >= 0 else math.nan; A if B > -1 else math.nan": (
+            "a plain base below 0 has no derivative in the exponent; tests/test_table.py has it"
+        ),
+    },
+    "_turned": {"finite(hypot(A, B)) -> hypot(A, B)": "what is finite is divided by it, which gives 0 either way"},
     "_without_repeats": {
-        "`next(new) if letter in term[:i] else letter` -> `next(new)`": "a unit matrix puts every letter back",
-        "`term[:i]` -> `term`": "a unit matrix puts every letter back",
-        "`:i` -> `:i - 1`": "of a pair either letter may be the new one",
-        "`''.join(letters)` -> `letters`": "it is only searched, letter by letter",
-        "` for old, fresh in zip(term, letters, strict=True) if old != fresh` -> "
-        "` for old, fresh in zip(term, letters, strict=True)`": "the diagonal of a unit matrix multiplies by 1",
+        "A if B in C[:D] else B -> A; A if B in C else B": "a unit matrix puts every letter back",
+        "A in B[:C] -> A in B[:C - 1]": "of a pair either letter may be the new one",
+        "''.join(A) -> A": "it is only searched, letter by letter",
+        "[A for B, C in D if B != C] -> [A for B, C in D]": "the diagonal of a unit matrix multiplies by 1",
     },
-    "nonzero": {"`1.0` -> `2.0`": NUMERATOR, "`1.0` -> `-1.0`": NUMERATOR, "`1.0` -> `1.01`": NUMERATOR},
+    "nonzero": {
+        "where(equal(A, 0.0), 1.0, A) -> where(equal(A, 0.0), 2.0, A); where(equal(A, 0.0), -1.0, A); "
+        "where(equal(A, 0.0), 1.01, A)": "the numerator is 0 where the denominator is replaced",
+    },
 }
-"""By the name of a function that only VJPs call."""
+"""By the name of a case, or of a function that VJPs share."""
+
+
+def equivalent(name: str) -> dict[str, str]:
+    """The rules for a case, or for a function that VJPs share, each with its reason."""
+    several = {rule: reason for rule, reason, names in OF_SEVERAL if name in names.split()}
+    return several | OF_ONE.get(name, {})
+
+
+EQUIVALENT = {name: equivalent(name) for name in OF_ONE.keys() | {n for *_, names in OF_SEVERAL for n in names.split()}}

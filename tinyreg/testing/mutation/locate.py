@@ -75,8 +75,9 @@ def compiled(f: FunctionType, node: Node) -> FunctionType:
     inner: ast.stmt
     if isinstance(node, ast.Lambda):
         inner = ast.Expr(ast.Lambda(arguments, node.body))
-    else:
-        inner = _def("<mutant>", arguments, node.body)
+    else:  # with a branch never taken that names the free variables, so that it has all of them still
+        named: list[ast.stmt] = [ast.Expr(ast.Name(name, ast.Load())) for name in f.__code__.co_freevars]
+        inner = _def("<mutant>", arguments, [*node.body, ast.If(ast.Constant(False), named, [])] if named else node.body)
     # Free variables are parameters of a function around it, so that the compiler takes them for free again.
     free = [ast.arg(name) for name in f.__code__.co_freevars]
     around = _def("<around>", ast.arguments([], free, None, [], [], None, []), [inner])
