@@ -6,7 +6,7 @@ import reference_tape as reference
 from engine_programs import PROGRAMS, leaf, op, program, same
 
 import tinyreg as tr
-from tinyreg.recompute import FUSED
+from tinyreg.core.fused import FUSED
 
 # ---- several results
 

@@ -97,10 +97,10 @@ def no_state_left_behind():
     before = _switches()
     yield
     after = _switches()
-    backends._process_default = before["default backend"]
-    backends._context_default.set(before["backend in this context"])
+    backends._for_process[:] = before["default backend"]
+    backends._for_context._variable.set(before["backend in this context"])
     tr.set_default_dtype(before["default dtype"])
-    tape._recording.set(before["recording"])
+    tape.recording._variable.set(before["recording"])
     left = [f"{name} ({before[name]} before, {after[name]} now)" for name in before if before[name] != after[name]]
     if left:
         pytest.fail(f"the test left behind: {', '.join(left)}", pytrace=False)
@@ -108,8 +108,8 @@ def no_state_left_behind():
 
 def _switches():
     return {
-        "default backend": backends._process_default,
-        "backend in this context": backends._context_default.get(),
+        "default backend": list(backends._for_process),
+        "backend in this context": backends._for_context.get(),
         "default dtype": tr.get_default_dtype(),
         "recording": tape.is_recording(),
         "explainer": tape.explainer.get(),

@@ -50,8 +50,29 @@ def test_use_as_a_call_is_for_the_process_and_as_a_context_for_the_context():
     try:
         assert tr.zeros(1).backend == seen_by_a_thread() == "standin"
     finally:
-        tr.use("numpy")
-        backends._process_default = None
+        backends._for_process.clear()
+
+
+def test_contexts_of_several_threads_leave_the_default_of_the_process_alone():
+    first, second = tr.use("standin"), tr.use("numpy")  # as two threads may come to it
+    with first:
+        assert tr.zeros(1).backend == "standin"
+        with second, first:
+            assert tr.zeros(1).backend == "standin"
+    assert backends._for_process == []
+    with first:  # once more
+        assert tr.zeros(1).backend == "standin"
+    assert tr.zeros(1).backend == "numpy"
+
+
+def test_use_as_a_decorator():
+    @tr.use("standin")
+    def born():
+        return tr.zeros(1).backend
+
+    assert tr.zeros(1).backend == "numpy"
+    assert born() == born() == "standin"
+    assert tr.zeros(1).backend == "numpy"
 
 
 def test_a_context_ends_after_an_exception():

@@ -139,7 +139,7 @@ def test_entries_are_freed_as_they_are_passed():
     assert kept() is None  # entries hold arrays, not tensors
     entry = loss._node
     loss.backward()
-    assert entry.kept is None
+    assert entry.saved is None
     assert entry.parents == ()
 
 
@@ -395,11 +395,11 @@ def test_memory_goes_with_the_last_tensor_without_the_garbage_collector(how):
 
 def test_only_what_a_wanted_vjp_names_is_kept():
     x, w = leaf(np.ones((2, 3))), tr.tensor(np.ones((3, 4)))
-    assert list((x @ w)._node.kept) == ["x2", "x1_like"]  # a frozen weight does not keep the activations
-    assert list((tr.tensor(np.ones((2, 3))) @ leaf(np.ones((3, 4))))._node.kept) == ["x1", "x2_like"]
-    assert (x + 1.0)._node.kept == {}
-    assert list(tr.exp(x)._node.kept) == ["y"]
-    frozen = tr.einsum("ij,jk->ik", x, w)._node.kept["others"]
+    assert list((x @ w)._node.saved) == ["x2", "x1_like"]  # a frozen weight does not keep the activations
+    assert list((tr.tensor(np.ones((2, 3))) @ leaf(np.ones((3, 4))))._node.saved) == ["x1", "x2_like"]
+    assert (x + 1.0)._node.saved == {}
+    assert list(tr.exp(x)._node.saved) == ["y"]
+    frozen = tr.einsum("ij,jk->ik", x, w)._node.saved["others"]
     assert frozen[0] is None
     assert frozen[1] is w.data
 
@@ -552,3 +552,50 @@ def test_rows_of_a_tensor_are_one_entry():
     assert len({row._node.parents[0] for row in rows}) == 1
     (rows[0] * rows[2]).sum().backward()
     assert x.grad.tolist() == [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+
+
+# ---- contexts as decorators
+
+
+def test_explain_is_a_decorator_with_and_without_brackets():
+    def explained():
+        return tr.core.tape.explainer.get() is not None
+
+    for decorated in (tr.explain(explained), tr.explain()(explained), tr.explain(definitions=True)(explained)):
+        assert decorated()
+        assert decorated.__name__ == "explained"
+        assert not explained()
+    with pytest.raises(TypeError, match="explain: got 3, expected a function"):
+        tr.explain(3)
+
+
+def test_unchecked_needs_its_names_also_as_a_decorator():
+    assert tr.unchecked("labels")(lambda: checked("labels"))() is False
+    with pytest.raises(TypeError, match=r"unchecked: got <function .*, expected any of labels, gradients"):
+        tr.unchecked(lambda: None)
+    with pytest.raises(ValueError, match="unchecked: got 'label', expected any of labels, gradients"):
+        tr.unchecked("label")  # and not only where it is entered
+
+
+def test_one_context_object_serves_several_threads():
+    off, w, inside, errors = tr.no_grad(), leaf(1.0), threading.Barrier(2), []
+
+    def run(first):
+        try:
+            with off:
+                inside.wait()
+                assert not (w * 2.0).requires_grad
+                if first:
+                    inside.wait()
+            assert (w * 2.0).requires_grad
+            if not first:
+                inside.wait()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.core.fused import FUSED
 from tinyreg.nn.scan import lstm_scan
-from tinyreg.recompute import FUSED
 
 pytestmark = pytest.mark.usefixtures("backend")
 

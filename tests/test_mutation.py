@@ -8,9 +8,9 @@ import pytest
 from verification import PAGE, counted, helper_row, helpers, rows
 
 import tinyreg as tr
+from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY
 from tinyreg.ops.table import REAL
-from tinyreg.recompute import FUSED
 from tinyreg.testing import CASES, Call, Case, at, strategies
 from tinyreg.testing.cases.equivalent import EQUIVALENT, SHARED
 from tinyreg.testing.mutation import check_mutants, mutants, planted, planted_in, tallied

@@ -9,7 +9,7 @@ import pytest
 from leaves import each_maker, leaf, set_gradient
 
 import tinyreg as tr
-from tinyreg.core.backend import watch
+from tinyreg.core.tape import watch
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -113,11 +113,8 @@ def test_names_survive_a_step_and_the_listener_is_told():
     for w in layer.parameters():
         set_gradient(w, np.ones(w.shape))
     seen = []
-    token = watch.set(seen.append)
-    try:
+    with watch(seen.append):
         tr.optim.SGD(layer.parameters(), lr=0.1).step()
-    finally:
-        watch.reset(token)
     assert [id(w) for w in seen] == [id(w) for w in layer.parameters()]
     loss = layer(tr.ones((1, 2))).sum()
     tr.optim.SGD(layer.parameters(), lr=0.1).step()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY
-from tinyreg.recompute import FUSED
 from tinyreg.testing import PROPERTIES, Case, Failure, at, run_property, strategies
 
 

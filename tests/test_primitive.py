@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import traceback
 
 import numpy as np
 import pytest
@@ -222,7 +223,7 @@ def test_residuals_are_kept_for_vjps_and_must_be_exact():
     positive_part.vjp("x")(lambda g, mask: tr.where(mask, g, 0.0))
     x = leaf([-1.0, 2.0])
     y = positive_part(x)
-    assert list(y._node.kept) == ["mask"]
+    assert list(y._node.saved) == ["mask"]
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.data, [0.0, 1.0])
 
@@ -479,3 +480,38 @@ def test_an_op_goes_by_another_name_on_the_tape_and_in_errors():
     for op, name in ((twice, "doubled"), (other, "two_times")):
         with pytest.raises(TypeError, match=rf"expected {name}\(x\)"):
             op(x, axis=1)
+
+
+def test_a_traceback_shows_the_line_that_matched_the_call():
+    with pytest.raises(ValueError, match="add: got") as raised:
+        tr.ones(2) + tr.ones(3)
+    frames = [frame for frame in traceback.extract_tb(raised.value.__traceback__) if "call of add" in frame.filename]
+    assert [frame.line for frame in frames] == ["return _apply((x1, x2, ), {})"]
+    assert frames[0].name == "add"
+
+
+def test_defaults_of_settings_may_be_any_values_and_need_not_stand_behind_arrays():
+    @tr.primitive(nondifferentiable=True)
+    def odd(xp, x, weight=None, *, kind=np.float32, low=-float("inf"), needed):
+        return x.astype(kind) + max(low, needed)
+
+    assert odd(tr.ones(1), needed=2.0).tolist() == [3.0]
+    assert odd(tr.ones(1), low=5.0, needed=2.0).tolist() == [6.0]
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'needed'"):
+        odd(tr.ones(1))
+    assert inspect.signature(odd).parameters["kind"].default is np.float32
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: tr.flip(x, axis=4),
+        lambda x: tr.roll(x, 1, axis=4),
+        lambda x: tr.expand_dims(x, axis=4),
+        lambda x: tr.tril(x),
+    ],
+)
+def test_an_op_that_complains_itself_is_named_once(call):
+    with pytest.raises(ValueError, match=r"^(\w+): got x float32\[3\] on numpy, .*, expected [^:]*$") as raised:
+        call(tr.ones(3))
+    assert str(raised.value).count("expected") == 1

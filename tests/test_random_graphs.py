@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
 
 import tinyreg as tr
+from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY
-from tinyreg.recompute import FUSED
 
 LARGEST = 4.0  # of a value, before tanh bounds it
 STEEPEST = 1e3  # of a derivative, before a factor bounds it

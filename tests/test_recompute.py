@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
-from tinyreg.recompute import FUSED
+from tinyreg.core.fused import FUSED
 
 
 def leaf(values, dtype="float64"):

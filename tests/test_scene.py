@@ -196,7 +196,7 @@ def test_an_op_of_ones_own_a_fast_form_and_a_checkpoint():
     def _(g, x):
         return 3 * g * x * x  # by hand
 
-    tr.recompute.FUSED.pop("cubed")
+    tr.core.fused.FUSED.pop("cubed")
     x = tr.ones(2, requires_grad=True)
     with tr.explain():
         shown = scene(tr.tape(tr.checkpoint(lambda x: x * x)(cubed(x)).sum()))

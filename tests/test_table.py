@@ -12,8 +12,8 @@ import pytest
 from hypothesis import Phase, given, settings
 
 import tinyreg as tr
+from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY, Primitive
-from tinyreg.recompute import FUSED
 from tinyreg.testing import CASES, PROPERTIES, Call, Case, Failure, at, strategies
 from tinyreg.testing.cases import FAMILIES
 

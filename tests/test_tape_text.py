@@ -58,7 +58,7 @@ def test_entries_are_all_in_order_of_time_and_bytes_are_those_of_the_distinct_ar
     assert [row.time for row in tape] == [entry.time for entry in entries]
     assert [row.number for row in tape] == list(range(len(tape)))
     assert all(source.entry is None or source.entry < row.number for row in tape for source in row.inputs)
-    distinct = {id(array): array.nbytes for entry in entries for array in arrays_in(list(entry.kept.values()))}
+    distinct = {id(array): array.nbytes for entry in entries for array in arrays_in(list(entry.saved.values()))}
     assert tape.nbytes == sum(distinct.values()) > 0
     assert f"{tape.nbytes:,} bytes kept" in str(tape)
 
@@ -168,7 +168,7 @@ def test_a_checkpoint_and_a_fast_form_are_entries_like_others():
         return 3 * g * residuals[0], None
 
     tape = tr.tape(cubed(w), w=w)
-    tr.recompute.FUSED.pop("cubed")
+    tr.core.fused.FUSED.pop("cubed")
     assert str(tape).splitlines()[1] == "#0     cubed(w)       float32[2, 2]  x, residuals     32"
 
 

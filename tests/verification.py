@@ -19,7 +19,7 @@ from engine_mutants import EQUIVALENT as ENGINE_EQUIVALENT
 from engine_mutants import MUTANTS
 
 import tinyreg as tr
-from tinyreg.recompute import Fused
+from tinyreg.core.fused import Fused
 from tinyreg.testing import CASES, PROPERTIES, run_backend
 from tinyreg.testing.cases import FAMILIES
 from tinyreg.testing.cases.equivalent import SHARED

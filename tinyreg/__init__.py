@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from . import activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
 from .activations import *
 from .core.backend import use
+from .core.checkpoint import checkpoint
+from .core.fused import fused
 from .core.primitive import primitive
 from .core.tape import no_grad
 from .core.tensor import Tensor
@@ -23,11 +25,10 @@ from .creation import (
     zeros_like,
 )
 from .explore import explain, tape
+from .hints import ELSEWHERE
 from .memory import keep_freed_memory
 from .ops import *
-from .protocols import ELSEWHERE, point_elsewhere
 from .random import Generator, seed
-from .recompute import checkpoint, fused
 from .safety import unchecked
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
@@ -85,7 +86,7 @@ __all__ += activations.__all__
 __all__ += ops.__all__
 
 
-point_elsewhere({name: f"tr.{name}(x)" for name in [*ops.__all__, *activations.__all__] if not hasattr(Tensor, name)})
+ELSEWHERE.update({name: f"tr.{name}(x)" for name in [*ops.__all__, *activations.__all__] if not hasattr(Tensor, name)})
 
 
 def _public(room: Any) -> list[str]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from . import arguments, ops
 from .core.tape import no_grad
+from .hints import with_axis
 from .ops.precision import narrowed, widened
 from .ops.reduction import shares
 from .ops.units import elu, gelu, silu
-from .signature import with_axis
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "silu", "softmax"]
 

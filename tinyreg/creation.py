@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .conversion import arrayed, checked, copied
 from .core.backend import (
     FLOATS,
     LOADERS,
@@ -17,6 +16,7 @@ from .core.backend import (
     home,
     place,
 )
+from .core.conversion import arrayed, checked, copied
 from .core.tensor import Tensor, wrap
 
 _default_dtype: DType = get("numpy").dtype("float32")

@@ -13,11 +13,10 @@ from typing import Any
 
 from . import ops
 from .arguments import number
-from .core.backend import accumulator
+from .core.backend import accumulator, described
 from .creation import backend_of
 from .ops.precision import narrowed, widened
 from .random import Generator, as_generator
-from .signature import described
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
 """The value that `alpha_dropout` gives to what it drops."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .core.backend import described
 from .core.tensor import Tensor
 from .safety import checked
-from .signature import described
 
 
 def kind_of(value: Any) -> str | None:

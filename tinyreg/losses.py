@@ -15,12 +15,11 @@ from . import ops
 from .activations import log_softmax
 from .arguments import axis as checked_axis
 from .arguments import integer, number
-from .core.backend import Array, Backend, get
+from .core.backend import Array, Backend, described, get
+from .core.fused import fused
 from .labels import class_indices, is_soft, kind_of
 from .ops.elementwise import let_in
 from .ops.precision import matched, narrowed, widened
-from .recompute import fused
-from .signature import described
 
 
 def mse(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:

@@ -13,13 +13,12 @@ from typing import Any
 from . import ops
 from .activations import softmax
 from .arguments import integer
-from .core.backend import get
+from .core.backend import described, get
 from .core.tape import no_grad
 from .core.tensor import Tensor
 from .creation import backend_of
 from .labels import class_indices, is_soft
 from .losses import cross_entropy
-from .signature import described
 
 
 def accuracy(logits: Any, target: Any, *, ignore_index: int | None = None) -> float:

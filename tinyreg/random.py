@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .arguments import integer, number
-from .conversion import checked
-from .core.backend import Array, Shape, current, get, watch
+from .core.backend import Array, Shape, current, get
+from .core.conversion import checked
+from .core.tape import watch
 from .creation import get_default_dtype
 
 __all__ = ["Generator", "default_generator", "seed"]

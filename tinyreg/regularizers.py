@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from . import ops
 from .arguments import axis as checked_axis
 from .arguments import number
-from .core.backend import get
+from .core.backend import described, get
 from .core.tensor import Tensor
 from .creation import backend_of
 from .labels import kind_of
 from .normalization.activations import one_sample_alone
 from .ops.precision import narrowed, widened
-from .signature import described
 from .transforms import grad
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .arguments import integer
-from .core.backend import get
+from .core.backend import described, get
 from .core.tape import Leaf, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
 from .creation import as_array, ones_like, zeros_like
 from .ops import positive, reshape, stack
-from .signature import described
 
 ArgNums = int | Sequence[int]
 

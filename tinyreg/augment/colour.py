@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..core.backend import get
+from ..core.backend import described, get
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import Range, check_images, check_range, check_values, column, uniform
 
 GREY = (0.2989, 0.587, 0.114)

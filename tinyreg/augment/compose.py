@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import ops
+from ..core.backend import described
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import check_share, column
 
 TransformFunction = Callable[..., Any]

@@ -6,11 +6,10 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer
-from ..core.backend import Array, Backend, Shape
+from ..core.backend import Array, Backend, Shape, described
 from ..core.primitive import primitive
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import Range, check_images, check_range, check_share, check_size, uniform
 from .sampling import affine
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer, number
-from ..core.backend import get
+from ..core.backend import described, get
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import LARGEST, accumulated, check_floats, check_images, is_array
 from .erasing import box
 

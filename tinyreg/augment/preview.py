@@ -9,10 +9,9 @@ from typing import Any
 
 from .. import files
 from ..arguments import integer
-from ..core.backend import get
+from ..core.backend import described, get
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import check_images
 
 INCHES = 1.1

@@ -7,10 +7,9 @@ from typing import Any
 
 from .. import ops
 from ..arguments import number
-from ..core.backend import Array, Backend, get
+from ..core.backend import Array, Backend, described, get
+from ..core.fused import fused
 from ..creation import backend_of
-from ..recompute import fused
-from ..signature import described
 from ..transforms import vjp
 from .drawing import LARGEST, accumulated, check_images, is_array
 

@@ -8,19 +8,20 @@ switch, `use`, only decides where new data is born.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import functools
 import importlib
 import os
 import threading
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..erf import erf
+from ..switches import Context, F, Manager, Switch
 
+T = TypeVar("T")
 Array = Any  # numpy.ndarray, cupy.ndarray or a stand-in: the libraries share no base class
 Shape = tuple[int, ...]
 DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
@@ -43,9 +44,8 @@ class Backend:
         self.__dict__.update(supplied)
 
     def __getattr__(self, attribute: str) -> Any:
-        found = getattr(self.module, attribute)
-        self.__dict__[attribute] = found  # from now on as quick as the module's own look-up
-        return found
+        value = self.__dict__[attribute] = getattr(self.module, attribute)  # from now on as quick as the module's own
+        return value
 
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -54,11 +54,13 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def _kept_by_bits(keep: Array, x: Array) -> Array:
     """x where `keep` holds, elsewhere 0: a tenth of the time of `where`, whose branch goes wrong at every other element."""
     bits = _BITS[x.dtype.itemsize]
-    mask = np.negative(keep.view(np.int8)).astype(bits)
-    return np.asarray(np.bitwise_and(x.view(bits), mask, out=mask if mask.shape == x.shape != () else None)).view(x.dtype)
+    mask = np.asarray(np.negative(keep.view(np.int8)), dtype=bits)  # of True -1, which is all ones
+    y = np.bitwise_and(x.view(bits), mask, out=mask if mask.shape == x.shape else None)
+    return y.view(x.dtype)
 
 
 _HALF = np.dtype(np.float16)
+_ACCUMULATORS = {_HALF: np.dtype(np.float32)}
 
 
 def _matmul(x1: Array, x2: Array) -> Array:
@@ -114,7 +116,6 @@ _loaded: dict[str, Backend] = {}
 # The home of a value by its exact type. Numbers and None have none: they go wherever the arrays are.
 HOMES: dict[type, Backend | None] = {float: None, int: None, bool: None, type(None): None}
 
-
 _loading = threading.Lock()
 
 
@@ -136,8 +137,8 @@ def get(name: str) -> Backend:
 def place(value: Any) -> Backend | None:
     """The backend of an array; None for anything else."""
     kind = type(value)
-    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
-        get("cupy")
+    if kind not in HOMES and (library := kind.__module__.partition(".")[0]) in LOADERS:
+        get(library)
     if kind not in HOMES and isinstance(value, np.generic | np.ndarray):  # a scalar or, say, a memory map
         unlike = np.matrix | np.ma.MaskedArray  # compute in other ways; named here, since np.ma takes long to import
         return None if isinstance(value, unlike) else get("numpy")
@@ -146,12 +147,12 @@ def place(value: Any) -> Backend | None:
 
 def home(value: Any, label: str = "") -> Backend | None:
     """The backend that a value's arrays live on; `TypeError` for a value that is neither an array nor a number."""
-    found = place(value)
-    if found is None and type(value) not in HOMES:
+    backend = place(value)
+    if backend is None and type(value) not in HOMES:
         raise TypeError(
             f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
         )
-    return found
+    return backend
 
 
 def transfer(array: Array, to: Backend) -> Array:
@@ -162,11 +163,11 @@ def transfer(array: Array, to: Backend) -> Array:
 
 # ---- where new data is born ------------------------------------------------------------------------------------------
 
-_process_default: str | None = None
-_context_default: contextvars.ContextVar[str | None] = contextvars.ContextVar("tinyreg_backend", default=None)
+_for_context = Switch[str | None]("backend", None)
+_for_process: list[use] = []  # the latest counts
 
 
-class use:  # noqa: N801  (reads as a verb: `tr.use("cupy")`, `with tr.use("cupy"):`)
+class use(Context):  # noqa: N801  (reads as a verb: `tr.use("cupy")`, `with tr.use("cupy"):`)
     """Choose the backend on which new data is born: for the process as a call, for a context in a `with` statement.
 
     Ops follow their data, so tensors made before stay where they are. Without a call, the environment variable
@@ -181,23 +182,26 @@ class use:  # noqa: N801  (reads as a verb: `tr.use("cupy")`, `with tr.use("cupy
     """
 
     def __init__(self, name: str) -> None:
-        global _process_default
-        self._name = get(name).name
-        self._previous, _process_default = _process_default, self._name
+        self.backend = get(name).name
+        super().__init__("use", self._in_context)
+        _for_process.append(self)
 
-    def __enter__(self) -> None:
-        # Written as a context, the call was not meant for the process.
-        global _process_default
-        _process_default = self._previous
-        self._token = _context_default.set(self._name)
+    def _in_context(self) -> Manager:
+        with contextlib.suppress(ValueError):  # written as a context or a decorator, it is not meant for the process
+            _for_process.remove(self)
+        return _for_context(self.backend)
 
-    def __exit__(self, *error: object) -> None:
-        _context_default.reset(self._token)
+    def __call__(self, f: F) -> F:
+        """f with its body within the context."""
+        self._in_context()
+        return super().__call__(f)
 
 
 def current() -> Backend:
     """The backend on which new data is born."""
-    return get(_context_default.get() or _process_default or os.environ.get("TINYREG_BACKEND") or "numpy")
+    if chosen := _for_context.get():
+        return get(chosen)
+    return get(_for_process[-1].backend if _for_process else os.environ.get("TINYREG_BACKEND") or "numpy")
 
 
 # ---- small helps -----------------------------------------------------------------------------------------------------
@@ -212,11 +216,28 @@ underflow_ignored = functools.partial(np.errstate, under="ignore")
 """A context where nothing is said of numbers that become 0 because they are too small, whatever `np.seterr` asks for."""
 
 
-accumulator: Callable[[Any], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
-"""The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
+def quietly(f: Callable[..., T], /, *args: Any, **settings: Any) -> T:
+    """Call f, where a number that becomes 0 because it is too small is no error, whatever `np.seterr` asks for."""
+    try:
+        return f(*args, **settings)
+    except FloatingPointError:
+        with underflow_ignored():
+            return f(*args, **settings)
 
 
-watch: contextvars.ContextVar[Callable[[Any], None] | None] = contextvars.ContextVar("tinyreg_watch", default=None)
-"""Told of a tensor or a generator just before its state changes: how `checkpoint` learns what to put back."""
+def is_float(value: Any) -> bool:
+    """Whether a value is an array or a Tensor of floats that tensors can have."""
+    return getattr(value, "dtype", None) in FLOATS
+
+
+def accumulator(dtype: Any) -> DType | None:
+    """The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
+    return _ACCUMULATORS.get(dtype)
+
+
+def described(value: Any) -> str:
+    """A value in an error message: dtype and shape of an array, anything else as it prints."""
+    return f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
+
 
 get("numpy")

@@ -10,11 +10,10 @@ import threading
 from operator import attrgetter
 from typing import Any
 
-from ..conversion import arrayed, checked, copied
-from ..protocols import Protocols
-from ..signature import described
-from .backend import DTYPES, FLOATS, HOMES, Array, get, home, transfer, watch
-from .tape import UNKEPT, Leaf, Node, explainer, new, reach, spoil, walk
+from .backend import DTYPES, FLOATS, HOMES, Array, described, get, home, transfer
+from .conversion import arrayed, checked, copied
+from .protocols import Protocols
+from .tape import UNKEPT, Leaf, Node, explainer, spoil, walk, watch
 
 
 class _Unbound:
@@ -56,17 +55,8 @@ class Tensor(Protocols):
 
     # ---- what it is
 
-    @property
-    def data(self) -> Array:
-        """The array itself, also when 0-d. Give a leaf a new value with `assign`.
-
-        `w.data -= rate * g`, which changes the array in place, counts as that: a tape that used the tensor can no longer be
-        walked. It also changes whatever shares the array, such as `w.detach()`.
-        """
-        return self._array
-
-    @data.setter
-    def data(self, value: Array) -> None:
+    def _changed(self, value: Array) -> None:
+        """Take note that the array was changed in place: what `w.data -= rate * g` ends with."""
         if value is not self._array:
             raise AttributeError("data: got another array, expected the tensor's own, changed in place; use assign(value)")
         if self.is_leaf:
@@ -74,6 +64,15 @@ class Tensor(Protocols):
         else:
             spoil(self._node)
 
+    data = property(
+        attrgetter("_array"),
+        _changed,
+        doc="""The array itself, also when 0-d. Give a leaf a new value with `assign`.
+
+        `w.data -= rate * g`, which changes the array in place, counts as that: a tape that used the tensor can no longer be
+        walked. It also changes whatever shares the array, such as `w.detach()`.
+        """,
+    )
     shape = property(attrgetter("_array.shape"), doc="The length of each axis.")
     ndim = property(attrgetter("_array.ndim"), doc="The number of axes.")
     size = property(attrgetter("_array.size"), doc="The number of elements.")
@@ -154,25 +153,8 @@ class Tensor(Protocols):
                 f"backward: {described(self)} was not computed from a tensor that requires a gradient, or recording was "
                 "off (tr.no_grad); create its leaves with requires_grad=True"
             )
-        g = self._incoming(grad)
+        g = incoming(self, grad)
         _backward(self._node, g if create_graph else g._array, create_graph=create_graph, retain_graph=retain_graph)
-
-    def _incoming(self, grad: Any) -> Tensor:
-        """An incoming gradient as a Tensor like this one."""
-        xp = get(self.backend)
-        if grad is None and self.size != 1:
-            raise ValueError(
-                f"backward: {described(self)} is no scalar; expected one element, or backward(grad) of its shape. Perhaps "
-                "you meant .sum() or .mean() first"
-            )
-        if not isinstance(grad, Tensor):
-            grad = wrap(xp.ones_like(self._array) if grad is None else xp.asarray(arrayed(grad, "backward"), self.dtype))
-        if grad.shape != self.shape or grad.backend != self.backend:
-            raise ValueError(
-                f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
-                f"{list(self.shape)} on {self.backend}, like the tensor that backward was called on"
-            )
-        return grad if grad.dtype == self.dtype else grad.astype(self.dtype)  # type: ignore[no-any-return]
 
     # ---- values, in and out
 
@@ -235,9 +217,8 @@ class Tensor(Protocols):
 
 def wrap(array: Array, node: Node | None = None) -> Tensor:
     """A Tensor over an array as it is, past all checks: how every op makes its result."""
-    made = new(Tensor)
-    made._array = array
-    made._node = node
+    made = Tensor.__new__(Tensor)
+    made._array, made._node = array, node
     return made
 
 
@@ -249,6 +230,24 @@ def replace(leaves: Any, arrays: Any) -> None:
         leaf._array, leaf._node = array, leaf._node and leaf._node.replaced()
 
 
+def incoming(y: Tensor, grad: Any) -> Tensor:
+    """The incoming gradient of y, as a Tensor like y; for one element it may be None, which counts as 1."""
+    xp = get(y.backend)
+    if grad is None and y.size != 1:
+        raise ValueError(
+            f"backward: {described(y)} is no scalar; expected one element, or backward(grad) of its shape. Perhaps "
+            "you meant .sum() or .mean() first"
+        )
+    if not isinstance(grad, Tensor):
+        grad = wrap(xp.ones_like(y._array) if grad is None else xp.asarray(arrayed(grad, "backward"), y.dtype))
+    if grad.shape != y.shape or grad.backend != y.backend:
+        raise ValueError(
+            f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
+            f"{list(y.shape)} on {y.backend}, like the tensor that backward was called on"
+        )
+    return grad if grad.dtype == y.dtype else grad.astype(y.dtype)  # type: ignore[no-any-return]
+
+
 _adding = threading.RLock()
 
 
@@ -256,10 +255,11 @@ def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | No
     """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
     table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
     with _adding:  # so that no other thread adds to a leaf meanwhile
-        reach(node for node in table if type(node) is Leaf)  # nor has given it a new value
         totals, held = dict[Node, Any](), {id(getattr(g, "_array", g))}
         for node, gradient in table.items():
-            if node.grad is not UNKEPT and gradient is not None:
+            if type(node) is Leaf and node.retired:  # by another thread, meanwhile
+                raise node.outdated()
+            if node.grad is not UNKEPT:
                 array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
                 if array.base is not None or id(array) in held:
                     array = array.copy()  # a view, or an array that someone else holds too

@@ -6,10 +6,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..core.backend import Array, home
-from ..core.tape import Entry, Gradient, Op, Parents, _fit, explainer, reach
+from ..core.backend import Array, described, home
+from ..core.tape import Entry, Gradient, Op, Parents, explainer, fitted, reach
 from ..core.tensor import Tensor
-from ..signature import described
 from .record import Record, owner
 
 
@@ -33,7 +32,7 @@ class Explained:
     def __init__(self, op: Op, record: Record, entry: Entry) -> None:
         self.op, self.record = op, record
         self.name, self.broadcasting = op.name, op.broadcasting
-        self._kept = [(name, array, checksum(array)) for name, v in entry.kept.items() for array in arrays_in(v)]
+        self._kept = [(name, array, checksum(array)) for name, v in entry.saved.items() for array in arrays_in(v)]
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """What the op itself gives, or its error with the line that made the entry."""
@@ -43,9 +42,9 @@ class Explained:
                 self._check_kept()
             contributions = list(self.op.pull(entry, parents, g, create_graph))
             pairs = [(i, raw) for i, raw in contributions if raw is not None and parents[i] is not None]
-            fitted = [raw if _fits(raw, parents[i]) else _fit(raw, parents[i], self.op) for i, raw in pairs]  # type: ignore[arg-type]
+            sent = [fitted(raw, parents[i], self.op) for i, raw in pairs]  # type: ignore[arg-type]
             if watching:
-                self._check_gradients(g, pairs, fitted)
+                self._check_gradients(g, pairs, sent)
         except Exception as error:
             error.add_note(f"in the backward of {self.record.text}, from {_shown(self.record)}")
             raise
@@ -60,7 +59,7 @@ class Explained:
                     "changed in place since, expected it as it was; change a copy, or change it after the backward"
                 )
 
-    def _check_gradients(self, g: Any, pairs: Sequence[tuple[int, Any]], fitted: Sequence[Any]) -> None:
+    def _check_gradients(self, g: Any, pairs: Sequence[tuple[int, Any]], each_sent: Sequence[Any]) -> None:
         incoming = [_kinds(part) for part in (g if isinstance(g, list) else [g])]
         if any(incoming):
             raise NonFiniteError(
@@ -68,7 +67,7 @@ class Explained:
                 "given to backward, or finite contributions add up to it; scale the loss down"
             )
         inputs = set[str]().union(*map(_kinds, self.record.inputs), _kinds(self.record.result))
-        for (i, raw), sent in zip(pairs, fitted, strict=True):
+        for (i, raw), sent in zip(pairs, each_sent, strict=True):
             kinds = _kinds(raw) | _kinds(sent)
             if ("nan" in kinds and "nan" not in inputs) or (kinds and not inputs):
                 raise NonFiniteError(
@@ -153,10 +152,6 @@ def ranged(value: Any) -> str:
     extent = f" from {float(some.min()):.6g} to {float(some.max()):.6g}" if some.size else ""
     counts = _counts(array)
     return f"{described(array)}{extent}{' with ' * bool(counts)}{counts}"
-
-
-def _fits(raw: Any, parent: Any) -> bool:
-    return bool(getattr(raw, "shape", None) == parent.shape and raw.dtype == parent.dtype)
 
 
 def _shown(record: Record) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import files
-from ..core.backend import Array, get
+from ..core.backend import Array, described, get
 from ..nn.module import Module
-from ..signature import described
 from ..training.callbacks import Callback
 from ..training.extra import extra
 from ..training.run import Run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import linecache
 import os
@@ -13,7 +12,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ..core.backend import Array
-from ..core.tape import Leaf, Node, Parents, Result, explainer, is_recording, tick
+from ..core.tape import Leaf, Node, Parents, Result, is_recording, tick
 from ..core.tensor import Tensor
 from ..nn.module import Module
 
@@ -158,16 +157,6 @@ class Log:
         return known.get(module, "")
 
 
-@contextlib.contextmanager
-def explaining(listener: Any) -> Iterator[None]:
-    """Tell `listener` of every op in a context; None for nobody."""
-    token = explainer.set(listener)
-    try:
-        yield
-    finally:
-        explainer.reset(token)
-
-
 def owner(node: Any) -> Node:
     """The entry of one of several results; any other node itself."""
     return node.parents[0] if type(node) is Result else node
@@ -193,11 +182,11 @@ def _position() -> tuple[FrameType, list[tuple[Module, Any]]]:
 
 
 def _is_own(frame: FrameType) -> bool:
-    """Whether a frame is tinyreg's own, or Python's; what tinyreg compiles from text has no module name."""
+    """Whether a frame is tinyreg's own, also of what it wrote itself, or Python's."""
     path = frame.f_code.co_filename
     if path.startswith(STANDARD):
         return "-packages" + os.sep not in path
-    return path.startswith(PACKAGE) or (path == "<string>" and "__name__" not in frame.f_globals)
+    return path.startswith((PACKAGE, "<tinyreg "))
 
 
 def _names(frame: FrameType, values: Sequence[Any]) -> list[str | None]:

@@ -12,11 +12,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from ..core.backend import Array, DType, Shape
+from ..core.backend import Array, DType, Shape, described
 from ..core.primitive import Primitive
 from ..core.tape import Entry, Leaf, Node, Op, Result, explainer, reach
-from ..core.tensor import Tensor
-from ..signature import described
+from ..core.tensor import Tensor, incoming
 from .checks import arrays_in, plain
 from .dot import graph
 from .record import Record
@@ -221,7 +220,7 @@ def tape(tensor: Tensor, /, *, grad: Any = None, **names: Tensor) -> Tape:
     values = {leaf: array for leaf, _, array in _explained_leaves(nodes)}
     origins = [Origin(name, leaf.shape, leaf.dtype, bool(leaf.name), values.get(leaf)) for leaf, name in leaves.items()]
     walked = explained and (tensor.size == 1 or grad is not None)
-    return Tape(rows, origins, Walk(tensor._node, tensor._incoming(grad)._array, sources) if walked else None)
+    return Tape(rows, origins, Walk(tensor._node, incoming(tensor, grad)._array, sources) if walked else None)
 
 
 def _reached(root: Node) -> list[Any]:
@@ -274,7 +273,7 @@ def _rows(nodes: Sequence[Any], sources: Mapping[Node, Input], constants: Mappin
     for number, node in enumerate(node for node in nodes if type(node) is Entry):
         op, record = plain(node.op), _record(node)
         inputs = tuple(sources[p] if p else Input(_constant(node, i, constants)) for i, p in enumerate(node.parents))
-        kept = [_kept(name, arrays, number, holders) for name, v in node.kept.items() if (arrays := list(arrays_in(v)))]
+        kept = [_kept(name, arrays, number, holders) for name, v in node.saved.items() if (arrays := list(arrays_in(v)))]
         yield Row(number, node.time, op, inputs, _settings(node), node.shape, node.dtype, tuple(kept), record)
 
 
@@ -285,7 +284,7 @@ def _record(entry: Entry) -> Record | None:
 def _constant(entry: Entry, i: int, constants: Mapping[int, str]) -> str:
     """An argument without a gradient: what is known of it is what the entry keeps, or what explain() saw."""
     record, op = _record(entry), plain(entry.op)
-    value = entry.kept.get(op.signature.argument(i), ...) if isinstance(op, Primitive) else ...
+    value = entry.saved.get(op.signature.argument(i), ...) if isinstance(op, Primitive) else ...
     if record:
         value = record.inputs[i]
     if isinstance(value, int | float | None):

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..core.backend import Array, as_zero_dimensional
-from ..core.tape import Entry, Node, Result, observed, walk
+from ..core.tape import Entry, Node, Result, explainer, observed, walk
 from .checks import plain
-from .record import explaining
 
 Place = TypeVar("Place")  # how the caller names a node; a Walk holds no node
 
@@ -57,7 +56,7 @@ class Walk(Generic[Place]):
             self.steps[-1].contributions.append(Contribution(argument, places[parent], raw, fitted, total))
 
         try:
-            with explaining(None), observed(note):
+            with explainer(None), observed(note):
                 walk([(root, g)], retain_graph=True)
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"

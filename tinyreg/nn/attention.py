@@ -8,10 +8,9 @@ from typing import Any
 
 from .. import activations, dropout, ops
 from ..arguments import integer
-from ..core.backend import get
+from ..core.backend import described, get
 from ..creation import backend_of, zeros
 from ..random import Generator, as_generator
-from ..signature import described
 from . import init
 from .dropout import Dropout, DropPath
 from .linear import Linear

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import dropout, ops
 from ..arguments import integer, number
 from ..core.tape import no_grad
 from ..random import Generator, as_generator
-from ..recompute import SETTINGS
-from ..within import context
+from ..switches import Context, Switch
 from .module import Module, in_mode
 
-_sampled: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("tinyreg_sampled", default=frozenset())
-SETTINGS.append(_sampled)
+_sampled = Switch[frozenset[int]]("sampled", frozenset(), replayed=True)
 
 
 class Sampling(Module):
@@ -124,8 +121,7 @@ class DropPath(Dropout):
 # ---- Monte Carlo dropout ---------------------------------------------------------------------------------------------
 
 
-@context
-def monte_carlo(model: Module) -> Iterator[None]:
+def monte_carlo(model: Module) -> Context:
     """Have every dropout layer of a model drop in this context, whatever its mode; other layers keep to theirs.
 
     Nothing is set on the layers, so other threads that use the model see nothing of it.
@@ -138,12 +134,11 @@ def monte_carlo(model: Module) -> Iterator[None]:
     ...     layer(tr.ones(5))
     tensor([2., 0., 2., 2., 2.])
     """
-    layers = [module for module in model.modules() if isinstance(module, Sampling)]
-    token = _sampled.set(_sampled.get() | {id(layer) for layer in layers})
-    try:
-        yield
-    finally:
-        _sampled.reset(token)
+
+    def layers() -> set[int]:
+        return {id(module) for module in model.modules() if isinstance(module, Sampling)}
+
+    return Context("monte_carlo", lambda: _sampled(_sampled.get() | layers()))
 
 
 def monte_carlo_predict(model: Module, *inputs: Any, passes: int = 30) -> tuple[Any, Any]:

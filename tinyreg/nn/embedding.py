@@ -6,9 +6,9 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer
+from ..core.backend import described
 from ..core.tensor import Tensor
 from ..random import Generator, as_generator
-from ..signature import described
 from .module import Module, Parameter
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer
+from ..core.backend import described
 from ..creation import zeros
 from ..random import Generator, as_generator
-from ..signature import described
 from . import init
 from .module import Module, Parameter, expect_dtype
 

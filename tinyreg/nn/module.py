@@ -9,33 +9,30 @@ A forward writes nothing on its module but buffers, those in one step, so thread
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import reprlib
 import textwrap
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from ..core.backend import home
+from ..core.backend import described, home
 from ..core.tape import Leaf
 from ..core.tensor import Tensor
 from ..creation import as_array
-from ..recompute import SETTINGS
-from ..signature import PLAIN, described
+from ..switches import Manager, Switch
 
 M = TypeVar("M", bound="Module")
 HOLDERS = (list, tuple, dict)
-VALUES = PLAIN - {tuple}  # attributes of these types, the most of all, hold no parameter
+VALUES = {bool, int, float, str, type(None)}  # attributes of these types, the most of all, hold no parameter
 DATA = VALUES | {bytes}
 LARGE = 256
 
 updating = threading.RLock()
 """Held while buffers are read and replaced, so that of two threads that do so neither loses what the other did."""
 
-_modes: contextvars.ContextVar[Mapping[int, bool]] = contextvars.ContextVar("tinyreg_modes", default={})  # noqa: B039
-_promoting: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyreg_promoting", default=False)
-SETTINGS.extend([_modes, _promoting])
+_modes = Switch[Mapping[int, bool]]("modes", {}, replayed=True)
+promoting = Switch("promoting", False, replayed=True)
+"""Whether layers take inputs of other dtypes, for checks that try one function in several."""
 
 
 class Parameter(Tensor):
@@ -300,8 +297,7 @@ class Module:
 # ---- in one context --------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def in_mode(model: Module, training: bool) -> Iterator[None]:
+def in_mode(model: Module, training: bool) -> Manager:
     """Have a model and all inside it act as in training, or as out of it, in this context and in no other thread.
 
     What `train` and `eval` have set is left alone.
@@ -315,24 +311,10 @@ def in_mode(model: Module, training: bool) -> Iterator[None]:
     >>> layer.training
     True
     """
-    token = _modes.set({**_modes.get(), **dict.fromkeys(map(id, model.modules()), training)})
-    try:
-        yield
-    finally:
-        _modes.reset(token)
+    return _modes({**_modes.get(), **dict.fromkeys(map(id, model.modules()), training)})
 
 
 # ---- what a layer is given -------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def promoting() -> Iterator[None]:
-    """Let layers take inputs of other dtypes in this context, for checks that try one function in several."""
-    token = _promoting.set(True)
-    try:
-        yield
-    finally:
-        _promoting.reset(token)
 
 
 def expect_dtype(layer: str, x: Any, parameter: Any, *, name: str = "x", mixed: bool = False) -> None:
@@ -347,7 +329,7 @@ def expect_dtype(layer: str, x: Any, parameter: Any, *, name: str = "x", mixed: 
         return
     if not isinstance(x, Tensor) and home(x, f"{layer}: ") is None:
         raise TypeError(f"{layer}: got {name}={x!r}, expected a Tensor or an array of {parameter.dtype}")
-    if _promoting.get():
+    if promoting.get():
         return
     other = f', or make the layer after tr.set_default_dtype("{dtype}")' * (x.dtype.kind == "f")
     raise TypeError(

@@ -8,11 +8,10 @@ from typing import Any
 
 from .. import normalization
 from ..arguments import integer, number
-from ..core.backend import Shape, as_zero_dimensional, underflow_ignored
+from ..core.backend import Shape, as_zero_dimensional, described, underflow_ignored
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
 from ..normalization.activations import by_batch
-from ..signature import described
 from .activations import ReLU
 from .dropout import Dropout
 from .module import Buffer, Module, Parameter, expect_dtype, updating

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..arguments import integer
-from ..core.backend import get
+from ..core.backend import described, get
 from ..core.tensor import Tensor
 from ..creation import as_array, backend_of, ones, zeros
 from ..random import Generator, as_generator
-from ..signature import described
 from . import init
 from .dropout import Dropout, SpatialDropout
 from .module import Module, Parameter, expect_dtype

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..core.backend import Array, Backend, accumulator, get
-from ..recompute import fused
+from ..core.fused import fused
 
 State = tuple[Any, ...]
 Step = Callable[[Any, Any, State], State]

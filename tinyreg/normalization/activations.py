@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
 from ..arguments import integer, number
-from ..core.backend import Array, Backend
+from ..core.backend import Array, Backend, described
+from ..core.fused import fused
 from ..ops.linalg import onto
 from ..ops.precision import matched, narrowed, widened
-from ..recompute import fused
-from ..signature import described
+from ..switches import Switch
 from .axes import checked_axes, other_axes
 
 
@@ -74,7 +72,7 @@ def by_batch(
     """
     axes, wide, eps = checked_axes("batch_norm", x, axes), widened(x), _checked_eps("batch_norm", eps)
     weight, bias = _fitting("batch_norm", wide, other_axes(x, axes), weight=weight, bias=bias)
-    if (asking := _alone.get()) and 0 in axes:
+    if (asking := one_sample_alone.get()) and 0 in axes:
         raise ValueError(
             f"{asking}: got a batch norm by the batch's own statistics, expected results that each depend on one sample "
             "only: put the model in eval mode, freeze its batch norms (frozen=True), or use layer norms"
@@ -341,17 +339,8 @@ def rms_norm(x: Any, weight: Any = None, *, axes: int | tuple[int, ...] = (-1,),
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-_alone: contextvars.ContextVar[str] = contextvars.ContextVar("tinyreg_one_sample_alone", default="")
-
-
-@contextlib.contextmanager
-def one_sample_alone(asking: str) -> Iterator[None]:
-    """In this context a norm by the statistics of the batch is refused, by the name of what asks for it."""
-    token = _alone.set(asking)
-    try:
-        yield
-    finally:
-        _alone.reset(token)
+one_sample_alone = Switch("one_sample_alone", "")
+"""The name of what asks that no norm goes by the statistics of the batch."""
 
 
 def _checked_eps(name: str, eps: Any) -> float:

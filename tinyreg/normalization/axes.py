@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments import axes as named_axes
-from ..signature import described
+from ..core.backend import described
 
 
 def checked_axes(name: str, x: Any, axes: int | tuple[int, ...] | None, label: str = "axes") -> tuple[int, ...]:

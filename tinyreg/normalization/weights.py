@@ -6,13 +6,12 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer, number
-from ..core.backend import get
+from ..core.backend import described, get
 from ..core.tape import no_grad
 from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..ops.precision import matched, narrowed, widened
 from ..ops.window import Pair, conv2d
-from ..signature import described
 from ..transforms import vjp
 from .axes import checked_axes, other_axes
 

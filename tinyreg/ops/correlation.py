@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..core.backend import Array, Backend, Shape, accumulator
+from ..core.fused import fused
 from ..core.primitive import primitive
-from ..recompute import fused
 from .linalg import onto
 from .reduction import sum
 from .shape import permute_dims, reshape

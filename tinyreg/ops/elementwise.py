@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..core.backend import Array, Backend, get, transfer
+from ..core.backend import Array, Backend, get, is_float, transfer
 from ..core.primitive import Primitive, primitive
 from ..creation import get_default_dtype
 from .precision import wide
@@ -34,9 +34,9 @@ def _where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
         x1 = xp.asarray(x1, dtype=get_default_dtype())
     condition = xp.asarray(condition)
     if condition.dtype == bool:
-        if _is_zero(x2) and _is_float(x1):
+        if _is_zero(x2) and is_float(x1):
             return xp.kept(condition, x1)
-        if _is_zero(x1) and _is_float(x2):
+        if _is_zero(x1) and is_float(x2):
             return xp.kept(~condition, x2)
     return xp.where(condition, x1, x2)
 
@@ -44,10 +44,6 @@ def _where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
 def _is_zero(x: Any) -> bool:
     """Whether x is the plain number 0, of positive sign."""
     return type(x) in (int, float) and x == 0 and math.copysign(1.0, x) > 0
-
-
-def _is_float(x: Any) -> bool:
-    return hasattr(x, "dtype") and x.dtype.kind == "f" and x.dtype.itemsize <= 8
 
 
 _where.__name__ = "where"
@@ -275,7 +271,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     >>> tr.clip(tr.tensor([-1.0, 0.5, 3.0]), 0.0, 1.0)
     tensor([0. , 0.5, 1. ])
     """
-    if type(min) in (int, float) and type(max) in (int, float) and _is_float(x):
+    if type(min) in (int, float) and type(max) in (int, float) and is_float(x):
         return clamp(x, min=min, max=max)
     if min is not None:
         x = maximum(x, min)

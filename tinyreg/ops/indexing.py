@@ -10,7 +10,7 @@ from ..core.backend import Array, Backend, Shape, home
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import as_array
-from ..signature import with_axis
+from ..hints import with_axis
 from .scattering import from_front, scatter_add
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..arguments import integer
 from ..core.backend import Array, Backend, accumulator, get
+from ..core.fused import fused
 from ..core.primitive import primitive
-from ..recompute import fused
 from .elementwise import multiply
 from .indexing import getitem
 from .reduction import sum

@@ -74,7 +74,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 
 def _function(op: Callable[..., Any]) -> Callable[..., Any]:
     """The function that a call of the op comes to: as an attribute of Tensor it is a method, which an op is not."""
-    return op.__call__ if isinstance(op, Primitive) else op
+    return op.call if isinstance(op, Primitive) else op
 
 
 def _reflected(op: Callable[..., Any]) -> Callable[..., Any]:

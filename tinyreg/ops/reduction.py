@@ -15,7 +15,7 @@ from .. import arguments
 from ..arguments import Axis
 from ..core.backend import Array, Backend, Shape, accumulator
 from ..core.primitive import Primitive
-from ..signature import with_axis
+from ..hints import with_axis
 from .elementwise import abs, equal, finite, nonzero, sign, where
 from .indexing import getitem
 from .precision import Wide, astype

@@ -11,7 +11,7 @@ from ..arguments import axes, integer
 from ..arguments import axis as one_axis
 from ..core.backend import Array, Backend, Shape
 from ..core.primitive import primitive
-from ..signature import with_axis
+from ..hints import with_axis
 from .indexing import getitem
 
 

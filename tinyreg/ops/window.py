@@ -9,8 +9,8 @@ from typing import Any
 
 from ..arguments import integer
 from ..core.backend import Array, Backend, accumulator
+from ..core.fused import fused
 from ..creation import as_array, backend_of
-from ..recompute import fused
 from .correlation import Two, added_up, correlation, depthwise, places_of, reach, windows
 from .precision import astype
 from .reduction import max, mean

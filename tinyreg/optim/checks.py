@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .. import arguments
-from ..core.backend import Array, get, transfer
+from ..core.backend import Array, described, get, transfer
 from ..core.tensor import Tensor
 from ..creation import as_array
-from ..signature import described
 
 SCHEDULED = ("initial_lr", "scheduled_lr")
 """What schedules note in a parameter group: the rate from which they count, and the one that they have set last."""

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import ops
-from ..core.backend import Array, get, underflow_ignored
+from ..core.backend import Array, described, get, underflow_ignored
 from ..core.tape import no_grad
 from ..core.tensor import Tensor, wrap
 from ..creation import zeros_like
 from ..safety import checked
-from ..signature import described
 from . import checks
 from .flat import Flat, alike
 

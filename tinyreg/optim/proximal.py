@@ -7,10 +7,9 @@ from typing import Any
 
 from .. import ops
 from ..arguments import axis as one_axis
-from ..core.backend import Array, get
+from ..core.backend import Array, described, get
 from ..core.tensor import Tensor, replace
 from ..ops.precision import narrowed, widened
-from ..signature import described
 from . import checks
 from .checks import number
 from .optimizer import Optimizer

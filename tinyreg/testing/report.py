@@ -64,7 +64,7 @@ class Report:
         return "\n".join([head, *(f"  {one}" for one in self.checked), *reversed(bodies.values())])
 
 
-@promoting()  # a network of float32 is checked in float64
+@promoting(True)  # a network of float32 is checked in float64
 def check_gradients(
     f: Callable[..., Any],
     *inputs: Any,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..core.backend import get, home
+from ..core.fused import Fused
 from ..core.primitive import Primitive
 from ..core.tape import Leaf, observed, reach
 from ..core.tensor import Tensor
-from ..recompute import Fused
 from .case import Array, Call, Case
 from .failure import short
 from .property import BrokenError, declared

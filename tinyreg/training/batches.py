@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
+from ..core.backend import described
 from ..core.tensor import Tensor
 from ..creation import backend_of, tensor
 from ..random import Generator
-from ..signature import described
 from .nested import leaves, mapped, named, told
 
 Batch = tuple[Any, Any]

@@ -11,11 +11,11 @@ from typing import Any
 
 from .. import interrupts, optim
 from ..arguments import integer, number
+from ..core.backend import described
 from ..core.tape import no_grad
 from ..core.tensor import Tensor
 from ..nn.module import Module
 from ..random import Generator, as_generator
-from ..signature import described
 from .batches import Batch, Means, as_batches, checked, parts, place
 from .callbacks import Callback
 from .checkpoint import RESUME, Checkpoint

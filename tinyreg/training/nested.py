@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..core.backend import described
 from ..core.tensor import Tensor
-from ..signature import described
 
 
 def leaves(tree: Any) -> Iterator[Any]:

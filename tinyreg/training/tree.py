@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..core.backend import Array, current, get, home
+from ..core.backend import Array, current, described, get, home
 from ..core.tensor import Tensor
-from ..signature import described
 
 HELD = "numbers, strings, booleans, None, lists, tuples, dicts with strings as keys, Tensors and arrays"
 

@@ -115,7 +115,7 @@ def _code_in(code: CodeType) -> CodeType:
     return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
 
 
-ENGINE = ("tinyreg.core.", "tinyreg.creation", "tinyreg.recompute", "tinyreg.transforms")
+ENGINE = ("tinyreg.core.", "tinyreg.creation", "tinyreg.transforms")
 """What a VJP may call without it being a part of the derivative; the engine has mutants of its own."""
 
 

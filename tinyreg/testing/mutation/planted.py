@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from ...core.fused import Fused
 from ...core.primitive import Primitive
-from ...recompute import Fused
 from ..case import Array, Case
 from .source import helpers, mutants
 from .wrappers import WRAPPERS

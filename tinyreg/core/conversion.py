@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .core.backend import DTYPES, Array, Backend, DType, get, home, place, transfer, underflow_ignored
-from .signature import described
+from .backend import DTYPES, Array, Backend, DType, described, get, home, place, quietly, transfer
 
 
 def checked(dtype: Any, label: str) -> DType:
     """A dtype that tensors can have, by any of its names; `TypeError` for another."""
-    found: DType = get("numpy").dtype(dtype)
-    if found not in DTYPES:
+    known: DType = get("numpy").dtype(dtype)
+    if known not in DTYPES:
         raise TypeError(
-            f"{label} of dtype {found}, expected booleans, integers or floats of 16, 32 or 64 bits; complex numbers, text, "
+            f"{label} of dtype {known}, expected booleans, integers or floats of 16, 32 or 64 bits; complex numbers, text, "
             "dates, objects, longer floats and other byte orders are not supported"
         )
-    return found
+    return known
 
 
 def as_argument(value: Any, among_tensors: bool, label: str) -> Any:
@@ -56,8 +55,4 @@ def arrayed(data: Any, label: str) -> Array:
 
 def copied(array: Array, to: Backend, dtype: Any) -> Array:
     """A new array of a dtype on another backend or the same."""
-    try:
-        return to.array(transfer(array, to), dtype=dtype)
-    except FloatingPointError:
-        with underflow_ignored():
-            return to.array(transfer(array, to), dtype=dtype)
+    return quietly(to.array, transfer(array, to), dtype=dtype)

@@ -6,51 +6,13 @@ It knows of a tensor only what the methods below use, and of the tape whether it
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from .core.tape import is_recording
-from .signature import described
+from .backend import described
+from .tape import is_recording
 
 Number = TypeVar("Number", int, float)
-
-PYTORCH = {
-    "add_ clamp_ copy_ div_ fill_ mul_ sub_ zero_": "assign: tensors are not changed in place",
-    "as_tensor from_numpy": "tr.tensor, which copies, or tr.Tensor, which does not",
-    "bool byte double float half int long short type": "astype(dtype)",
-    "bmm mm": "the operator @",
-    "cat": "tr.concat",
-    "chunk": "tr.split",
-    "clamp": "clip",
-    "clone contiguous": "tr.tensor(x) for a copy, which is seldom needed: no op changes a tensor",
-    "cpu": "to('numpy')",
-    "cuda": "to('cupy')",
-    "cumsum": "cumulative_sum",
-    "device": "backend",
-    "dim": "ndim",
-    "gather": "tr.take_along_axis",
-    "masked_fill": "tr.where",
-    "numel": "size",
-    "permute": "permute_dims",
-    "rand randint randn": "a tr.Generator",
-    "t": "T",
-    "unbind": "unstack",
-    "unsqueeze": "expand_dims",
-    "view": "reshape",
-}
-ELSEWHERE = dict[str, str]()
-"""Names that people look for, and what to use instead."""
-
-
-class Elsewhere:
-    """In the place of an attribute that tensors lack, so that the error about it says what to use."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        hint = f"; use {ELSEWHERE[self.name]}"
-        raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}{hint}", name=self.name)
 
 
 class Protocols:
@@ -65,9 +27,6 @@ class Protocols:
     requires_grad: bool
     backend: str
     unstack: Any
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__()} - ELSEWHERE.keys())
 
     def item(self) -> Any:
         """The only element, as a Python number; `ValueError` where there are more."""
@@ -137,13 +96,3 @@ class Protocols:
                 "tr.stack for a list of tensors; to leave the tape and the device, use .numpy()"
             )
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
-
-
-def point_elsewhere(names: Mapping[str, str]) -> None:
-    """Let the error about each name, as an attribute of a tensor, say what to use instead."""
-    ELSEWHERE.update(names)
-    for name in names:
-        setattr(Protocols, name, Elsewhere(name))
-
-
-point_elsewhere({name: advice for names, advice in PYTORCH.items() for name in names.split()})

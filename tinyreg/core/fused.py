@@ -1,0 +1,108 @@
+"""Fast forms beside their definitions: one entry, whose second derivatives come from the definition, run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+from ..switches import F
+from .primitive import Primitive
+from .tape import Entry, Gradient, Parents, explainer, tick, walk
+from .tensor import Tensor
+
+FUSED: dict[str, Primitive] = {}
+
+
+class Fused(Primitive):
+    """A composition with a fast form: one entry and a backward of its own, beside the definition that both must equal.
+
+    An ordinary backward runs the fast one. Under `create_graph` the definition is run again on the tape and
+    differentiated, so a second derivative needs no code of its own.
+    """
+
+    registry, skip = FUSED, 0
+    offers = frozenset({"xp", "wanted"})
+
+    def __init__(
+        self, definition: Callable[..., Any], name: str = "", nondifferentiable: Sequence[str] = (), expects: str = ""
+    ) -> None:
+        super().__init__(
+            definition, name=name, nondifferentiable=nondifferentiable, residuals=("residuals",), expects=expects
+        )
+        self.definition = definition
+        self.always_saved = self.signature.arguments  # the definition needs them
+
+    def _check_residuals(self, residuals: Sequence[Any]) -> None:
+        """They may be anything, since second derivatives come from the definition."""
+
+    def fast(self, forward: F) -> F:
+        """Declare the fast forward, `f(xp, arrays..., *, settings...)`: the result, and whatever the backward needs."""
+        self.forward = forward
+        return forward
+
+    def backward(self, f: F) -> F:
+        """Declare the fast backward: the VJP of every differentiable argument at once, which only ever gets arrays.
+
+        It names what it needs, as a VJP does: g first, then arguments, settings, `residuals` (what the forward returned
+        beside the result), `xp`, and `wanted` (the positions of the arguments that want a gradient). Of several results g
+        is a list, with None for those that nobody used. It returns the gradient of the argument, or a tuple for several
+        (None where it is not wanted), in arrays that nobody else holds.
+        """
+        return self.vjp(*(name for name in self.signature.arguments if name not in self.nondifferentiable))(f)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The fast form where there is one, otherwise the definition."""
+        listener = explainer.get()
+        by_definition = not self.rules or (listener is not None and listener.definitions)
+        return (self.definition if by_definition else self.call)(*args, **kwargs)
+
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+        """By the fast backward, or under `create_graph` by the definition, run again."""
+        if not create_graph:
+            return self._asked(entry.plan, entry.saved, g, parents)
+        since, saved = tick(), self._lifted(entry)
+        outcome = self.definition(*[saved[name] for name in self.signature.arguments], **entry.settings)
+        return pull_through(outcome, g, since, parents, create_graph)
+
+
+def pull_through(
+    outcome: Any, g: Any, since: int, parents: Parents, create_graph: bool
+) -> list[tuple[int, Gradient | None]]:
+    """What reaches `parents` from an outcome that was just computed again, on a tape that began at `since`.
+
+    A parent that stands there twice is handed everything at once, so that nothing counts double.
+    """
+    several = isinstance(outcome, tuple)
+    pairs = zip(outcome, g, strict=True) if several else [(outcome, g)]
+    roots = [(r._node, gr) for r, gr in pairs if gr is not None and isinstance(r, Tensor) and r._node]
+    targets = [parent for parent in parents if parent]
+    table = walk(roots, since=since, targets=targets, create_graph=create_graph)
+    places = {parent: i for i, parent in enumerate(parents) if parent}
+    return [(i, table[parent]) for parent, i in places.items() if table.get(parent) is not None]
+
+
+@overload
+def fused(definition: Callable[..., Any], /) -> Fused: ...
+@overload
+def fused(**declared: Any) -> Callable[[Callable[..., Any]], Fused]: ...
+def fused(definition: Any = None, **declared: Any) -> Any:
+    """Give a composition a fast form beside its definition: `@fused` on the definition, then `.fast` and `.backward`.
+
+    Until both are declared, it is its definition, which stays at hand as `.definition`.
+
+    >>> import tinyreg as tr
+    >>> @tr.fused
+    ... def half_square(x):
+    ...     return 0.5 * (x * x)
+    >>> @half_square.fast
+    ... def _(xp, x):
+    ...     return 0.5 * x * x, None
+    >>> @half_square.backward
+    ... def _(g, x):
+    ...     return g * x
+    >>> x = tr.tensor(3.0, requires_grad=True)
+    >>> half_square(x).backward()
+    >>> x.grad
+    tensor(3.)
+    """
+    return Fused(definition, **declared) if definition else lambda f: Fused(f, **declared)
