@@ -61,7 +61,7 @@ def test_recording_that_was_off_is_named_with_the_first_op(w, v, warned):
 @pytest.mark.parametrize(
     ("name", "op"),
     [
-        ("discretize", lambda w: tr.astype(w, "int64")),
+        ("astype", lambda w: tr.astype(w, "int64")),
         ("argmax", lambda w: tr.argmax(w)),
         ("greater", lambda w: w > 1.5),
         ("round", lambda w: tr.round(w)),

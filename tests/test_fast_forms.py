@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.blocks import by_blocks
+from tinyreg.core.backend import get
 from tinyreg.nn.scan import lstm_scan
 from tinyreg.recompute import FUSED
 
@@ -112,6 +114,11 @@ CALLS = {
         ((3, 5), lambda x: tr.linear(x, tensor(draws("float16", 1, (4, 5)), x.dtype), tensor([0.5, 1, 2, 3], x.dtype))),
         ((2, 700), lambda x: tr.linear(x, tensor(draws("float16", 1, (2, 700)), x.dtype))),
     ],
+    "silu": [((4, 5), tr.silu)],
+    "gelu": [
+        ((4, 5), tr.gelu),
+        ((4, 5), lambda x: tr.gelu(x, approximate="tanh")),
+    ],
     "correlation": [((1, 2, 4, 4), lambda x: tr.conv2d(x, tensor(draws("float16", 1, (3, 2, 3, 3)), x.dtype), padding=1))],
     "window_max": [((1, 2, 4, 4), lambda x: tr.max_pool2d(x, 2)), ((1, 1, 5, 5), lambda x: tr.max_pool2d(x, 3, stride=1))],
     "window_mean": [((1, 2, 4, 4), lambda x: tr.avg_pool2d(x, 2)), ((1, 1, 5, 5), lambda x: tr.avg_pool2d(x, 3, stride=1))],
@@ -202,3 +209,52 @@ def test_nan_and_infinities_go_where_they_go_in_the_definition(name, shape, call
         np.testing.assert_allclose(
             f[ok], e[ok], rtol=64 * EPS[dtype], atol=64 * EPS[dtype] * np.abs(e[ok]).max(initial=0.0)
         )
+
+
+# ---- large arrays, which take other ways to the same values
+
+MANY = 5000  # more than the elements from which on bits choose
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_of_many_elements_where_gives_the_bits_that_it_gives_of_few(dtype):
+    rng = np.random.default_rng(0)
+    values = rng.choice(np.array([1.5, -0.0, 0.0, np.nan, np.inf, -np.inf, 6e-8], dtype), (2, MANY))
+    condition = rng.random(MANY) < 0.5
+    for x1, x2 in ((values[0], values[1]), (values[0], 2.5), (-0.0, values[1]), (values[0], values[1, :1])):
+        y = tr.where(tensor(condition, "bool"), *(tensor(x, dtype) if np.ndim(x) else x for x in (x1, x2))).numpy()
+        expected = np.where(condition, x1, x2)
+        assert y.dtype == expected.dtype == dtype
+        assert y.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("f", [tr.erf, tr.silu, tr.gelu, lambda x: tr.gelu(x, approximate="tanh")])
+@pytest.mark.parametrize("shape", [(40, 3), (2, 6, 10)])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_block_by_block_an_array_gives_what_it_gives_as_a_whole(f, shape, dtype, monkeypatch):
+    x = draws(dtype, 2, shape)
+    whole = value_and_gradient(f, x), value_and_gradient(f, x.T)
+    monkeypatch.setattr(get("numpy"), "stretch", 7)
+    blocks = value_and_gradient(f, x), value_and_gradient(f, x.T)
+    np.testing.assert_allclose(blocks[0], whole[0], rtol=4 * EPS[dtype], atol=1e-7 * (dtype == "float16"))
+    np.testing.assert_allclose(blocks[1], whole[1], rtol=4 * EPS[dtype], atol=1e-7 * (dtype == "float16"))
+
+
+def test_a_large_array_is_worked_on_in_parts_and_one_that_is_not_contiguous_as_a_whole(monkeypatch):
+    sizes = []
+
+    def f(xp, x, factor):
+        sizes.append(x.size)
+        return x * factor, x > 0
+
+    here = get(tr.zeros(0).backend)
+    monkeypatch.setattr(here, "stretch", 4)
+    x = here.asarray(draws("float32", 1, (5, 2)))
+    y, positive = by_blocks(f, here, x, 2.0)
+    assert (sizes, y.shape, positive.dtype) == ([4, 4, 2], (5, 2), "bool")
+    np.testing.assert_array_equal(here.to_host(y), 2 * here.to_host(x))
+    sizes.clear()
+    by_blocks(f, here, x.T, 2.0)
+    by_blocks(f, here, x, x[0])
+    by_blocks(f, here, x[:2], 2.0)
+    assert sizes == [10, 10, 4]

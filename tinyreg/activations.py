@@ -8,7 +8,7 @@ from . import arguments, ops
 from .core.tape import no_grad
 from .ops.precision import narrowed, widened
 from .ops.reduction import shares
-from .ops.units import elu, gelu, silu
+from .ops.units import elu, gelu, leaky_relu, silu
 from .signature import with_axis
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "silu", "softmax"]
@@ -45,18 +45,3 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
         largest = ops.max(wide, axis=axis, keepdims=True)
     z = wide - largest
     return narrowed(z - ops.logsumexp(z, axis=axis, keepdims=True), x)
-
-
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """x where x > 0, elsewhere negative_slope x, elementwise.
-
-    x: floats of any shape. The derivative at 0 is negative_slope: for a slope in [0, 1], the subgradient of least norm.
-
-    Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
-
-    >>> import tinyreg as tr
-    >>> tr.leaky_relu(tr.tensor([-1.0, 2.0]))
-    tensor([-0.01,  2.  ])
-    """
-    slope = arguments.number("leaky_relu", "negative_slope", negative_slope)
-    return ops.where(x > 0, x, slope * x)

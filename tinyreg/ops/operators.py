@@ -11,6 +11,8 @@ from ..core.tensor import Tensor
 from . import elementwise as e
 from . import indexing, linalg, precision, reduction, shape, transcendental
 
+__all__ = ["bind"]
+
 BINARY = {
     "add": e.add,
     "sub": e.subtract,
@@ -34,42 +36,15 @@ COMPARISONS = {
 }
 UNARY = {"neg": e.negative, "pos": e.positive, "abs": e.abs, "invert": e.bitwise_invert}
 METHODS: dict[str, Callable[..., Any]] = {
-    "abs": e.abs,
-    "astype": precision.astype,
-    "clip": e.clip,
-    "exp": transcendental.exp,
-    "log": transcendental.log,
-    "round": e.round,
-    "sqrt": e.sqrt,
-    "to": e.to,
-    "all": reduction.all,
-    "any": reduction.any,
-    "argmax": reduction.argmax,
-    "argmin": reduction.argmin,
-    "cumulative_sum": reduction.cumulative_sum,
-    "logsumexp": reduction.logsumexp,
-    "max": reduction.max,
-    "mean": reduction.mean,
-    "min": reduction.min,
-    "norm": reduction.norm,
-    "prod": reduction.prod,
-    "std": reduction.std,
-    "sum": reduction.sum,
-    "var": reduction.var,
-    "expand_dims": shape.expand_dims,
-    "flatten": shape.flatten,
-    "flip": shape.flip,
-    "permute_dims": shape.permute_dims,
-    "ravel": shape.flatten,
-    "reshape": shape.reshape_method,
-    "squeeze": shape.squeeze,
-    "transpose": shape.transpose_method,
-    "unstack": shape.unstack,
-    "diagonal": linalg.diagonal,
-    "trace": linalg.trace,
-    "sort": indexing.sort,
-    "take": indexing.take,
-}
+    method.__name__: method
+    for method in (
+        *(e.abs, e.clip, e.round, e.sqrt, e.to, precision.astype, transcendental.exp, transcendental.log),
+        *(reduction.all, reduction.any, reduction.argmax, reduction.argmin, reduction.cumulative_sum, reduction.logsumexp),
+        *(reduction.max, reduction.mean, reduction.min, reduction.norm, reduction.prod, reduction.std, reduction.sum),
+        *(reduction.var, shape.expand_dims, shape.flatten, shape.flip, shape.permute_dims, shape.squeeze, shape.unstack),
+        *(linalg.diagonal, linalg.trace, indexing.sort, indexing.take),
+    )
+} | {"ravel": shape.flatten, "reshape": shape.reshape_method, "transpose": shape.transpose_method}
 
 
 def _function(op: Callable[..., Any]) -> Callable[..., Any]:

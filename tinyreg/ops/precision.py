@@ -14,11 +14,13 @@ from typing import Any
 from ..core.backend import Array, Backend, accumulator, get
 from ..core.primitive import Primitive, primitive
 
+__all__ = ["astype"]
+
 SCALAR: type[Any] = get("numpy").generic
 """What NumPy makes of one element: a number, which has no backend."""
 
 
-@primitive
+@primitive(name="astype")
 def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
     """x in another float dtype. Derivative: the incoming gradient in the dtype of x. See `astype`."""
     return x.astype(dtype)
@@ -27,7 +29,7 @@ def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
 cast.vjp("x")(lambda g, x_like: cast(g, dtype=x_like.dtype))
 
 
-@primitive(nondifferentiable=True)
+@primitive(name="astype", nondifferentiable=True)
 def discretize(xp: Backend, x: Array, *, dtype: Any) -> Array:
     """x in a dtype without gradients. See `astype`."""
     return x.astype(dtype)

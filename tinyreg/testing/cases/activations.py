@@ -14,7 +14,7 @@ from ..case import Case, at
 from ..strategies import elementwise, reductions
 from .elementwise import erf
 
-SLOPE = st.sampled_from([0.01, 0.5])
+SLOPE = st.sampled_from([0.01, 0.5, 0.0, -0.5, 2.0])
 
 
 def _one_axis(ndim: int) -> st.SearchStrategy[int]:

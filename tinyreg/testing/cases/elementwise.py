@@ -50,6 +50,8 @@ def _powers() -> SearchStrategy[Call]:
     return st.one_of(elementwise(POSITIVE, REAL), calls(base, exponents), calls(bases, exponent))
 
 
+EXPONENTS = st.sampled_from([0.5, -2.0, 0.0])
+
 CHOICES: list[tuple[tuple[int, ...], ...]] = [
     ((), (), ()),
     ((3,), (3,), (3,)),
@@ -179,11 +181,15 @@ CASES = [
             at([math.inf, 1.0], [1.0, -math.inf], gradients=[[1.0, 0.0], [0.0, -1.0]]),
         ],
     ),
-    _case(
+    Case(
         tr.logaddexp,
+        st.one_of(elementwise(REAL, REAL), calls(arrays(shapes()), EXPONENTS), calls(EXPONENTS, arrays(shapes()))),
         np.logaddexp,
+        reach=math.inf,
         points=[
             at([-math.inf], -math.inf, gradient=[0.0]),
+            at([math.inf, 0.0], math.inf, gradient=[0.5, 0.0]),
+            at(math.inf, [math.inf, 0.0], gradient=[0.5, 0.0]),
             at([-math.inf], [-math.inf], gradients=[[0.0], [0.0]]),
             at([800.0, 0.0, -1e4], [0.0, 0.0, 1e4], gradients=[[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]),
             at([-math.inf, 2.0], [1.0, -math.inf], gradients=[[0.0, 1.0], [1.0, 0.0]]),

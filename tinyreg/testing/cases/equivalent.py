@@ -47,7 +47,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x: `minimum(x, 0.0)` -> `x`": OVERFLOW,
         "x: `0.0` -> `1.0` (2)": OVERFLOW,
     },
-    "gelu": {"x: `inside` -> `x`": OVERFLOW},
     "linear": {
         "x, weight, bias: `xp.matmul(rows, weight).reshape(x.shape) if 0 in wanted else None` -> "
         "`xp.matmul(rows, weight).reshape(x.shape)`": UNWANTED,
@@ -239,7 +238,7 @@ SHARED: dict[str, dict[str, str]] = {
         "`1` -> `-1`": EMPTY,
         "`1` -> `0`": EMPTY,
     },
-    "_share": {"`x1` -> `x2` (2)": "the two are equal there"},
+    "_within": {"`clip(x, -BEYOND, BEYOND)` -> `clip(-BEYOND, x, BEYOND)`": "the larger of two is that in either order"},
     "_times_log": {
         **dict.fromkeys(
             (
@@ -266,9 +265,6 @@ SHARED: dict[str, dict[str, str]] = {
             ),
             "a plain base below 0 has no derivative in the exponent; tests/test_table.py has it",
         ),
-    },
-    "_turned": {
-        "`finite(hypot(x, other))` -> `hypot(x, other)`": "what is finite is divided by it, which gives 0 either way",
     },
     "_product_of_others": {
         "`0` -> `1` (3)": "the slice is empty all the same",

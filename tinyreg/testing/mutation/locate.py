@@ -127,7 +127,7 @@ def helpers(functions: Iterable[Any], beyond: Container[str] = ()) -> list[Funct
     >>> from tinyreg.testing.mutation.source import helpers
     >>> import tinyreg as tr
     >>> [f.__name__ for f in helpers([tr.atan2.rules[0][1]])]
-    ['_turned', 'nonzero', 'finite']
+    ['_turned', 'length', 'finite']
     """
     found: dict[FunctionType, None] = {}
     ahead = [plain for f in functions if isinstance(plain := unwrapped(f), FunctionType)]
