@@ -270,6 +270,11 @@ def test_what_takes_long_is_listed_slowest_first():
 
     pairs = [("a", 4.0), ("b", 2.9), ("c", 8.0)]
     results = [result(case, peer, s) for case, t in pairs for peer, s in ((OURS, t), ("PyTorch eager", 1.0))]
-    lines = above(results).splitlines()
+    lines = above(results, explained={"a": "it does more"}).splitlines()
     assert lines[0] == "above 3 times PyTorch eager: 2"
     assert [line.split()[0] for line in lines[1:]] == ["c", "a"]
+    assert [line.partition(": ")[2] for line in lines[1:]] == ["not explained", "it does more"]
+
+
+def test_what_is_explained_is_a_case():
+    assert ops.EXPLAINED.keys() <= ops.OPS.cases.keys()

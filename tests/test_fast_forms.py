@@ -1,5 +1,8 @@
 """Fast forms where the table of cases cannot look: mixed dtypes, and results that nobody is left to hold."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -202,3 +205,38 @@ def test_nan_and_infinities_go_where_they_go_in_the_definition(name, shape, call
         np.testing.assert_allclose(
             f[ok], e[ok], rtol=64 * EPS[dtype], atol=64 * EPS[dtype] * np.abs(e[ok]).max(initial=0.0)
         )
+
+
+WITHOUT = """
+import sys, types
+sys.modules["tinyreg.ops.fast.{file}"] = types.ModuleType("{file}")
+import numpy as np
+import tinyreg as tr
+x = tr.tensor(np.arange(16.0).reshape(1, 1, 4, 4) % 5, requires_grad=True)
+y = {call}
+print(*(row.op.name for row in tr.tape(y)))
+(y * y).sum().backward()
+print(*y.numpy().ravel(), *x.grad.numpy().ravel())
+"""
+FILES = {
+    "convolution": ("tr.conv2d(x, tr.tensor(np.arange(4.0).reshape(1, 1, 2, 2)))", "conv2d"),
+    "pooling": ("tr.max_pool2d(x, 2, stride=1) + tr.avg_pool2d(x, 2, stride=1)", "avg_pool2d"),
+    "linear": ("tr.linear(x, tr.tensor(np.arange(8.0).reshape(2, 4)))", "linear"),
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_of_fast_forms_can_be_deleted(file):
+    call, op = FILES[file]
+
+    def run(deleted):
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT.format(file=deleted, call=call)], capture_output=True, text=True, check=True
+        )
+        names, numbers = done.stdout.splitlines()
+        return names.split(), np.array(numbers.split(), dtype=float)
+
+    (fast, right), (defined, same) = run("nothing"), run(file)
+    assert op in fast
+    assert op not in defined
+    np.testing.assert_allclose(same, right, rtol=1e-12)

@@ -46,7 +46,7 @@ def test_the_way_back_of_a_second_derivative_sums_in_float32_too(backend):
 
 @pytest.mark.parametrize("index", [3, -4])
 def test_an_index_along_an_axis_that_is_out_of_range_is_refused(index):
-    with pytest.raises(IndexError, match=r"flat_places: got indices int64\[2, 1\] .* out of range for a length of 3"):
+    with pytest.raises(IndexError, match=r"take_along_axis: got indices int64\[2, 1\] .* out of range for a length of 3"):
         tr.take_along_axis(tr.ones((2, 3)), np.array([[0], [index]]), axis=1)
 
 

@@ -99,8 +99,8 @@ ERRORS = [
     ),
     (lambda: tr.einsum("ij,jk", tr.ones((2, 2))), r"einsum: got 'ij,jk' for 1 operands, expected a term for each"),
     (lambda: tr.einsum("i", tr.ones((2, 2))), r"einsum: got 'i' for an operand of 2 axes, expected a letter for each"),
-    (lambda: tr.einsum("i,i", tr.ones(2), tr.ones(3)), r"contract: got .* equal lengths where letters are equal"),
-    (lambda: tr.einsum("i->j", tr.ones(2)), r"contract: got xs float32\[2\]"),
+    (lambda: tr.einsum("i,i", tr.ones(2), tr.ones(3)), r"einsum: got .* equal lengths where letters are equal"),
+    (lambda: tr.einsum("i->j", tr.ones(2)), r"einsum: got xs float32\[2\]"),
 ]
 
 

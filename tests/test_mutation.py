@@ -37,7 +37,7 @@ def test_every_mutant_of_what_vjps_share_fails(name):
 
 def test_every_primitive_with_a_derivative_is_mutated_under_its_case():
     own = [op for op in REGISTRY.values() if str(op.__module__).startswith("tinyreg.") and op.rules]
-    assert [op.name for op in own if CASES[op.name].primitive is not op or not planted(CASES[op.name])] == []
+    assert [op.name for op in own if CASES[op.__name__].primitive is not op or not planted(CASES[op.__name__])] == []
 
 
 def test_the_lists_of_equivalent_mutants_name_what_there_is():

@@ -112,6 +112,12 @@ def _times(factor):
     return lambda g: factor * g
 
 
+@pytest.mark.parametrize(("op", "by_position"), [(tr.reshape, 2), (tr.sum, 4), (tr.concat, 0), (tr.linear, 3)])
+def test_inspect_says_which_parameters_of_an_op_come_by_position(op, by_position):
+    kinds = [p.kind for p in inspect.signature(op).parameters.values()]
+    assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) == by_position
+
+
 def test_an_op_shows_its_signature_and_survives_copies():
     assert list(inspect.signature(tr.sum).parameters) == ["x", "axis", "dtype", "keepdims"]
     for op in [op for op in REGISTRY.values() if str(op.__module__).startswith("tinyreg.")]:
@@ -431,7 +437,7 @@ def test_shapes_that_do_not_fit():
         tr.ones(2) + tr.ones(3)
     with pytest.raises(ValueError, match=r"matmul: got x1 float32\[2, 3\], x2 float32\[2, 3\].*as many columns in x1"):
         tr.ones((2, 3)) @ tr.ones((2, 3))
-    with pytest.raises(IndexError, match=r"index: got x float32\[2\] on numpy; expected indices that are in range"):
+    with pytest.raises(IndexError, match=r"getitem: got x float32\[2\] on numpy; expected indices that are in range"):
         tr.ones(2)[5]
     with pytest.raises(ValueError, match="sum: got axis=3 for an array of 1 axis, expected an axis from -1 to 0"):
         tr.sum(tr.ones(2), axis=3)

@@ -186,6 +186,7 @@ NO_SCALAR = {
     "unstack": "needs an axis",
     "cumulative_sum": "needs an axis",
     "shares": "of one element it is constant",
+    "log_shares": "of one element it is constant",
 }
 EVERY_SHAPE = [case for family in ("elementwise", "reduction", "shape") for case in FAMILIES[family]]
 

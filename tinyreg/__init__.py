@@ -4,24 +4,13 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
+from . import activations, creation, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
 from .activations import *
 from .core.backend import use
 from .core.primitive import primitive
 from .core.tape import no_grad
 from .core.tensor import Tensor
-from .creation import (
-    arange,
-    backends,
-    full,
-    get_default_dtype,
-    ones,
-    ones_like,
-    set_default_dtype,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from .creation import *
 from .explore import explain, tape
 from .memory import keep_freed_memory
 from .ops import *
@@ -40,16 +29,12 @@ __all__ = [
     "Generator",
     "Tensor",
     "activations",
-    "arange",
     "augment",
-    "backends",
     "checkpoint",
     "dropout",
     "explain",
     "explore",
-    "full",
     "fused",
-    "get_default_dtype",
     "grad",
     "hessian",
     "hvp",
@@ -61,27 +46,22 @@ __all__ = [
     "nn",
     "no_grad",
     "normalization",
-    "ones",
-    "ones_like",
     "ops",
     "optim",
     "primitive",
     "random",
     "regularizers",
     "seed",
-    "set_default_dtype",
     "tape",
-    "tensor",
     "testing",
     "training",
     "unchecked",
     "use",
     "value_and_grad",
     "vjp",
-    "zeros",
-    "zeros_like",
 ]
 __all__ += activations.__all__
+__all__ += creation.__all__
 __all__ += ops.__all__
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import arguments, ops
-from .core.tape import no_grad
-from .ops.precision import narrowed, widened
-from .ops.reduction import shares
+from .core.tensor import Tensor
+from .ops.exponential import log_shares, shares
 from .ops.units import elu, gelu, silu
 from .signature import with_axis
 
@@ -15,7 +14,7 @@ __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "silu", "softmax"]
 
 
 @with_axis
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Any, axis: int = -1) -> Tensor:
     """exp(x_i) / sum_j exp(x_j) along `axis`, without overflow.
 
     x: floats with at least one element along `axis`; -inf gives 0. The result has the shape of x, and sums to 1 along
@@ -25,11 +24,12 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> tr.softmax(tr.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
-    return shares(x, axis=arguments.axis("softmax", axis, x.ndim))
+    y: Tensor = shares(x, axis=arguments.axis("softmax", axis, x.ndim))
+    return y
 
 
 @with_axis
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """x_i - log(sum_j exp(x_j)) along `axis`, without overflow, also where the softmax is too small for a float.
 
     x: floats with at least one element along `axis`. The result has the shape of x; it is NaN where every element is
@@ -39,12 +39,8 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> tr.log_softmax(tr.tensor([0.0, -1000.0]))
     tensor([    0., -1000.])
     """
-    axis = arguments.axis("log_softmax", axis, x.ndim)
-    wide = widened(x)
-    with no_grad():  # a constant: a softmax is the same for any shift
-        largest = ops.max(wide, axis=axis, keepdims=True)
-    z = wide - largest
-    return narrowed(z - ops.logsumexp(z, axis=axis, keepdims=True), x)
+    y: Tensor = log_shares(x, axis=arguments.axis("log_softmax", axis, x.ndim))
+    return y
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:

@@ -19,6 +19,19 @@ from .core.backend import (
 )
 from .core.tensor import Tensor, wrap
 
+__all__ = [
+    "arange",
+    "backends",
+    "full",
+    "get_default_dtype",
+    "ones",
+    "ones_like",
+    "set_default_dtype",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 _default_dtype: DType = get("numpy").dtype("float32")
 
 
@@ -67,7 +80,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def as_array(data: Any, dtype: Any = None, backend: str | None = None) -> Array:
-    """A new array from numbers, nested sequences or an array; Python floats take the default dtype, arrays keep theirs."""
+    """Make an array of numbers, nested sequences or an array; Python floats take the default dtype, arrays keep theirs."""
     array = arrayed(data, "tensor")
     to = get(backend) if backend else place(data) or current()
     if dtype is not None:

@@ -41,7 +41,7 @@ def is_soft(where: str, logits: Any, target: Any) -> bool:
 def class_indices(where: str, target: Any, classes: int, ignore_index: int | None) -> Any:
     """The target as int64, checked: on CuPy an index out of range would wrap around."""
     index = (target.data if isinstance(target, Tensor) else target).astype("int64", copy=False)
-    if not index.size or not checked("labels") or index.view("uint64").max() < classes:  # a negative one is huge there
+    if not index.size or not checked("labels") or (index.min() >= 0 and index.max() < classes):
         return index
     valid = (index >= 0) & (index < classes)
     if ignore_index is not None:

@@ -105,7 +105,7 @@ class Signature:
 
     def __init__(self, name: str, f: Callable[..., Any], skip: int) -> None:
         parameters = list(inspect.signature(f).parameters.values())[skip:]
-        self.name, self.doc, self.python = name, f.__doc__, inspect.Signature(parameters)
+        self.name, self.doc = name, f.__doc__
         for p in parameters:
             if p.name in TAKEN:
                 raise TypeError(
@@ -117,6 +117,9 @@ class Signature:
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self.first = len(self.arguments) - bool(self.variadic)  # where the operands of *xs begin
         self.text = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
+        if not self.variadic:  # settings also come by position
+            parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
+        self.python = inspect.Signature(parameters)
 
     def __str__(self) -> str:
         return f"{self.name}({self.text})"

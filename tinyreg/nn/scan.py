@@ -58,7 +58,11 @@ def lstm_step(x: Any, h: Any, state: State) -> State:
     return ops.sigmoid(o) * ops.tanh(c), c
 
 
-@fused(nondifferentiable=("active", "keep"), expects="x (T, N, 4 size), h and c (N, size), weight (4 size, size)")
+@fused(
+    name="LSTM",
+    nondifferentiable=("active", "keep"),
+    expects="x (T, N, 4 size), h and c (N, size), weight (4 size, size)",
+)
 def lstm_scan(
     x: Any,
     h: Any,

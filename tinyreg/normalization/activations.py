@@ -11,7 +11,7 @@ from typing import Any
 from .. import ops
 from ..arguments import integer, number
 from ..core.backend import Array, Backend
-from ..ops.linalg import onto
+from ..ops.fast.writing import written_to
 from ..ops.precision import matched, narrowed, widened
 from ..recompute import fused
 from ..signature import described
@@ -127,9 +127,9 @@ def _(
     y, mean, var, rate = _centred(xp, x, axes, eps)
     scale = 1.0 if keep is None else scale
     slope = (rate if weight is None else rate * weight.reshape(rate.shape)) * scale  # dy / dx at this mean and var
-    y = onto(xp.multiply, y, slope)
+    y = written_to(xp.multiply, y, slope)
     if bias is not None:
-        y = onto(xp.add, y, bias.reshape(rate.shape) * scale)
+        y = written_to(xp.add, y, bias.reshape(rate.shape) * scale)
     if relu:
         through = xp.logical_not(y <= 0)  # NaN goes through
         keep = through if keep is None else through & keep

@@ -11,11 +11,27 @@ from typing import Any
 
 from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
-from .elementwise import abs, equal, sign, where
+from ..core.tensor import Tensor
+from . import elementwise, reduction
+from .elementwise import equal, sign, where
 from .linalg import diagonal, tril
 from .precision import narrowed, widened
-from .reduction import max, norm, prod, sum
+from .reduction import norm, prod
 from .shape import expand_dims, matrix_transpose, squeeze
+
+__all__ = [
+    "cholesky",
+    "det",
+    "eigh",
+    "inv",
+    "largest_singular_value",
+    "matrix_norm",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+]
 
 SQUARE = "square matrices of float32 or float64"
 
@@ -291,7 +307,7 @@ def _(g: Any, y: Any) -> Any:
 # ---- norms -----------------------------------------------------------------------------------------------------------
 
 
-def svdvals(x: Any) -> Any:
+def svdvals(x: Tensor | Array) -> Tensor:
     """The singular values of each matrix, in descending order. See `svd`.
 
     x: (..., n, m); the result: (..., min(n, m)). A second derivative needs values that differ and are not 0.
@@ -300,10 +316,11 @@ def svdvals(x: Any) -> Any:
     >>> tr.svdvals(tr.tensor([[0.0, 2.0], [3.0, 0.0]]))
     tensor([3., 2.])
     """
-    return narrowed(svd(widened(x))[1], x)
+    result: Tensor = narrowed(svd(widened(x))[1], x)
+    return result
 
 
-def largest_singular_value(x: Any) -> Any:
+def largest_singular_value(x: Tensor | Array) -> Tensor:
     """The spectral norm of each matrix, the largest |x v| for |v| = 1.
 
     x: (..., n, m), not empty; the result: (...). Derivative: u v^T, of the singular vectors that belong to it; shared
@@ -313,19 +330,20 @@ def largest_singular_value(x: Any) -> Any:
     >>> tr.largest_singular_value(tr.tensor([[0.0, 2.0], [3.0, 0.0]]))
     tensor(3.)
     """
-    return max(svdvals(x), axis=-1)
+    result: Tensor = reduction.max(svdvals(x), axis=-1)
+    return result
 
 
 NORMS: dict[Any, Any] = {
     "fro": lambda x: norm(x, axis=(-2, -1)),
-    "nuc": lambda x: sum(svdvals(x), axis=-1),
+    "nuc": lambda x: reduction.sum(svdvals(x), axis=-1),
     2: largest_singular_value,
-    1: lambda x: max(sum(abs(x), axis=-2), axis=-1),
-    float("inf"): lambda x: max(sum(abs(x), axis=-1), axis=-1),
+    1: lambda x: reduction.max(reduction.sum(elementwise.abs(x), axis=-2), axis=-1),
+    float("inf"): lambda x: reduction.max(reduction.sum(elementwise.abs(x), axis=-1), axis=-1),
 }
 
 
-def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Any:
+def matrix_norm(x: Tensor | Array, ord: Any = "fro", keepdims: bool = False) -> Tensor:
     """A norm of each matrix: `"fro"` sqrt(sum x^2), `"nuc"` the sum of the singular values, 2 the largest of them.
 
     Also 1 and inf: the largest sum of |x| over a column, or over a row. x: (..., n, m); the result: (...), or with
@@ -341,4 +359,5 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Any:
     if x.ndim < 2:
         raise ValueError(f"matrix_norm: got shape {list(x.shape)}, expected at least two axes; for vectors use norm")
     y = narrowed(NORMS[ord](widened(x)), x)
-    return expand_dims(y, axis=(-2, -1)) if keepdims else y
+    result: Tensor = expand_dims(y, axis=(-2, -1)) if keepdims else y
+    return result

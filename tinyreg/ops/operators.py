@@ -9,7 +9,7 @@ from ..core.backend import HOMES
 from ..core.primitive import REGISTRY, Primitive
 from ..core.tensor import Tensor
 from . import elementwise as e
-from . import indexing, linalg, precision, reduction, shape, transcendental
+from . import exponential, indexing, linalg, precision, reduction, shape, transcendental
 
 BINARY = {
     "add": e.add,
@@ -47,7 +47,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "argmax": reduction.argmax,
     "argmin": reduction.argmin,
     "cumulative_sum": reduction.cumulative_sum,
-    "logsumexp": reduction.logsumexp,
+    "logsumexp": exponential.logsumexp,
     "max": reduction.max,
     "mean": reduction.mean,
     "min": reduction.min,

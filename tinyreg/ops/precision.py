@@ -14,6 +14,8 @@ from typing import Any
 from ..core.backend import Array, Backend, accumulator, get
 from ..core.primitive import Primitive, primitive
 
+__all__ = ["astype"]
+
 SCALAR: type[Any] = get("numpy").generic
 """What NumPy makes of one element: a number, which has no backend."""
 

@@ -16,6 +16,8 @@ from .elementwise import clamp
 from .precision import wide
 from .table import unary
 
+__all__ = ["erf", "log_sigmoid", "sigmoid", "softplus", "tanh"]
+
 
 @wide()
 def logistic(xp: Backend, x: Array, *, rate: int = 1) -> Array:

@@ -11,6 +11,30 @@ from .elementwise import equal, finite, hypot, isinf, nonzero, sign, sqrt, where
 from .smooth import sigmoid
 from .table import POSITIVE, REAL, UNIT, Domain, binary, unary
 
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "pow",
+    "sin",
+    "sinh",
+    "tan",
+]
+
 # ---- powers and exponentials of two arguments --------------------------------------------------------------------------
 
 pow = binary(

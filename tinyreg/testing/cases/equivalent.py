@@ -54,7 +54,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x, weight, bias: `rows` -> `g`": SHORT,
         "x, weight, bias: `xp.matmul(rows.T, _rows(x)) if 1 in wanted else None` -> "
         "`xp.matmul(rows.T, _rows(x))`": UNWANTED,
-        "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
+        "x, weight, bias: `reduction.sum(rows, axis=0) if 2 in wanted else None` -> "
+        "`reduction.sum(rows, axis=0)`": UNWANTED,
         "fast form: `_rows(x)` -> `x`": SHORT,
     },
     "normalized_channels": {
@@ -145,9 +146,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         f"x, weight, bias: `xp.ascontiguousarray({_KERNELS})` -> `{_KERNELS}`": MEMORY,
         "fast form: `_images_last(xp, x)` -> `x`": MEMORY,
         "x, weight, bias: `x` -> `g` (4)": ALIKE,
-        "x, weight, bias: `sum(rows, axis=2).reshape(out) if 2 in wanted else None` -> "
-        "`sum(rows, axis=2).reshape(out)`": UNWANTED,
-        "x, weight, bias: `sum(rows, axis=2)` -> `sum(rows, axis=-1)`": "there are three axes",
+        "x, weight, bias: `reduction.sum(rows, axis=2).reshape(out) if 2 in wanted else None` -> "
+        "`reduction.sum(rows, axis=2).reshape(out)`": UNWANTED,
+        "x, weight, bias: `reduction.sum(rows, axis=2)` -> `reduction.sum(rows, axis=-1)`": "there are three axes",
         "fast form: `2` -> `-2`": FROM_THE_END,
         "fast form: `2` -> `-2` (3)": FROM_THE_END,
         "fast form: `view` -> `x` (3)": ALIKE,
@@ -275,7 +276,6 @@ SHARED: dict[str, dict[str, str]] = {
         "`0` -> `-1` (3)": "the slice is empty all the same",
         "`0` -> `-1` (4)": "the slice is empty all the same",
         "`2` -> `-2` (2)": "odd is odd",
-        "`1` -> `-1` (4)": "there are two",
     },
     "bounded": {
         f"`{bound}` -> `{other}`": "any bound of that size does"

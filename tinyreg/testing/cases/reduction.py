@@ -10,7 +10,8 @@ import numpy as np
 
 import tinyreg as tr
 
-from ...ops.reduction import p_norm, shares
+from ...ops.exponential import log_shares, shares
+from ...ops.reduction import p_norm
 from ..case import Case, at
 from ..strategies import reductions, values
 
@@ -120,6 +121,16 @@ CASES = [
         points=[
             at([-math.inf, -math.inf], zeros=True, gradient=[0.0, 0.0]),
             at([[math.inf, 0.0], [1e4, 1e4]], axis=1, zeros=True, gradient=[[0.0, 0.0], [0.0, 0.0]]),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        log_shares,
+        reductions(least=2),
+        lambda x, axis: x - np.log(np.exp(x).sum(axis=axis, keepdims=True)),
+        points=[
+            at([0.0, -1e4], gradient=[-1.0, 1.0]),
+            at([[0.0, -math.inf], [1e4, 1e4]], axis=1, gradient=[[-1.0, 1.0], [0.0, 0.0]]),
         ],
         reach=math.inf,
     ),

@@ -118,8 +118,8 @@ def _cut(pick: Pick) -> Call:
     return Call((pick(arrays((4, wide) if axis == 0 else (wide, 4))),), {"sections": sections, "axis": axis})
 
 
-def _bounds(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
-    return {"bounds": pick(st.sampled_from([(1,), (), (0, 1), (1, 1)])), "axis": pick(st.sampled_from([0, -1]))}
+def _places(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"sections": pick(st.sampled_from([(1,), (), (0, 1), (1, 1)])), "axis": pick(st.sampled_from([0, -1]))}
 
 
 def _apart(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -137,7 +137,7 @@ CASES = [
     Case(tr.concat, _joined(), lambda *xs, axis: np.concatenate(xs, axis), reach=math.inf),
     Case(tr.stack, _stacked(), lambda *xs, axis: np.stack(xs, axis), reach=math.inf),
     Case(tr.split, _cut(), lambda x, sections, axis: np.split(x, sections, axis), reach=math.inf),
-    Case(cut, _calls(_bounds, min_dims=1), lambda x, bounds, axis: np.split(x, bounds, axis), reach=math.inf),
+    Case(cut, _calls(_places, min_dims=1), lambda x, sections, axis: np.split(x, sections, axis), reach=math.inf),
     Case(
         tr.unstack,
         _calls(_apart, among=lambda shape: any(shape)),
