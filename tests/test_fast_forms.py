@@ -107,6 +107,16 @@ def smoothed(logits, **settings):
     return lambda x: tr.losses.cross_entropy(x, tensor(labels, "int64"), **settings)
 
 
+def soft(shape):
+    """Shares of classes along axis 1, some of them 0, as float16 holds them."""
+    drawn = np.random.default_rng(3).integers(0, 4, shape) / 4
+    return tensor(drawn, "float16")
+
+
+def weights():
+    return tensor([2.0, 0.0, 0.5], "float16")
+
+
 CALLS = {
     "linear": [
         ((3, 5), lambda x: tr.linear(x, tensor(draws("float16", 1, (4, 5)), x.dtype), tensor([0.5, 1, 2, 3], x.dtype))),
@@ -136,6 +146,28 @@ CALLS = {
         ((4, 1000), lambda x: smoothed(x, label_smoothing=0.1)(x)),
         ((3000, 3), lambda x: smoothed(x, reduction="sum")(x)),
         ((2, 3, 4, 5), lambda x: smoothed(x, ignore_index=1, label_smoothing=0.5)(x)),
+    ],
+}
+CALLS |= {  # losses
+    "soft_nll": [
+        ((4, 1000), lambda x: tr.losses.cross_entropy(x, soft(x.shape), label_smoothing=0.1)),
+        ((3000, 3), lambda x: tr.losses.cross_entropy(x, soft(x.shape), reduction="sum")),
+        (
+            (2, 3, 4, 5),
+            lambda x: tr.losses.cross_entropy(x, soft(x.shape), weight=tensor([0.0, 1.0, 2.0]), reduction="none"),
+        ),
+        ((4, 5), lambda x: tr.losses.cross_entropy(x, tensor(np.eye(5)[[0, 3, 1, 1]] * [[1], [0], [1], [2]]))),
+    ],
+    "logistic_nll": [
+        ((400, 3), lambda x: tr.losses.binary_cross_entropy(x, soft(x.shape))),
+        ((4, 3), lambda x: tr.losses.binary_cross_entropy(x, tensor(np.eye(3)[[0, 2, 1, 1]]), reduction="sum")),
+        ((4, 3), lambda x: tr.losses.binary_cross_entropy(x, soft(x.shape), weight=weights(), reduction="none")),
+        ((4, 3), lambda x: tr.losses.binary_cross_entropy(x, tensor(np.eye(3)[[0, 2, 1, 1]]), pos_weight=weights())),
+    ],
+    "parabola_and_line": [
+        ((400, 3), lambda x: tr.losses.huber(x, soft(x.shape))),
+        ((4, 3), lambda x: tr.losses.huber(x, tensor(np.zeros((4, 3))), delta=200.0, reduction="none")),
+        ((4, 3), lambda x: tr.losses.huber(x, tensor(np.ones((4, 3))), delta=2.0**-10, reduction="sum")),
     ],
 }
 PAIRS = [pytest.param(name, shape, call, id=f"{name}-{shape}") for name in CALLS for shape, call in CALLS[name]]

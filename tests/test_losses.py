@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.core.backend import get
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -38,9 +39,14 @@ def test_mse_and_its_gradient():
 
 
 def test_mse_does_not_broadcast():  # pytorch#16045
-    with pytest.raises(ValueError, match=r"mse: got prediction float64\[3, 1\] and target float64\[3\], expected one sh"):
+    with pytest.raises(ValueError, match="mse: prediction and target differ in shape") as error:
         tr.losses.mse(tensor(np.ones((3, 1))), tensor(np.ones(3)))
-    with pytest.raises(ValueError, match=r"target 1.0, expected one shape"):
+    assert str(error.value).splitlines()[1:] == [
+        "  got       prediction float64[3, 1] and target float64[3]",
+        "  expected  one shape",
+        "  try       target.reshape(prediction.shape), where that is what you mean",
+    ]
+    with pytest.raises(ValueError, match=r"and target 1.0\n  expected  one shape\n"):
         tr.losses.mse(tensor(np.ones(3)), 1.0)
 
 
@@ -236,6 +242,76 @@ def test_second_derivative():
     np.testing.assert_allclose(hessian.numpy(), expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 1e-6), ("float64", 1e-14)])
+def test_a_sure_and_right_logit_has_a_small_loss_and_slope_not_0(dtype, rtol):
+    x = tensor([40.0, -40.0, 5.0], dtype, requires_grad=True)
+    loss = tr.losses.binary_cross_entropy(x, tensor([1.0, 0.0, 1.0], dtype), reduction="none")
+    np.testing.assert_allclose(loss.numpy(), np.log1p(np.exp([-40.0, -40.0, -5.0])), rtol=rtol)
+    loss.sum().backward()
+    s = np.exp(-40.0) / (1 + np.exp(-40.0))
+    np.testing.assert_allclose(x.grad.numpy(), [-s, s, -np.exp(-5.0) / (1 + np.exp(-5.0))], rtol=rtol)
+
+
+# ---- blocks, and what the tape shows
+
+LARGE = {
+    "huber": lambda x, t, **given: tr.losses.huber(x, t, **given),
+    "binary_cross_entropy": lambda x, t, **given: tr.losses.binary_cross_entropy(x, t, **given),
+    "weighted binary_cross_entropy": lambda x, t, **given: tr.losses.binary_cross_entropy(
+        x, t, weight=tr.abs(t) + 1, pos_weight=2.0, **given
+    ),
+    "cross_entropy": lambda x, t, **given: cross_entropy(x, t, **given),
+}
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 3), (0, 5)])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", LARGE)
+def test_a_loss_in_blocks_is_the_loss_in_one(name, reduction, shape, monkeypatch):
+    x, t = tensor(rng.normal(size=shape), requires_grad=True), tensor(rng.uniform(size=shape))
+    found = []
+    for block in (2**16, 60, 1):
+        monkeypatch.setattr(get(x.backend), "stretch", block)
+        loss = LARGE[name](x, t, reduction=reduction)
+        x.zero_grad()
+        loss.sum().backward()
+        found += [(loss.numpy(), x.grad.numpy())]
+    for loss, gradient in found[1:]:
+        assert loss.shape == found[0][0].shape
+        np.testing.assert_allclose(loss, found[0][0], rtol=1e-14)
+        np.testing.assert_array_equal(gradient, found[0][1])
+
+
+def test_the_tape_shows_a_loss_under_its_own_name_and_keeps_what_its_backward_needs():
+    x, soft = tensor(rng.normal(size=(6, 4)), requires_grad=True), tensor(rng.dirichlet(np.ones(4), 6))
+    of_indices = cross_entropy(x, indices([0, 1, 2, 3, 0, 1]), label_smoothing=0.1)
+    losses = [of_indices, cross_entropy(x, soft), tr.losses.binary_cross_entropy(x, soft), tr.losses.huber(x, soft)]
+    names = ["cross_entropy", "cross_entropy", "binary_cross_entropy", "huber"]
+    assert [[entry.op.name for entry in tr.tape(loss)] for loss in losses] == [[name] for name in names]
+    row = str(tr.tape(of_indices)).splitlines()[1]
+    assert row.split()[-5:-1] == ["float64[]", "logits,", "index,", "residuals"]
+    assert row.split()[-1] == str(6 * 8 + 2 * 6 * 4 * 8)  # the indices, and the logits and their probabilities
+
+
+def test_a_loss_has_no_private_op_on_its_tape():
+    x, soft = tensor(rng.normal(size=(3, 4)), requires_grad=True), tensor(rng.dirichlet(np.ones(4), 3), requires_grad=True)
+    weight = tensor(WEIGHT, requires_grad=True)
+    public = {*tr.__all__, *tr.ops.__all__, *tr.losses.__all__}
+    for loss in (
+        tr.losses.mse(x, soft),
+        tr.losses.mae(x, soft),
+        tr.losses.huber(x, soft),
+        tr.losses.kl_divergence(x, soft),
+        tr.losses.kl_divergence(x, soft, log_target=True),
+        tr.losses.hinge(x, tensor(np.ones((3, 4)))),
+        tr.losses.binary_cross_entropy(x, soft, weight=weight, pos_weight=weight),
+        cross_entropy(x, soft, weight=weight, label_smoothing=0.1),
+        cross_entropy(x, indices([0, 1, 2]), weight=tensor(WEIGHT), label_smoothing=0.1, ignore_index=1),
+        cross_entropy(tensor(WEIGHT, requires_grad=True), indices(1)),
+    ):
+        assert {entry.op.name for entry in tr.tape(loss)} <= public
+
+
 # ---- refusals
 
 LOGITS = np.zeros((3, 4))
@@ -243,18 +319,29 @@ LOGITS = np.zeros((3, 4))
 
 @pytest.mark.parametrize(("label", "ignore_index"), [(4, None), (-1, None), (-100, None), (4, -100), (-1, -100)])
 def test_a_class_index_out_of_range_names_the_value(label, ignore_index):
-    with pytest.raises(IndexError, match=f"cross_entropy: got class index {label}, expected 0 to 3, or .*ignore_index="):
+    also = "" if ignore_index is None else f", or ignore_index={ignore_index}"
+    with pytest.raises(IndexError, match="^cross_entropy: a label is no class of the logits") as error:
         cross_entropy(tensor(LOGITS), indices([0, label, 1]), ignore_index=ignore_index)
+    assert str(error.value).splitlines()[1:] == [
+        f"  got       class index {label}",
+        f"  expected  0 to 3{also}",
+        f"  try       ignore_index={label} to leave such rows out, or logits of more classes",
+    ]
 
 
 @pytest.mark.parametrize(
     ("target", "dtype", "error", "text"),
     [
-        ([0, 1], "int64", ValueError, r"logits float64\[3, 4\] and target int64\[2\], .*indices of shape \[3\]; "),
-        ([[0], [1], [2]], "int64", ValueError, r"target int64\[3, 1\], expected class indices of shape \[3\]"),
-        (LOGITS, "int64", ValueError, "for soft targets use floats"),
-        ([0.0, 1.0, 2.0], "float64", ValueError, "for class indices use integers"),
-        (np.zeros((1, 4)), "float64", ValueError, r"expected soft targets of shape \[3, 4\]"),
+        (
+            [0, 1],
+            "int64",
+            ValueError,
+            r"logits float64\[3, 4\] and target int64\[2\]\n  expected  class indices of shape \[3\]\n",
+        ),
+        ([[0], [1], [2]], "int64", ValueError, r"target int64\[3, 1\]\n  expected  class indices of shape \[3\]\n"),
+        (LOGITS, "int64", ValueError, "  try       floats of the shape of logits for soft targets"),
+        ([0.0, 1.0, 2.0], "float64", ValueError, "  try       integers for class indices"),
+        (np.zeros((1, 4)), "float64", ValueError, r"  expected  soft targets of shape \[3, 4\]"),
         ([True, False, True], "bool", TypeError, r"got target bool\[3\], expected class indices or soft targets"),
     ],
 )
@@ -268,6 +355,14 @@ def test_what_is_no_tensor():
         cross_entropy(tensor(LOGITS), [0, 1, 2])
     with pytest.raises(TypeError, match=r"got logits float64\[\], expected floats of shape"):
         cross_entropy(tensor(1.0), indices(0))
+
+
+def test_the_axis_goes_by_no_other_name():
+    x = tensor(LOGITS)
+    with pytest.raises(TypeError, match="kl_divergence: got an unexpected keyword argument; dim is axis here"):
+        tr.losses.kl_divergence(x, x, dim=1)
+    with pytest.raises(TypeError, match="kl_divergence: got axis='1', expected an integer"):
+        tr.losses.kl_divergence(x, x, axis="1")
 
 
 def test_integer_logits():
@@ -284,9 +379,11 @@ def test_settings_out_of_range():
         cross_entropy(logits, target, reduction="average")
     with pytest.raises(ValueError, match="mse: got reduction='average'"):
         tr.losses.mse(logits, logits, reduction="average")
-    with pytest.raises(ValueError, match=r"got weight float64\[3\], expected one for each of 4 classes"):
+    with pytest.raises(ValueError, match=r"got       weight float64\[3\] .*\n  expected  one for each of 4 classes\n"):
         cross_entropy(logits, target, weight=tensor([1.0, 1.0, 1.0]))
-    with pytest.raises(ValueError, match="got ignore_index=0 with soft targets"):
+    with pytest.raises(
+        ValueError, match="got ignore_index=0 with soft targets, expected class indices; to leave a row out"
+    ):
         cross_entropy(logits, tensor(LOGITS), ignore_index=0)
 
 
@@ -298,7 +395,7 @@ PAIRED = ["mse", "mae", "huber", "binary_cross_entropy", "kl_divergence", "hinge
 @pytest.mark.parametrize("name", PAIRED)
 def test_no_loss_broadcasts(name):  # pytorch#16045
     loss = getattr(tr.losses, name)
-    with pytest.raises(ValueError, match=rf"{name}: got \w+ float64\[3, 1\] and target float64\[3\], expected one shape"):
+    with pytest.raises(ValueError, match=rf"^{name}: .*\n  got       prediction float64\[3, 1\] and target float64\[3\]\n"):
         loss(tensor(np.ones((3, 1))), tensor(np.ones(3)))
 
 
@@ -358,10 +455,11 @@ def test_binary_weights_may_be_numbers_or_broadcast_but_not_grow_the_loss():
     assert bce(z, t, weight=tensor([2.0, 2.0, 2.0])).item() == pytest.approx(2 * bce(z, t).item())
     for name in ("weight", "pos_weight"):
         with pytest.raises(
-            ValueError, match=rf"binary_cross_entropy: got {name} float64\[4\] for float64\[4, 3\], expected a"
+            ValueError,
+            match=rf"^binary_cross_entropy: {name} .*\n  got       {name} float64\[4\] for logits float64\[4, 3\]\n",
         ):
             bce(z, t, **{name: tensor(np.ones(4))})
-        with pytest.raises(ValueError, match=rf"got {name} float64\[2, 4, 3\]"):
+        with pytest.raises(ValueError, match=rf"got       {name} float64\[2, 4, 3\]"):
             bce(z, t, **{name: tensor(np.ones((2, 4, 3)))})
     with pytest.raises(TypeError, match=r"binary_cross_entropy: got target int64\[4, 3\], expected floats; use astype"):
         bce(z, indices(np.ones((4, 3))))

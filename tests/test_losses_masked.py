@@ -86,6 +86,15 @@ def test_rows_of_soft_targets_that_are_all_0(weight, filler):
 
 
 @FILLERS
+def test_rows_of_soft_targets_that_are_all_0_at_some_positions(filler):
+    target, clean = rng.uniform(0.1, 1, (2, 3, 2)), rng.normal(size=(2, 3, 2))
+    target[0, :, 1] = 0
+    filled = clean.copy()
+    filled[0, 1:, 1] = filler
+    agrees(lambda x: cross_entropy(x, tensor(target)), clean, filled)
+
+
+@FILLERS
 @REDUCED
 def test_elements_of_no_weight_in_binary_cross_entropy(reduction, filler):
     clean, target = rng.normal(size=(3, 4)), rng.uniform(size=(3, 4))
@@ -169,17 +178,18 @@ def test_a_label_that_cannot_be_makes_no_nan_where_smoothing_is_1_or_its_class_w
     assert cross_entropy(x, indices([1])).item() == INF
 
 
-def test_infinite_logits_of_certain_targets_lose_nothing():
+@pytest.mark.parametrize("weight", [None, 2.0])
+def test_infinite_logits_of_certain_targets_lose_nothing(weight):
     x = tensor([INF, -INF], requires_grad=True)
-    loss = bce(x, tensor([1.0, 0.0]))
+    loss = bce(x, tensor([1.0, 0.0]), weight=weight)
     assert loss.item() == 0.0
     loss.backward()
     assert x.grad.tolist() == [0.0, 0.0]
     wrong = tensor([INF, -INF], requires_grad=True)
-    loss = bce(wrong, tensor([0.0, 1.0]), reduction="sum")
+    loss = bce(wrong, tensor([0.0, 1.0]), reduction="sum", weight=weight)
     assert loss.item() == INF
     loss.backward()
-    assert wrong.grad.tolist() == [1.0, -1.0]
+    assert wrong.grad.tolist() == [weight or 1.0, -(weight or 1.0)]
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,6 @@ RAISED = "a hook on another layer's weight, whose op is in the table"
 LEFT_OUT: dict[str, str] = {
     "thinned": "the arithmetic of dropout with a mask",
     "to": "it moves data between devices",
-    "losses.smoothed_nll": "the inside of `losses.cross_entropy`",
     **{f"dropout.{name}": RANDOM for name in ("dropout", "spatial_dropout", "alpha_dropout", "drop_path", "drop_connect")},
     "dropout.gaussian_dropout": RANDOM,
     **{

@@ -74,16 +74,6 @@ def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
 thinned.vjp("x")(lambda g, keep, scale: thinned(g, keep, scale=scale))
 
 
-@primitive(nondifferentiable=("share",), residuals=("entering",), expects="a share that broadcasts to x")
-def let_in(xp: Backend, x: Array, share: Array) -> tuple[Array, Array]:
-    """What may enter a product with `share`: x, but 0 in place of NaN and infinities where the share is 0."""
-    entering = xp.logical_or(share != 0, xp.isfinite(x))
-    return xp.kept(entering, x), entering
-
-
-let_in.vjp("x")(lambda g, entering: where(entering, g, 0.0))
-
-
 def _tie(other: Any) -> float:
     """The share of the gradient at a tie: half beside an array, nothing beside a plain number, which is a constant."""
     return 0.5 if hasattr(other, "shape") else 0.0

@@ -22,6 +22,8 @@ LARGEST = "a window has a largest element unless it holds NaN, where this saves 
 EMPTY = "no elements are left to divide; this saves a warning"
 MASKED_AGAIN = "what does not count is 0 in the end anyway; this saves a warning of what it holds"
 IMPOSSIBLE = "the term is 0, or NaN at a label of logit -inf in a value that points do not compare: a test of losses does"
+VALUED = "without it a loss is NaN at an infinity, in a value that points do not compare: a test of losses does"
+NO_SHARE = "it counts where a row of NaN has no share; tests/test_losses_masked.py has it, to second order"
 POLE = "it counts where a base is 0 and the exponent below 0, and the derivative infinite; tests/test_accuracy.py has it"
 DIGITS = "it is the mean that is taken away in either of two steps, of which the second saves digits"
 OVERFLOW = "of the branch that is taken nothing changes; this saves an overflow in the other"
@@ -85,24 +87,48 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "fast form: `xp.multiply(c, rate, out=c if y is None else y[part])` -> "
         "`xp.multiply(rate, c, out=c if y is None else y[part])`": "a product",
     },
+    "parabola_and_line": {
+        "prediction, target: `-dx if 1 in wanted else None` -> `-dx`": UNWANTED,
+        "fast form: `xp.clip(d, -delta, delta)` -> `xp.clip(-delta, d, delta)`": "the middle one of three",
+        "fast form: `prediction` -> `target` (2)": ALIKE,
+    },
+    "logistic_nll": {
+        "logits, positive, negative: `logits` -> `positive`": ALIKE,
+        "logits, positive, negative: `logits` -> `residuals`": ALIKE,
+        "logits, positive, negative: `1 - positive` -> `positive - 1`": COMPARED,
+        "fast form: `xp.kept(slope != 0, z)` -> `z`": VALUED,
+        "fast form: `xp.kept(slope != 0, z)` -> `z` (2)": VALUED,
+        "fast form: `logits` -> `positive` (2)": ALIKE,
+        "fast form: `logits` -> `positive` (4)": ALIKE,
+        "fast form: `logits` -> `negative` (4)": ALIKE,
+    },
+    "soft_nll": {
+        "logits, q: `q` -> `residuals`": "where a class cannot be, its slope is 0 exactly where its share is",
+        "logits, q: `logits` -> `q` (2)": ALIKE,
+        "logits, q: `logits` -> `residuals` (2)": ALIKE,
+        "fast form: `counts` -> `q`": "a number counts as true unless it is 0",
+        "fast form: `z` -> `logits`": "all rows of the case are one block; tests/test_losses.py has several",
+        "fast form: `z = xp.kept(counts, z)` -> ``": VALUED,
+        "fast form: `xp.kept(counts, z)` -> `z`": VALUED,
+        "fast form: `logits` -> `q` (2)": ALIKE,
+    },
     "smoothed_nll": {
         "fast form: `logits if counted is None else xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
         "fast form: `xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
         "fast form: `z` -> `logits`": MASKED_AGAIN,
         "fast form: `z` -> `logits` (2)": MASKED_AGAIN,
         "fast form: `z` -> `logits` (4)": ALIKE,
-        "fast form: `(label_smoothing - 1) * z[at] if label_smoothing < 1 else 0.0` -> "
-        "`(label_smoothing - 1) * z[at]`": IMPOSSIBLE,
+        "fast form: `(label_smoothing - 1) * z[_places(xp, index)] if label_smoothing < 1 else 0.0` -> "
+        "`(label_smoothing - 1) * z[_places(xp, index)]`": IMPOSSIBLE,
         "fast form: `label_smoothing < 1` -> `label_smoothing <= 1`": IMPOSSIBLE,
         "fast form: `1` -> `2` (2)": IMPOSSIBLE,
         "fast form: `xp.exp(z, out=z)` -> `xp.exp(z)`": REUSED,
         "fast form: `0` -> `-1`": "there is one column",
-        "fast form: `losses.size or 1` -> `losses.size`": EMPTY,
-        "fast form: `losses` -> `index` (4)": ALIKE,
-        "fast form: `losses` -> `logits` (7)": ONE_DTYPE,
-        "fast form: `1` -> `2` (7)": EMPTY,
-        "fast form: `xp.maximum(counted.sum(), 1)` -> `counted.sum()`": MASKED_AGAIN,
-        **{f"fast form: `1` -> `{other}` ({n})": EMPTY for other in (-1, 0) for n in (6, 7)},
+        "fast form: `losses` -> `logits` (6)": ONE_DTYPE,
+        "logits: `rows` -> `g`": "without a reduction they are one",
+        "logits: `xp.maximum(counted.sum(), 1)` -> `counted.sum()`": EMPTY,
+        "logits: `1` -> `-1` (3)": EMPTY,
+        "logits: `1` -> `0` (3)": EMPTY,
     },
     "window_max": {f"x: `g` -> `{other}` ({n})": ONE_DTYPE for other in "xy" for n in (2, 3)}
     | {
@@ -216,6 +242,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
 """By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
 
 SHARED: dict[str, dict[str, str]] = {
+    "_for_each": {"`n or 1` -> `n`": EMPTY} | {f"`1` -> `{other}`": EMPTY for other in (2, -1, 0)},
+    "log_shares": {
+        "`ops.any(q != 0, axis=1, keepdims=True)` -> `ops.any(q != 0, keepdims=True)`": NO_SHARE,
+        "`ops.any(q != 0, axis=1, keepdims=True)` -> `ops.any(q != 0, keepdims=True, axis=None)`": NO_SHARE,
+        "`ops.any(q != 0, axis=1, keepdims=True)` -> `ops.any(q != 0, keepdims=True, axis=-1)`": NO_SHARE,
+        "`1` -> `-1`": NO_SHARE,
+    },
+    "entering": {
+        "`ops.logical_or(share != 0, ops.isfinite(x))` -> `ops.logical_or(ops.isfinite(x), share != 0)`": "an or",
+    },
     "_summed": {"`x.sum(axis=axes, keepdims=True) if axes else x` -> `x.sum(axis=axes, keepdims=True)`": SHORT},
     "_base": {
         "`where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, 'shape') or x2 == 0 else x1` -> "

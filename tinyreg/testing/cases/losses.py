@@ -13,8 +13,8 @@ from hypothesis.strategies import SearchStrategy
 
 import tinyreg as tr
 
-from ...losses import smoothed_nll
-from ...ops.elementwise import let_in
+from ...losses.classification import logistic_nll, smoothed_nll, soft_nll
+from ...losses.regression import parabola_and_line
 from ..case import Call, Case, at
 from ..strategies import arrays, shapes
 from .activations import softmax
@@ -119,7 +119,7 @@ def _kl_divergence(log_q: Any, target: Any, axis: int, log_target: bool, reducti
     return _reduced(np.sum(p * np.log(p / np.exp(log_q)), axis=axis), reduction)
 
 
-def hinge(scores: Any, target: Any, *, margin: float, reduction: str) -> Any:
+def hinge(scores: Any, target: Any, *, margin: float, reduction: Any) -> Any:
     """The loss with integers for targets, which have no gradient."""
     return tr.losses.hinge(scores, target, margin=margin, reduction=reduction)
 
@@ -149,24 +149,36 @@ def _smoothed_nll(logits: Any, index: Any, counted: Any, label_smoothing: float,
 
 
 @st.composite
-def _shares(pick: Pick) -> Call:
-    """Finite values and shares, some of them 0, that broadcast to them."""
+def _soft_rows(pick: Pick) -> Call:
+    """Logits with shares of any size, some of them 0."""
+    logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3), (2, 3, 2), (1, 2, 2, 3)])))
+    return Call((logits, pick(arrays(logits.shape, SHARES))), {"reduction": pick(REDUCTION)})
+
+
+@st.composite
+def _shared(pick: Pick) -> Call:
+    """Logits with what the two sides count, or with targets alone."""
     shape = pick(shapes())
-    share = arrays(st.sampled_from([shape, shape[-1:], ()]), st.sampled_from([1.0, 0.0, -2.0]))
-    return Call((pick(arrays(shape)), pick(share)), {})
+    shares = arrays(shape, SHARES)
+    return Call((pick(arrays(shape)), pick(shares), pick(st.one_of(st.none(), shares))), {"reduction": pick(REDUCTION)})
+
+
+LOG2 = math.log(2)
+SHARES = st.sampled_from([1.0, 0.0, 0.25, 2.0])
+
+
+def _logistic_nll(logits: Any, positive: Any, negative: Any, reduction: str) -> Any:
+    p = 1 / (1 + np.exp(-logits))
+    negative = 1 - positive if negative is None else negative
+    return _reduced(-positive * np.log(p) - negative * np.log(1 - p), reduction)
+
+
+def _huber(x: Any, y: Any, delta: float, reduction: str) -> Any:
+    d = np.abs(x - y)
+    return _reduced(np.where(d <= delta, d**2 / 2, delta * (d - delta / 2)), reduction)
 
 
 CASES = [
-    Case(
-        let_in,
-        _shares(),
-        lambda x, share: np.where((share == 0) & ~np.isfinite(x), 0.0, x),
-        points=[
-            at([math.nan, math.inf, -math.inf, 3.0], [0.0, 0.0, 0.0, 0.0], gradient=[0.0, 0.0, 0.0, 1.0]),
-            at([[math.inf, 2.0], [math.inf, 2.0]], [[0.0], [0.5]], gradient=[[0.0, 1.0], [1.0, 1.0]]),
-        ],
-        reach=math.inf,
-    ),
     Case(
         smoothed_nll,
         _rows(),
@@ -180,6 +192,56 @@ CASES = [
             at([[math.inf, 0.0]], [0], [False], reduction="none", label_smoothing=0.2, gradient=[[0.0, 0.0]]),
         ],
         reach=1 / 4,
+    ),
+    Case(
+        soft_nll,
+        _soft_rows(),
+        lambda z, q, reduction: _cross_entropy(z, q, None, 0.0, reduction),
+        points=[
+            at(
+                [[-1e4, -1e4], [1e4, 0.0]],
+                [[1.0, 0.0], [1.0, 0.0]],
+                gradients=[[[-0.25, 0.25], [0.0, 0.0]], [[LOG2 / 2, LOG2 / 2], [0.0, 5e3]]],
+            ),
+            at([[-1e4, 0.0, 1e4]], [[0.0, 0.5, 0.5]], gradients=[[[0.0, -0.5, 0.5]], [[2e4, 1e4, 0.0]]]),
+            at([[0.0, -math.inf, 0.0]], [[1.0, 0.0, 0.0]], gradients=[[[-0.5, 0.0, 0.5]], [[LOG2, 0.0, LOG2]]]),
+            at(
+                [[math.nan, 0.0], [0.0, 0.0]],
+                [[0.0, 0.0], [1.0, 2.0]],
+                gradients=[[[0.0, 0.0], [0.25, -0.25]], [[LOG2 / 2, LOG2 / 2], [LOG2 / 2, LOG2 / 2]]],
+            ),
+            at([[math.inf, 0.0]], [[0.0, 0.0]], reduction="none", gradients=[[[0.0, 0.0]], [[LOG2, LOG2]]]),
+        ],
+        reach=1 / 4,
+    ),
+    Case(
+        logistic_nll,
+        _shared(),
+        _logistic_nll,
+        points=[
+            at([1e4, -1e4], [0.0, 1.0], reduction="sum", gradients=[[1.0, -1.0], [-1e4, 1e4]]),
+            at([1e4, -1e4], [1.0, 0.0], reduction="sum", gradients=[[0.0, 0.0], [-1e4, 1e4]]),
+            at([-math.inf], [0.0], [2.0], gradients=[[0.0], [LOG2], [0.0]]),
+            at([0.0, -0.0], [1.0, 0.5], gradients=[[-0.25, 0.0], [0.0, 0.0]]),
+            at([math.inf, -math.inf], [1.0, 0.0], reduction="sum", gradients=[[0.0, 0.0], [-LOG2, LOG2]]),
+            at([math.nan, 1e4], [0.0, 0.0], [0.0, 2.0], gradients=[[0.0, 1.0], [LOG2 / 2, 0.0], [LOG2 / 2, 5e3]]),
+            at(
+                [-1e4, math.inf], [3.0, 2.0], [0.0, 0.0], reduction="none", gradients=[[-3.0, 0.0], [1e4, 0.0], [0.0, LOG2]]
+            ),
+        ],
+        reach=math.inf,
+    ),
+    Case(
+        parabola_and_line,
+        _pairs(between=1 / 16, delta=st.sampled_from([1.0, 0.5, 2.0])),
+        _huber,
+        points=[
+            at(
+                [1.0, 2.0, 3.0], [1.0, 1.0, 0.0], delta=1.0, reduction="sum", gradients=[[0.0, 1.0, 1.0], [0.0, -1.0, -1.0]]
+            ),
+            at([math.inf, 0.0], [0.0, math.inf], delta=0.5, reduction="sum", gradients=[[0.5, -0.5], [-0.5, 0.5]]),
+        ],
+        reach=1 / 40,
     ),
     Case(
         tr.losses.mse,
@@ -203,7 +265,7 @@ CASES = [
                 [1, 0],
                 [3.0, 1.0],
                 reduction="sum",
-                gradients=[[[0.5, -0.5], [-1.5, 1.5]], [math.log(2), math.log(2)]],
+                gradients=[[[0.5, -0.5], [-1.5, 1.5]], [LOG2, LOG2]],
             ),
             at([[0.0, 1.0]], [1], [1.0, 2.0], ignore_index=1, gradients=[[[0.0, 0.0]], [0.0, 0.0]]),
             at([[math.nan, 1.0]], [1], ignore_index=1, gradient=[[0.0, 0.0]]),
@@ -211,7 +273,7 @@ CASES = [
             at(
                 [[0.0, -math.inf, 0.0]],
                 [[1.0, 0.0, 0.0]],
-                gradients=[[[-0.5, 0.0, 0.5]], [[math.log(2), 0.0, math.log(2)]]],
+                gradients=[[[-0.5, 0.0, 0.5]], [[LOG2, 0.0, LOG2]]],
             ),
         ],
         reach=1 / 4,
@@ -226,9 +288,7 @@ CASES = [
     Case(
         tr.losses.huber,
         _pairs(between=1 / 16, delta=st.sampled_from([1.0, 0.5, 2.0])),
-        lambda x, y, delta, reduction: _reduced(
-            np.where(abs(x - y) <= delta, (x - y) ** 2 / 2, delta * (abs(x - y) - delta / 2)), reduction
-        ),
+        _huber,
         points=[
             at([1.0, 2.0, 3.0], [1.0, 1.0, 0.0], reduction="sum", gradients=[[0.0, 1.0, 1.0], [0.0, -1.0, -1.0]]),
             at([1e200], [-1e200], delta=0.5, gradients=[[0.5], [-0.5]]),
