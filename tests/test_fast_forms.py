@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.nn.fusion import batch_norm_relu
 from tinyreg.nn.scan import lstm_scan
+from tinyreg.ops.precision import narrowed, widened
 from tinyreg.recompute import FUSED
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -107,6 +109,10 @@ def smoothed(logits, **settings):
     return lambda x: tr.losses.cross_entropy(x, tensor(labels, "int64"), **settings)
 
 
+def keep_most(x):
+    return tensor(np.random.default_rng(3).random(x.shape) < 0.75, "bool")
+
+
 CALLS = {
     "linear": [
         ((3, 5), lambda x: tr.linear(x, tensor(draws("float16", 1, (4, 5)), x.dtype), tensor([0.5, 1, 2, 3], x.dtype))),
@@ -119,18 +125,28 @@ CALLS = {
     "depthwise": [
         ((1, 2, 4, 4), lambda x: tr.conv2d(x, tensor(draws("float16", 1, (2, 1, 3, 3)), x.dtype), padding=1, groups=2))
     ],
-    "normalized_channels": [
+    "batch_normalized": [
         ((7, 3), lambda x: tr.normalization.batch_norm(x, tensor([1, 2, 0.5], x.dtype), tensor([0, 1, 2], x.dtype))),
         ((300, 2, 3), lambda x: tr.normalization.batch_norm(x)),
     ],
-    "normalized_features": [
+    "layer_normalized": [
         ((4, 6), lambda x: tr.normalization.layer_norm(x, tensor(np.arange(6), x.dtype), tensor(np.ones(6), x.dtype))),
         ((2, 3000), lambda x: tr.normalization.layer_norm(x)),
+        ((3, 4, 5), lambda x: tr.normalization.layer_norm(x, axes=(0, 1))),
+    ],
+    "group_normalized": [
         (
             (3, 4, 5),
             lambda x: tr.normalization.group_norm(x, 2, tensor(np.arange(4), x.dtype), tensor(np.ones(4), x.dtype)),
         ),
         ((3, 4, 5), lambda x: tr.normalization.instance_norm(x)),
+    ],
+    "batch_norm_relu": [
+        ((7, 3), lambda x: narrowed(batch_norm_relu(widened(x), relu=True, axes=(0,))[0], x)),
+        (
+            (5, 2, 3),
+            lambda x: narrowed(batch_norm_relu(widened(x), None, None, keep_most(x), dropout=0.25, axes=(0, 2))[0], x),
+        ),
     ],
     "smoothed_nll": [
         ((4, 1000), lambda x: smoothed(x, label_smoothing=0.1)(x)),

@@ -60,7 +60,7 @@ def test_joined_layers_give_what_they_give_one_by_one(names, seed):
 
 def test_a_batch_norm_does_the_relu_and_the_dropout_that_follow_it():
     model, x = built("Linear", "BatchNorm", "ReLU", "Dropout", "BatchNorm", "ReLU", "ReLU", "BatchNorm"), normal(6, 4)
-    fewer = ["linear", "normalized_channels", "normalized_channels", "relu", "normalized_channels"]
+    fewer = ["linear", "batch_norm", "batch_norm", "relu", "batch_norm"]
     assert ops(model(tr.tensor(x))) == fewer
 
 
@@ -69,9 +69,9 @@ def test_a_batch_norm_does_the_relu_and_the_dropout_that_follow_it():
     [
         (lambda model: model.eval(), None),
         (lambda model: setattr(model[0], "frozen", True), None),
-        (lambda model: setattr(model[2], "p", 0.0), ["normalized_channels"]),
-        (lambda model: model[2].eval(), ["normalized_channels"]),
-        (lambda model: None, ["normalized_channels"]),
+        (lambda model: setattr(model[2], "p", 0.0), ["batch_norm"]),
+        (lambda model: model[2].eval(), ["batch_norm"]),
+        (lambda model: None, ["batch_norm"]),
     ],
     ids=["out of training", "frozen", "nothing is dropped", "dropout is out of training", "as it is"],
 )
@@ -79,7 +79,7 @@ def test_layers_are_joined_only_where_they_act_so(change, expected):
     model, x = built("BatchNorm", "ReLU", "Dropout"), normal(6, 4)
     change(model)
     recorded = ops(model(tr.tensor(x, requires_grad=True)))
-    assert recorded == expected if expected else "normalized_channels" not in recorded and "relu" in recorded
+    assert recorded == expected if expected else "batch_norm" not in recorded and "relu" in recorded
 
 
 def test_a_layer_of_ones_own_is_called_as_it_is():
@@ -88,13 +88,36 @@ def test_a_layer_of_ones_own_is_called_as_it_is():
             return tr.leaky_relu(x)
 
     model = nn.Sequential(nn.BatchNorm(4), Leaky())
-    assert ops(model(tr.tensor(normal(6, 4))))[0::2] == ["normalized_channels", "where"]
+    assert ops(model(tr.tensor(normal(6, 4))))[0::2] == ["batch_norm", "where"]
+
+
+def test_the_entry_says_what_was_joined():
+    entry = tr.tape(built("BatchNorm", "ReLU", "Dropout")(tr.tensor(normal(6, 4))))[0]
+    assert entry.op.name == "batch_norm"
+    assert (entry.settings["relu"], entry.settings["dropout"]) == (True, 0.5)
+
+
+def test_without_the_table_every_layer_runs_by_itself_and_gives_the_same_numbers(monkeypatch):
+    model, x = built("Linear", "BatchNorm", "ReLU", "Dropout"), normal(6, 4)
+    tr.seed(7)
+    joined = model(tr.tensor(x))
+    monkeypatch.setattr(nn.fusion, "TABLE", {})
+    tr.seed(7)
+    apart = model(tr.tensor(x))
+    assert ops(joined) == ["linear", "batch_norm"]
+    assert ops(apart) == ["linear", "batch_norm", "relu", "dropout"]
+    np.testing.assert_allclose(joined.numpy(), apart.numpy(), rtol=1e-12)
+
+
+def test_layers_know_nothing_of_what_is_joined():
+    rooms = [nn.norm, nn.dropout, nn.activations, nn.module, tr.normalization.norms, tr.dropout]
+    assert not [room for room in rooms if "fusion" in vars(room)]
 
 
 def test_inside_explain_each_layer_has_its_own_entry():
     model, x = built("BatchNorm", "ReLU", "Dropout"), tr.tensor(normal(6, 4))
     with tr.explain():
-        assert ops(model(x)) == ["normalized_channels", "relu", "thinned"]
+        assert ops(model(x)) == ["batch_norm", "relu", "dropout"]
 
 
 def test_second_derivatives_of_joined_layers_are_those_of_the_layers():

@@ -239,12 +239,12 @@ def test_layers_appended_to_a_list_are_named_when_they_are_listed():
 def test_in_mode_is_for_one_context_and_leaves_what_is_set():
     model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm(2))
     seen = []
-    with nn.module.in_mode(model, False):
+    with nn.mode.in_mode(model, False):
         thread = threading.Thread(target=lambda: seen.append(model[0].training))
         thread.start()
         thread.join()
         assert not any(m.training for m in model.modules())
-        with nn.module.in_mode(model[0], True):
+        with nn.mode.in_mode(model[0], True):
             assert (model[0].training, model[1].training) == (True, False)
         model.eval()
     assert seen == [True]
@@ -313,6 +313,27 @@ def test_what_is_no_layer_or_not_there_changes_nothing(change, error):
     with pytest.raises(error):
         change(model)
     assert list(model) == before
+
+
+@pytest.mark.parametrize("use", [lambda m, i: m[i], lambda m, i: m.pop(i), lambda m, i: m.__delitem__(i)])
+@pytest.mark.parametrize(
+    ("count", "i", "text"),
+    [
+        (3, 3, "got the index 3, expected one from -3 to 2 for its 3 layers"),
+        (1, -2, "got the index -2, expected one from -1 to 0 for its 1 layer"),
+        (0, -1, "got the index -1, expected none, as it has no layers"),
+    ],
+)
+def test_the_place_of_a_layer_that_is_not_there_is_named(use, count, i, text):
+    model = nn.Sequential(*(nn.ReLU() for _ in range(count)))
+    with pytest.raises(IndexError, match=f"Sequential: {text}$"):
+        use(model, i)
+
+
+def test_a_layer_is_found_by_an_integer_only():
+    assert nn.Sequential(nn.ReLU(), nn.Tanh())[np.int64(1)].__class__ is nn.Tanh
+    with pytest.raises(TypeError, match="Sequential: got the index='0', expected an integer"):
+        nn.Sequential(nn.ReLU())["0"]
 
 
 # ---- states of PyTorch

@@ -486,3 +486,79 @@ def test_weight_norm_and_power_iteration_at_the_ends_of_float16():
 def test_settings_of_the_wrong_type_are_refused(call, error, text):
     with pytest.raises(error, match=text):
         call(tensor(np.ones((4, 3)), "float32"))
+
+
+# ---- on the tape, and in the ways that fast forms take
+
+
+def names(y):
+    return [entry.op.name for entry in tr.tape(y)]
+
+
+def test_the_tape_says_what_was_written():
+    x, p = tensor(X.reshape(2, 2, 3), requires_grad=True), tensor([1.0, 2.0], requires_grad=True)
+    written = {
+        "batch_norm": norm.batch_norm(x, p, p),
+        "layer_norm": norm.layer_norm(x),
+        "group_norm": norm.group_norm(x, 2, p, p),
+        "instance_norm": norm.instance_norm(x, p, p),
+    }
+    assert {name: names(y) for name, y in written.items()} == {name: [name] for name in written}
+    layers = nn.BatchNorm(2), nn.LayerNorm(3), nn.GroupNorm(2, 2), nn.InstanceNorm(2)
+    assert [names(layer(x)) for layer in layers] == [[name] for name in written]
+
+
+def test_a_network_stands_on_the_tape_as_it_was_written():
+    x, w = tensor(X, requires_grad=True), tensor(X[:3])
+    y = tr.dropout.dropout(norm.batch_norm(x @ w), 0.5, training=True, rng=0)
+    assert names(y) == ["matmul", "batch_norm", "dropout"]
+
+
+@pytest.mark.parametrize("normalize", [norm.batch_norm, norm.layer_norm, norm.rms_norm])
+def test_the_axes_are_not_called_dim(normalize):
+    with pytest.raises(TypeError, match=f"{normalize.__name__}: got an unexpected keyword argument; dim is axes here"):
+        normalize(tensor(X), dim=0)
+
+
+def test_what_has_no_channels_has_no_instances():
+    with pytest.raises(ValueError, match=r"instance_norm: got x float32\[2, 0, 3\]"):
+        norm.instance_norm(tensor(np.zeros((2, 0, 3))))
+
+
+def laid_out(layout, shape, seed):
+    """Values side by side in memory in the order of the axes or in the opposite one, or one row again and again."""
+    x = np.random.default_rng(seed).normal(size=shape)
+    return {"in rows": x, "transposed": np.asarray(x.T, order="C").T, "repeated": np.broadcast_to(x[:1], shape)}[layout]
+
+
+@pytest.mark.parametrize(("of_x", "of_g"), [("in rows", "in rows"), ("transposed", "transposed"), ("in rows", "repeated")])
+@pytest.mark.parametrize(
+    ("shape", "normalize"),
+    [
+        ((600, 1000), norm.layer_norm),
+        ((70_001, 9), norm.layer_norm),
+        ((300, 1024), lambda x: norm.layer_norm(x, axes=0)),
+        ((90, 12, 15, 20), lambda x: norm.group_norm(x, 3)),
+        ((40_000, 8), lambda x: norm.group_norm(x, 2)),
+        ((64, 5, 1024), norm.instance_norm),
+    ],
+)
+def test_large_arrays_are_normalized_block_by_block(shape, normalize, of_x, of_g):
+    values, g = laid_out(of_x, shape, 5), laid_out(of_g, shape, 6)
+    results = []
+    for dtype in ("float64", "float32"):
+        x = tensor(values.astype(dtype), dtype, requires_grad=True)
+        y = normalize(x)
+        y.backward(tensor(g.astype(dtype), dtype))
+        results.append((y.numpy(), x.grad.numpy()))
+    for wide, narrow in zip(*results, strict=True):
+        np.testing.assert_allclose(narrow, wide, rtol=1e-4, atol=2e-5)
+    y = results[0][0].reshape(shape)
+    assert abs(y.mean()) < 1e-12
+
+
+def test_the_mean_of_a_long_row_far_from_0_is_as_exact_as_that_of_numpy():
+    x = (1e4 + np.random.default_rng(6).normal(size=(4, 16_384))).astype("float32")
+    exact = x.astype("float64")
+    expected = (exact - exact.mean(axis=1, keepdims=True)) / exact.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(norm.layer_norm(tensor(x), eps=0.0).numpy(), expected, atol=2e-3)

@@ -220,7 +220,7 @@ def test_a_checkpoint_runs_again_in_the_mode_and_with_the_sampling_of_the_first_
     def gradients(f):
         model.zero_grad()
         model[2].rng.seed(0)
-        with nn.module.in_mode(model, False), nn.monte_carlo(model):
+        with nn.mode.in_mode(model, False), nn.monte_carlo(model):
             y = f(x).sum()
         y.backward()
         return [p.grad.numpy() for p in model.parameters()]

@@ -17,7 +17,7 @@ from .core.backend import get
 from .core.tensor import Tensor
 from .creation import backend_of
 from .labels import kind_of
-from .normalization.activations import one_sample_alone
+from .normalization.inputs import one_sample_alone
 from .ops.precision import narrowed, widened
 from .signature import described
 from .transforms import grad

@@ -22,11 +22,12 @@ RENAMED = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
 
 def with_axis(f: F) -> F:
     """f, where an error about PyTorch's name for a setting says what it is called here, as the error of an op does."""
+    axis = "axes" if "axes" in inspect.signature(f).parameters else "axis"
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs and (found := RENAMED.keys() & kwargs.keys()):
-            hints = ", ".join(f"{name} is {RENAMED[name]} here" for name in sorted(found))
+            hints = ", ".join(f"{name} is {RENAMED[name].replace('axis', axis)} here" for name in sorted(found))
             raise TypeError(f"{f.__name__}: got an unexpected keyword argument; {hints}")
         return f(*args, **kwargs)
 

@@ -292,6 +292,7 @@ LEFT_OUT: dict[str, str] = {
     "losses.smoothed_nll": "the inside of `losses.cross_entropy`",
     **{f"dropout.{name}": RANDOM for name in ("dropout", "spatial_dropout", "alpha_dropout", "drop_path", "drop_connect")},
     "dropout.gaussian_dropout": RANDOM,
+    "dropout.Mask": "what a dropout draws; it computes nothing",
     **{
         f"nn.{name}": RANDOM
         for name in ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropout", "DropPath", "DropConnect")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal, Self, TypeVar, overload
@@ -92,7 +93,9 @@ class Primitive:
         """The same op, with the same VJPs, under another name on the tape and in errors."""
         other = object.__new__(type(self))
         other.__dict__ |= vars(self)
-        other.name, other.signature = name, Signature(name, self.forward, self.skip)
+        other.name = name
+        other.signature = copy(self.signature)
+        other.signature.name = name
         other._call = other.signature.matching(other.apply)
         return other
 

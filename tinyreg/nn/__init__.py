@@ -16,8 +16,9 @@ from .dropout import (
 )
 from .embedding import Embedding
 from .linear import Linear
-from .module import Buffer, Module, Parameter
+from .module import Module
 from .norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from .parameter import Buffer, Parameter
 from .recurrent import GRU, LSTM, RNN
 from .shape import Flatten
 from .wrappers import DropConnect, Reparametrization, SpectralNorm, WeightNorm

@@ -10,7 +10,9 @@ from ..creation import zeros
 from ..ops.window import Pair, pair
 from ..random import Generator, as_generator
 from . import init
-from .module import Module, Parameter, expect_dtype
+from .inputs import expect_dtype
+from .module import Module
+from .parameter import Parameter
 
 
 def _setting(layer: str, name: str, value: Pair, least: int = 1) -> Pair:

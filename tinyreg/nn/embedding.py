@@ -9,7 +9,8 @@ from ..arguments import integer
 from ..core.tensor import Tensor
 from ..random import Generator, as_generator
 from ..signature import described
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class Embedding(Module):

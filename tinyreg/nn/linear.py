@@ -10,7 +10,9 @@ from ..creation import zeros
 from ..random import Generator, as_generator
 from ..signature import described
 from . import init
-from .module import Module, Parameter, expect_dtype
+from .inputs import expect_dtype
+from .module import Module
+from .parameter import Parameter
 
 
 class Linear(Module):

@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..arguments import integer
-from ..core.backend import get
+from ..core.backend import Array, get
 from ..core.tensor import Tensor
 from ..creation import as_array, backend_of, ones, zeros
 from ..random import Generator, as_generator
 from ..signature import described
 from . import init
 from .dropout import Dropout, SpatialDropout
-from .module import Module, Parameter, expect_dtype
+from .inputs import expect_dtype
+from .module import Module
+from .parameter import Parameter
 from .scan import lstm_scan, lstm_step, scan
 
 NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
@@ -69,7 +71,7 @@ class _Recurrent(Module):
         return [f"_l{layer}", f"_l{layer}_reverse"][: 1 + self.bidirectional]
 
     def _create(self, suffix: str, inputs: int, rng: Generator | None) -> None:
-        """The parameters of one layer in one direction."""
+        """Make the parameters of one layer in one direction."""
         size, rows = self.hidden_size, self.gates * self.hidden_size
         square = [init.orthogonal((size, size), rng=rng) for _ in range(self.gates)]
         made = {
@@ -86,7 +88,7 @@ class _Recurrent(Module):
         return zeros(self.gates * self.hidden_size)
 
     def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
-        """One layer in one direction, as `scan` has it, from x (T, N, inputs) and W_ih, W_hh, b_ih, b_hh."""
+        """Run one layer in one direction, as `scan` has it, from x (T, N, inputs) and W_ih, W_hh, b_ih, b_hh."""
         w_ih, w_hh, b_ih, b_hh = parameters
         return scan(self.step, ops.linear(x, w_ih, b_ih), state, w_hh, b_hh, **settings)
 
@@ -96,13 +98,13 @@ class _Recurrent(Module):
 
     # ---- over time
 
-    def forward(self, x: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
-        """(output, h)."""
+    def forward(self, x: Tensor | Array, hx: Tensor | Array | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+        """Give (output, h)."""
         output, (h,) = self._run(x, None if hx is None else (hx,), lengths)
         return output, h
 
-    def _run(self, x: Any, state: tuple[Any, ...] | None, lengths: Any) -> tuple[Any, tuple[Any, ...]]:
-        """The outputs of the last layer, and the state in which each layer and direction ended."""
+    def _run(self, x: Any, state: tuple[Any, ...] | None, lengths: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Give the outputs of the last layer, and the state in which each layer and direction ended."""
         x, state = self._checked(x, state)
         active = None if lengths is None else self._active(lengths, x)
         if active is not None:  # before any product: 0 * NaN, of what stands beyond an end, is NaN
@@ -114,7 +116,7 @@ class _Recurrent(Module):
             for suffix in self._suffixes(layer):
                 parameters = [getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
                 first = tuple(part[len(ends)] for part in state)
-                settings = {"active": active, "reverse": suffix.endswith("reverse"), **self._thinning(first[0])}
+                settings = {"active": active, "reverse": suffix.endswith("reverse"), **self._recurrent_mask(first[0])}
                 output, *end = self.run(x, first, parameters, **settings)
                 outputs.append(output)
                 ends.append(tuple(end))
@@ -128,9 +130,12 @@ class _Recurrent(Module):
             return ops.permute_dims(self.dropout(ops.permute_dims(x, axes=(1, 2, 0))), axes=(2, 0, 1))
         return self.dropout(x)
 
-    def _thinning(self, h: Any) -> dict[str, Any]:
-        """What `thinned` does to h before W_hh, at every step the same; nothing where nothing is dropped."""
-        return self.recurrent_dropout.mask(h) if self.recurrent_dropout.active else {}
+    def _recurrent_mask(self, h: Any) -> dict[str, Any]:
+        """Draw the mask for h before W_hh, the same at every step, as `scan` takes it; none where nothing is dropped."""
+        if not self.recurrent_dropout.active:
+            return {}
+        mask = self.recurrent_dropout.mask(h)
+        return {"keep": mask.keep, "scale": mask.scale}
 
     # ---- what it is given
 
@@ -164,7 +169,7 @@ class _Recurrent(Module):
         return (get(backend_of(x)).arange(steps)[:, None] < array)[:, :, None]
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults."""
+        """Show sizes, and what differs from the defaults."""
         shown = [str(self.input_size), str(self.hidden_size)] + [f"num_layers={self.num_layers}"] * (self.num_layers > 1)
         shown += ["bias=False"] * (not self.bias)
         return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "bidirectional") if getattr(self, n)])
@@ -214,11 +219,11 @@ class RNN(_Recurrent):
         self.nonlinearity = nonlinearity
 
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The formula of the class."""
+        """Apply the formula of the class."""
         return (NONLINEARITIES[self.nonlinearity](x + h),)
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults."""
+        """Show sizes, and what differs from the defaults."""
         return super().extra_repr() + f", nonlinearity={self.nonlinearity!r}" * (self.nonlinearity != "tanh")
 
 
@@ -258,22 +263,24 @@ class LSTM(_Recurrent):
 
     gates, states = 4, ("h", "c")
 
-    def forward(self, x: Any, hx: tuple[Any, Any] | None = None, *, lengths: Any = None) -> tuple[Any, tuple[Any, Any]]:
-        """(output, (h, c))."""
+    def forward(  # type: ignore[override]
+        self, x: Tensor | Array, hx: tuple[Any, Any] | None = None, *, lengths: Any = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Give (output, (h, c))."""
         output, (h, c) = self._run(x, hx, lengths)
         return output, (h, c)
 
     def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
-        """One layer in one direction: by a fast form, unless a subclass has a step of its own."""
+        """Run one layer in one direction: by a fast form, unless a subclass has a step of its own."""
         if type(self).step is not LSTM.step:
             return super().run(x, state, parameters, **settings)
         w_ih, w_hh, b_ih, b_hh = parameters
         inputs = ops.linear(x, w_ih, None if b_ih is None else b_ih + b_hh)
-        found: tuple[Any, ...] = lstm_scan(inputs, *state, w_hh, **settings)
-        return found
+        output_and_state: tuple[Any, ...] = lstm_scan(inputs, *state, w_hh, **settings)
+        return output_and_state
 
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The formula of the class."""
+        """Apply the formula of the class."""
         return lstm_step(x, h, state)
 
     def first_bias(self) -> Tensor:
@@ -305,7 +312,7 @@ class GRU(_Recurrent):
     gates = 3
 
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The formula of the class."""
+        """Apply the formula of the class."""
         size = 2 * self.hidden_size
         r, z = ops.split(ops.sigmoid(x[:, :size] + h[:, :size]), 2, axis=-1)
         n = ops.tanh(x[:, size:] + r * h[:, size:])

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..core.backend import Array, Backend, accumulator, get
+from ..dropout import masked
 from ..recompute import fused
 
 State = tuple[Any, ...]
@@ -36,7 +37,7 @@ def scan(
     outputs: list[Any] = [None] * x.shape[0]
     for t in _times(x.shape[0], reverse):
         before = state if active is None else tuple(ops.where(active[t], part, 0.0) for part in state)
-        h = before[0] if keep is None else ops.thinned(before[0], keep, scale=scale)
+        h = before[0] if keep is None else masked(before[0], keep, scale=scale)
         product = ops.matmul(h, w)
         new = step(inputs[t], product if bias is None else product + bias, before)
         if active is None:

@@ -9,6 +9,7 @@ from typing import Any
 from .. import dropout, normalization, ops
 from ..arguments import axis as checked_axis
 from ..arguments import integer, number
+from ..core.backend import Array
 from ..core.tape import new, no_grad
 from ..core.tensor import Tensor, replace
 from ..normalization.weights import image_shape
@@ -16,7 +17,9 @@ from ..random import Generator, as_generator
 from ..signature import described
 from .conv import Conv2d
 from .dropout import Sampling
-from .module import Buffer, Module, Parameter, in_mode, updating
+from .mode import in_mode
+from .module import Module, updating
+from .parameter import Buffer, Parameter
 
 
 @contextlib.contextmanager
@@ -78,20 +81,20 @@ class Reparametrization(Module):
     @property
     def weight(self) -> Parameter:
         """The parameter that the layer holds."""
-        found: Parameter = vars(self.innermost)[self.name]
-        return found
+        parameter: Parameter = vars(self.innermost)[self.name]
+        return parameter
 
-    def value(self, weight: Any) -> Any:
-        """What the layer is to use."""
+    def value(self, weight: Tensor | Array) -> Tensor:
+        """Give what the layer is to use in place of its weight."""
         raise NotImplementedError(f"{type(self).__name__} has no value; write one")
 
     def computed(self) -> dict[str, Any]:
-        """What the layer is to find in place of its parameters, by name."""
+        """Work out what the layer is to find in place of its parameters, by name."""
         inner = self.layer.computed() if isinstance(self.layer, Reparametrization) else {}
         return {**inner, self.name: self.value(inner.get(self.name, self.weight))}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer gives with the computed weight."""
+        """Call the layer with the computed weight."""
         with substituted(self.innermost, **self.computed()) as layer:
             return layer(*args, **kwargs)
 
@@ -100,8 +103,8 @@ class Reparametrization(Module):
         if not isinstance(self.layer, Reparametrization):
             return self.weight.data
         with in_mode(self.layer, False), no_grad():
-            found = self.layer.computed().get(self.name, self.weight)
-        return found.data
+            weight = self.layer.computed().get(self.name, self.weight)
+        return weight.data
 
 
 class WeightNorm(Reparametrization):
@@ -122,8 +125,8 @@ class WeightNorm(Reparametrization):
         others = tuple(i for i in range(self.weight.ndim) if i != self.axis)
         self.g = Parameter(ops.norm(self._given(), axis=others, keepdims=True))
 
-    def value(self, weight: Any) -> Any:
-        """g v / |v|."""
+    def value(self, weight: Tensor | Array) -> Tensor:
+        """Give g v / |v|."""
         return normalization.weight_norm(weight, self.g, axis=self.axis)
 
 
@@ -195,27 +198,27 @@ class SpectralNorm(Reparametrization):
         """The names of the buffers."""
         return ("u", "v") if self.input_shape is None else ("v",)
 
-    def value(self, weight: Any) -> Any:
-        """weight / sigma."""
+    def value(self, weight: Tensor | Array) -> Tensor:
+        """Give weight / sigma, after some steps of the power method in training."""
         if self.exact:
             return self._normalized(weight)
         buffers = [getattr(self, name) for name in self.vectors]
         with updating:
             arrays = [buffer.data for buffer in buffers]
         if self.training:
-            found = self._iterated(weight.data if isinstance(weight, Tensor) else weight, arrays[0], self.iterations)
-            arrays = [array.astype(buffer.dtype, copy=False) for array, buffer in zip(found, buffers, strict=True)]
+            vectors = self._iterated(weight.data if isinstance(weight, Tensor) else weight, arrays[0], self.iterations)
+            arrays = [array.astype(buffer.dtype, copy=False) for array, buffer in zip(vectors, buffers, strict=True)]
             with updating:
                 replace(buffers, arrays)
         return self._normalized(weight, *arrays)
 
     def _iterated(self, weight: Any, first: Any, iterations: int) -> tuple[Any, ...]:
-        """The vectors after some steps of the power method from the first of them."""
+        """Do some steps of the power method from the first of the vectors, and give them all."""
         if self.input_shape is None:
             return normalization.power_iteration(weight, first, iterations=iterations, axis=self.axis)
         return (normalization.conv_power_iteration(weight, first, iterations=iterations, **self._convolution()),)
 
-    def _normalized(self, weight: Any, *vectors: Any) -> Any:
+    def _normalized(self, weight: Any, *vectors: Any) -> Tensor:
         if self.input_shape is None:
             return normalization.spectral_norm(weight, *vectors, axis=self.axis)
         settings = self._convolution()
@@ -225,7 +228,7 @@ class SpectralNorm(Reparametrization):
         return {name: getattr(self.innermost, name) for name in ("stride", "padding", "dilation", "groups")}
 
     def extra_repr(self) -> str:
-        """How sigma is found."""
+        """Show how sigma is worked out."""
         of_convolution = f", input_shape={self.input_shape}" * (self.input_shape is not None)
         return ("exact" if self.exact else f"iterations={self.iterations}") + of_convolution
 
@@ -249,6 +252,6 @@ class DropConnect(Reparametrization, Sampling):
         self.p = number("DropConnect", "p", p, least=0, most=1, expected=dropout.SHARE)
         self._draws_from(rng)
 
-    def value(self, weight: Any) -> Any:
-        """The weight with a share of it dropped, or the weight itself."""
+    def value(self, weight: Tensor | Array) -> Tensor:
+        """Drop a share of the weight, or give the weight itself."""
         return dropout.drop_connect(weight, self.p, training=self.training or self.sampling, rng=self.rng)

@@ -66,9 +66,7 @@ def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
     >>> tr.thinned(tr.tensor([1.0, 2.0]), tr.tensor([True, False]), scale=2.0)
     tensor([2., 0.])
     """
-    y = xp.kept(keep, x)
-    y *= scale
-    return y
+    return xp.kept(keep, x) * scale
 
 
 thinned.vjp("x")(lambda g, keep, scale: thinned(g, keep, scale=scale))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arguments import integer
 from ..core.tensor import Tensor
-from ..nn.module import promoting
+from ..nn.inputs import promoting
 from .case import Call, Case
 from .differences import Verdict
 from .failure import Failure, described, literal, short

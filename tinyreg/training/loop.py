@@ -130,7 +130,7 @@ def fit(
 
     ending = contextlib.ExitStack()
     try:
-        ending.enter_context(_modes_kept(model))
+        ending.enter_context(_modes_restored(model))
         for callback in callbacks:
             callback.on_start(run)
             ending.callback(callback.on_end, run)
@@ -330,8 +330,8 @@ def _gone_through(
 
 
 @contextlib.contextmanager
-def _modes_kept(model: Module) -> Iterator[None]:
-    """Puts every module back into the mode in which it was."""
+def _modes_restored(model: Module) -> Iterator[None]:
+    """Put every module back into the mode in which it was."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield

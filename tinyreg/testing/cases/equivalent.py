@@ -27,8 +27,11 @@ DIGITS = "it is the mean that is taken away in either of two steps, of which the
 OVERFLOW = "of the branch that is taken nothing changes; this saves an overflow in the other"
 ONE_BLOCK = "all channels of the case are one block; tests/test_window.py has several"
 SWAPPED = "an exchange goes both ways"
+SCALED = "the scale is 1 here; the case of batch_norm_relu has others"
+CENTRED = "what is centred adds up to 0, so this loses digits only; tests/test_normalization.py has a mean for that"
 
 _MEAN = "sum(x, axis=axis, keepdims=True) / (count(x.shape, axis) or 1)"
+_SLOPE = "(rate if weight is None else rate * weight.reshape(rate.shape))"
 _KERNELS = "weight.reshape(groups, -1, channels, len(places)).transpose(3, 0, 2, 1)"
 _CHOSEN = {
     "x: detached arguments": COMPARED,
@@ -57,33 +60,43 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "x, weight, bias: `sum(rows, axis=0) if 2 in wanted else None` -> `sum(rows, axis=0)`": UNWANTED,
         "fast form: `_rows(x)` -> `x`": SHORT,
     },
-    "normalized_channels": {
-        "x, weight, bias: `_dot(xp, g, centred, axes)` -> `_dot(xp, centred, g, axes)`": "a product",
-        "x, weight, bias: `x` -> `g` (3)": ALIKE,
-    },
-    "normalized_features": {
-        "x, weight, bias: `x` -> `g`": ALIKE,
+    "layer_normalized": {
         "x, weight, bias: `x` -> `g` (2)": ALIKE,
+        "x, weight, bias: `rows` -> `g`": ALIKE,
+        "x, weight, bias: `1` -> `-1`": LAST,
+        "x, weight, bias: `x` -> `g` (3)": ONE_DTYPE,
+        "x, weight, bias: `rows` -> `g` (2)": ALIKE,
+        "x, weight, bias: `x` -> `g` (4)": ONE_DTYPE,
+        "x, weight, bias: `xp.multiply(g_block, c, out=d)` -> `xp.multiply(c, g_block, out=d)`": "a product",
+        "x, weight, bias: `0` -> `-1`": "there is one column",
+        "x, weight, bias: `xp.multiply(g_block, w, out=d)` -> `xp.multiply(w, g_block, out=d)`": "a product",
+    },
+    "group_normalized": {
+        "x, weight, bias: `1` -> `-1`": LAST,
+        "x, weight, bias: `rows` -> `g` (3)": ALIKE,
+        "x, weight, bias: `x` -> `g` (2)": ONE_DTYPE,
+        "x, weight, bias: `xp.multiply(g_block, c, out=d)` -> `xp.multiply(c, g_block, out=d)`": "a product",
+        "x, weight, bias: `(weighted * w).sum(axis=1, keepdims=True)` -> "
+        "`(weighted * w).sum(keepdims=True, axis=-1)`": LAST,
+        "x, weight, bias: `1` -> `-1` (2)": LAST,
+        "x, weight, bias: `(total * w).sum(axis=1, keepdims=True)` -> `(total * w).sum(keepdims=True, axis=-1)`": LAST,
+        "x, weight, bias: `1` -> `-1` (3)": LAST,
+        "x, weight, bias: `xp.multiply(g_block.reshape(w.size, -1), w.reshape(-1, 1), out=d.reshape(w.size, -1))` -> "
+        "`xp.multiply(w.reshape(-1, 1), g_block.reshape(w.size, -1), out=d.reshape(w.size, -1))`": "a product",
+    },
+    "batch_normalized": {
+        "x, weight, bias: `_dot(xp, g, centred, axes)` -> `_dot(xp, centred, g, axes)`": "a product",
+        "x, weight, bias: `weighted.squeeze(axes) * scale` -> `weighted.squeeze(axes) / scale`": SCALED,
+        "x, weight, bias: `weighted.squeeze(axes) * scale` -> `weighted.squeeze(axes)`": SCALED,
+        "x, weight, bias: `total.squeeze(axes) * scale` -> `total.squeeze(axes) / scale`": SCALED,
+        "x, weight, bias: `total.squeeze(axes) * scale` -> `total.squeeze(axes)`": SCALED,
         "x, weight, bias: `x` -> `g` (3)": ALIKE,
-        "x, weight, bias: `x` -> `g` (4)": ALIKE,
-        "x, weight, bias: `g` -> `x`": ONE_DTYPE,
-        "x, weight, bias: `axes` -> `own`": SHORT,
-        "x, weight, bias: `own` -> `axes` (2)": SHORT,
-        "x, weight, bias: `_summed(g_part * c, shared)` -> `g_part * c`": SHORT,
-        "x, weight, bias: `_summed(g_part, shared)` -> `g_part`": SHORT,
-        "x, weight, bias: `xp.empty(x.shape, dtype=g.dtype) if 0 in wanted else None` -> "
-        "`xp.empty(x.shape, dtype=g.dtype)`": UNWANTED,
-        "x, weight, bias: `dw if 1 in wanted else None` -> `dw`": UNWANTED,
-        "x, weight, bias: `db if 2 in wanted else None` -> `db`": UNWANTED,
-        "x, weight, bias: `xp.multiply(g_part, rate * w, out=dx[part])` -> "
-        "`xp.multiply(rate * w, g_part, out=dx[part])`": "a product",
-        "fast form: `xp.empty_like(x) if len(parts) > 1 else None` -> `xp.empty_like(x)`": REUSED,
-        "fast form: `len(parts) > 1` -> `len(parts) >= 1`": REUSED,
-        "fast form: `parts` -> `x`": REUSED,
-        "fast form: `1` -> `-1`": REUSED,
-        "fast form: `1` -> `0`": REUSED,
-        "fast form: `xp.multiply(c, rate, out=c if y is None else y[part])` -> "
-        "`xp.multiply(rate, c, out=c if y is None else y[part])`": "a product",
+        "fast form: `y` -> `x`": CENTRED,
+        "fast form: `y` -> `x` (2)": CENTRED,
+        f"fast form: `{_SLOPE} * scale` -> `{_SLOPE} / scale`": SCALED,
+        f"fast form: `{_SLOPE} * scale` -> `{_SLOPE[1:-1]}`": SCALED,
+        "fast form: `bias.reshape(rate.shape) * scale` -> `bias.reshape(rate.shape) / scale`": SCALED,
+        "fast form: `bias.reshape(rate.shape) * scale` -> `bias.reshape(rate.shape)`": SCALED,
     },
     "smoothed_nll": {
         "fast form: `logits if counted is None else xp.kept(counted[:, None], logits)` -> `logits`": MASKED_AGAIN,
@@ -216,7 +229,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
 """By the name of the case; a mutant's name begins with the argument whose gradient is wrong."""
 
 SHARED: dict[str, dict[str, str]] = {
-    "_summed": {"`x.sum(axis=axes, keepdims=True) if axes else x` -> `x.sum(axis=axes, keepdims=True)`": SHORT},
     "_base": {
         "`where((x1 == 0) & (x2 == 0), 1.0, x1) if hasattr(x2, 'shape') or x2 == 0 else x1` -> "
         "`where((x1 == 0) & (x2 == 0), 1.0, x1)`": SHORT,

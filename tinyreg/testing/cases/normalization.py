@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 import tinyreg as tr
 
 from ...core.backend import get
-from ...normalization.activations import normalized_channels, normalized_features
+from ...nn.fusion import batch_norm_relu
+from ...normalization.norms import batch_normalized, group_normalized, layer_normalized
 from ..case import Call, Case, at
 from ..strategies import arrays
 
@@ -222,36 +223,44 @@ def _core(pick: Pick) -> Call:
     return Call((pick(arrays(shape)), *(pick(optional(others)) for _ in "wb")), {"axes": axes, "eps": pick(EPS)})
 
 
-OWN = [
-    ((6, 3), (1,), (1,)),
-    ((3, 2), (0,), (0,)),
-    ((2, 2, 2), (0, 2), (0, 2)),
-    ((2, 1, 3), (1, 2), (1, 2)),
-    ((5, 2, 2), (1, 2), (2,)),
-    ((3, 2, 2), (2,), (1,)),
-    ((2, 2, 2, 3), (2, 3), (1, 2)),
-    ((9, 2), (1,), (0,)),
-    ((9, 2), (0,), (1,)),
+TOGETHER = [
+    ((6, 3), (1,)),
+    ((3, 2), (0,)),
+    ((2, 2, 2), (0, 2)),
+    ((2, 3, 2), (1,)),
+    ((2, 1, 3), (1, 2)),
+    ((0, 2), (1,)),
 ]
 
 
 @st.composite
-def _of_features(pick: Pick) -> Call:
-    """Calls of what the other norms are made of: axes, and those that the parameters have."""
-    shape, axes, own = pick(st.sampled_from(OWN))
-    along = tuple(shape[i] for i in own)
-    settings = {"axes": axes, "own": own, "eps": pick(EPS)}
-    return Call((pick(arrays(shape)), *(pick(optional(along)) for _ in "wb")), settings)
+def _samples(pick: Pick) -> Call:
+    """Calls of what layer norm is made of: axes, which the parameters have too."""
+    shape, axes = pick(st.sampled_from(TOGETHER))
+    along = tuple(shape[i] for i in axes)
+    return Call((pick(arrays(shape)), *(pick(optional(along)) for _ in "wb")), {"axes": axes, "eps": pick(EPS)})
 
 
-def in_parts(x: Any, weight: Any = None, bias: Any = None, **settings: Any) -> Any:
-    """`normalized_features` with a cache so small that more than 16 elements are worked on in parts."""
-    backend = get("numpy")
-    before, backend.stretch = backend.stretch, 1
-    try:
-        return normalized_features(x, weight, bias, **settings)
-    finally:
-        backend.stretch = before
+@st.composite
+def _groups(pick: Pick) -> Call:
+    """Calls of what group norm is made of."""
+    shape, groups = pick(st.sampled_from([((2, 4), 2), ((2, 2, 3), 1), ((2, 2, 2), 2), ((3, 4, 1, 2), 2), ((0, 2), 1)]))
+    settings = {"num_groups": groups, "eps": pick(EPS)}
+    return Call((pick(arrays(shape)), *(pick(optional(shape[1:2])) for _ in "wb")), settings)
+
+
+def in_blocks(op: Any) -> Callable[..., Any]:
+    """A fast form with a cache so small that it works on one row after the other."""
+
+    def run(x: Any, weight: Any = None, bias: Any = None, **settings: Any) -> Any:
+        backend = get("numpy")
+        before, backend.stretch = backend.stretch, 1
+        try:
+            return op(x, weight, bias, **settings)
+        finally:
+            backend.stretch = before
+
+    return run
 
 
 @st.composite
@@ -263,7 +272,7 @@ def _channels(pick: Pick) -> Call:
         settings["eps"] = 0.5
         bias = _away(normalized(x, settings["axes"], 0.5), weight, settings["axes"], pick(st.sampled_from([0, 1, 2])))
     keep = pick(st.one_of(st.none(), hnp.arrays(np.bool_, x.shape, fill=st.nothing())))
-    return Call((x, weight, bias, keep), {**settings, "scale": pick(POSITIVE)})
+    return Call((x, weight, bias, keep), {**settings, "dropout": pick(st.sampled_from([0.0, 0.25, 0.5, 1.0]))})
 
 
 def _away(c: Array, weight: Any, axes: Sequence[int], which: int) -> Array:
@@ -280,21 +289,27 @@ def _away(c: Array, weight: Any, axes: Sequence[int], which: int) -> Array:
     return -np.array([below, np.where(gaps.max(axis=-1) > 2 * margin, middle, below), above][which])
 
 
-def _normalized_channels(
-    x: Array, weight: Any, bias: Any, keep: Any, axes: Any, eps: float, relu: bool = False, scale: float = 1.0
+def _batch_norm_relu(
+    x: Array, weight: Any, bias: Any, keep: Any, axes: Any, eps: float, relu: bool = False, dropout: float = 0.0
 ) -> tuple[Array, ...]:
-    kept = [i for i in range(x.ndim) if i not in axes]
-    y = affine(normalized(x, axes, eps), weight, bias, kept)
+    y, mean, var = _batch_norm(x, weight, bias, None, None, axes, eps, True)
     y = np.maximum(y, 0) if relu else y
-    y = y if keep is None else np.where(keep, y * scale, 0)
-    return y, x.mean(axis=axes), x.var(axis=axes)
+    scale = 1 / (1 - dropout) if dropout < 1 else 1.0
+    return y if keep is None else np.where(keep, y * scale, 0), mean, var
 
 
 CASES = [
     Case(
-        normalized_channels,
+        batch_normalized,
+        _core(),
+        lambda x, weight, bias, axes, eps: _batch_norm(x, weight, bias, None, None, axes, eps, True),
+        reach=1 / 4,
+        scales=scales,
+    ),
+    Case(
+        batch_norm_relu,
         _channels(),
-        _normalized_channels,
+        _batch_norm_relu,
         points=[
             # The middle one is at the kink: its own slope, and its share in the others', is 0.
             at(
@@ -309,11 +324,20 @@ CASES = [
         scales=scales,
     ),
     Case(
-        in_parts,
-        _of_features(),
-        lambda x, weight, bias, axes, own, eps: affine(normalized(x, axes, eps), weight, bias, own),
-        name="normalized_features",
-        primitive=normalized_features,
+        in_blocks(layer_normalized),
+        _samples(),
+        lambda x, weight, bias, axes, eps: affine(normalized(x, axes, eps), weight, bias, axes),
+        name="layer_normalized",
+        primitive=layer_normalized,
+        reach=math.inf,
+        scales=scales,
+    ),
+    Case(
+        in_blocks(group_normalized),
+        _groups(),
+        lambda x, weight, bias, num_groups, eps: group_norm_in_numpy(x, num_groups, weight, bias, eps),
+        name="group_normalized",
+        primitive=group_normalized,
         reach=math.inf,
         scales=scales,
     ),
