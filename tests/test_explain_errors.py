@@ -218,7 +218,7 @@ def test_a_kept_array_that_was_changed_is_reported_with_the_op_that_had_kept_it(
         with pytest.raises(RuntimeError) as caught:
             y.sum().backward()
     assert str(caught.value).startswith(
-        f"backward: x1 float32[2], which multiply(x, w) at {line} had kept, was changed in place since"
+        f"backward: x1 float32[2], which multiply(x, w) at {line} had saved, was changed in place since"
     )
     assert w.grad is None
 

@@ -123,3 +123,17 @@ def test_adam_leaves_biases_alone():  # transformers#492
     tr.optim.AdamW(layer.parameters(), lr=0.5, weight_decay=0.1).step()
     np.testing.assert_allclose(layer.weight.numpy(), 0.95 * before, rtol=1e-6)
     assert layer.bias.tolist() == [1.0, 2.0]
+
+
+def test_a_gradient_without_a_square_is_warned_of_and_stays_where_it_is_as_in_pytorch():
+    w = leaf([1.0, 1.0], "float32")
+    if w.backend != "numpy":
+        pytest.skip("only NumPy warns")
+    optimizer = tr.optim.Adam([w], lr=0.5)
+    set_gradient(w, [1e20, 1.0])
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        optimizer.step()
+    for _ in range(3):
+        set_gradient(w, [1.0, 1.0])
+        optimizer.step()
+    np.testing.assert_allclose(w.numpy(), [1.0, -1.0], rtol=1e-5)

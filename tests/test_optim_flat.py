@@ -149,6 +149,56 @@ def test_a_step_that_fails_changes_nothing():
     assert optimizer.state_dict()["state"] == [None]
 
 
+def test_a_step_that_fails_after_others_have_worked_out_theirs_changes_nothing():
+    class Failing(tr.optim.SGD):
+        def direction(self, xp, g, state, settings):
+            d = super().direction(xp, g, state, settings)
+            if settings["lr"] == 0.5:
+                raise MemoryError
+            return d
+
+    ws, alone = [leaf([1.0, 2.0]), leaf([3.0])], [leaf([1.0, 2.0]), leaf([3.0])]
+    groups = [{"params": [w], "lr": lr} for w, lr in zip(ws, (0.1, 0.2), strict=True)]
+    optimizer = Failing(groups, lr=0.1, momentum=0.9)
+    twin = tr.optim.SGD([{"params": [w], "lr": lr} for w, lr in zip(alone, (0.1, 0.2), strict=True)], 0.1, momentum=0.9)
+    rng = np.random.default_rng(8)
+    for fails in (False, True, False, True, False):
+        give_gradients(rng, ws, alone)
+        optimizer.param_groups[1]["lr"] = 0.5 if fails else 0.2
+        if fails:
+            with pytest.raises(MemoryError):
+                optimizer.step()
+        else:
+            optimizer.step()
+            twin.step()
+        assert_same_bits(ws, alone)
+
+
+@pytest.mark.parametrize("shapes", [[(3,), (2,)], [(700, 700), (600, 600)]], ids=["small", "in stretches"])
+@each_maker
+def test_a_step_that_overflows_where_that_raises_changes_nothing(make, shapes):
+    if tr.zeros(0).backend != "numpy":
+        pytest.skip("only NumPy raises it")
+    ws = [leaf(np.ones(shape), "float32") for shape in shapes]
+    for w, other in zip(ws, shapes, strict=True):
+        set_gradient(w, np.ones(other))
+    optimizer = make([{"params": [w]} for w in ws])
+    optimizer.step()
+    before, state = [w.numpy() for w in ws], optimizer.state_dict()["state"]
+    huge = np.ones(shapes[1])
+    huge.flat[-1] = 3e38
+    set_gradient(ws[1], huge)
+    optimizer.param_groups[1]["l2"] = 3e38
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        optimizer.step()
+    for w, value in zip(ws, before, strict=True):
+        np.testing.assert_array_equal(w.numpy(), value)
+    for now, then in zip(optimizer.state_dict()["state"], state, strict=True):
+        assert (now is None) == (then is None)
+        for name in then or ():
+            np.testing.assert_array_equal(*(s[name] if name == "step" else s[name].numpy() for s in (now, then)))
+
+
 # ---- saved states
 
 

@@ -270,9 +270,9 @@ def test_a_long_tape_folds_by_layer_where_layers_are_known():
         tape = tr.tape(model(tr.ones((2, 4))).mean())
     lines = str(tape).splitlines()
     inside = [row for row in tape if row.record.call and str(row.record.call.chain[1]) == "0 (Block)"]
-    kept = sum(kept.counted for row in inside for kept in row.kept)
+    saved = sum(one.counted for row in inside for one in row.saved)
     norm = [row for row in tape if row.record.call and str(row.record.call) == "0.norm (LayerNorm)"]
-    assert f"0 (Block): {len(inside)} entries, {kept:,} bytes kept" in tape.text(limit=10)
+    assert f"0 (Block): {len(inside)} entries, {saved:,} bytes kept" in tape.text(limit=10)
     assert f"0.norm (LayerNorm): {len(norm)} entries, " in "".join(lines)
     assert "0.attn (Linear): 3 entries, 32 bytes kept" in "".join(lines)
     assert all(line.endswith(lines[1].split()[-1]) for line in lines[1:19])

@@ -1,4 +1,4 @@
-"""What `tr.explain()` looks for: a first NaN or infinity, a kept array that was changed, and where an error came from."""
+"""What `tr.explain()` looks for: a first NaN or infinity, a saved array that was changed, and where an error came from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..core.backend import Array, home
 from ..core.tape import Entry, Gradient, Op, Parents, _fit, explainer, reach
 from ..core.tensor import Tensor
 from ..signature import described
-from .record import Record, owner
+from .record import owner
+from .rows import Record
 
 
 class NonFiniteError(FloatingPointError):
@@ -33,30 +34,30 @@ class Explained:
     def __init__(self, op: Op, record: Record, entry: Entry) -> None:
         self.op, self.record = op, record
         self.name, self.broadcasting = op.name, op.broadcasting
-        self._kept = [(name, array, checksum(array)) for name, v in entry.kept.items() for array in arrays_in(v)]
+        self._saved = [(name, array, checksum(array)) for name, v in entry.kept.items() for array in arrays_in(v)]
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """What the op itself gives, or its error with the line that made the entry."""
-        watching = explainer.get() is not None
+        explaining = explainer.get() is not None
         try:
-            if watching:
-                self._check_kept()
+            if explaining:
+                self._check_saved()
             contributions = list(self.op.pull(entry, parents, g, create_graph))
             pairs = [(i, raw) for i, raw in contributions if raw is not None and parents[i] is not None]
             fitted = [raw if _fits(raw, parents[i]) else _fit(raw, parents[i], self.op) for i, raw in pairs]  # type: ignore[arg-type]
-            if watching:
+            if explaining:
                 self._check_gradients(g, pairs, fitted)
         except Exception as error:
             error.add_note(f"in the backward of {self.record.text}, from {_shown(self.record)}")
             raise
-        self.record.given.update(i for i, _ in pairs if watching)
+        self.record.given.update(i for i, _ in pairs if explaining)
         return contributions
 
-    def _check_kept(self) -> None:
-        for name, array, before in self._kept:
+    def _check_saved(self) -> None:
+        for name, array, before in self._saved:
             if checksum(array) != before:
                 raise RuntimeError(
-                    f"backward: {name} {described(array)}, which {self.record.text} at {self.record.line} had kept, was "
+                    f"backward: {name} {described(array)}, which {self.record.text} at {self.record.line} had saved, was "
                     "changed in place since, expected it as it was; change a copy, or change it after the backward"
                 )
 
@@ -81,7 +82,7 @@ class Explained:
         return f"{self.record.text}, from {_shown(self.record)},"
 
 
-def plain(op: Any) -> Any:
+def unwrapped(op: Any) -> Any:
     """The op of an entry, without what explain() put around it."""
     return op.op if isinstance(op, Explained) else op
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from ..core.backend import Array
 from .checks import checksum
-from .record import Log, Record
+from .record import Log
+from .rows import Record
 
 REASONS = {
     "detach": "detach()",
     "no_grad": "{name} ran with recording off (tr.no_grad)",
     "data": "its value came into {name} as a plain array (.data, .numpy())",
-    "plain": "{name} has no gradient",
+    "nondifferentiable": "{name} has no gradient",
 }
 
 

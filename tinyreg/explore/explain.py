@@ -9,10 +9,10 @@ from ..core.tape import explainer
 from ..within import context
 from .checks import Explained, check_forward
 from .cuts import warn_of_cuts
-from .record import Log, explaining
+from .record import Log, observing
 
 
-class Explainer:
+class Observer:
     """Who is told of every op that runs inside explain()."""
 
     def __init__(self, definitions: bool, log: Log) -> None:
@@ -32,8 +32,8 @@ def explain(*, definitions: bool = False) -> Iterator[None]:
 
     A tape that is taken of it shows them, and what a backward would hand on (`tr.tape`, `save_html`). With `definitions`,
     compositions run by their definition in place of their fast form. What goes wrong is said where it does: the first NaN
-    or infinity, forward or backward, is a `NonFiniteError`; an array that was changed in place after the tape kept it, a
-    `RuntimeError` that names the op that had kept it; an error in a backward has a note with the line that made the
+    or infinity, forward or backward, is a `NonFiniteError`; an array that was changed in place after the tape saved it, a
+    `RuntimeError` that names the op that had saved it; an error in a backward has a note with the line that made the
     entry. At the end there is a `UserWarning` for a leaf that got no gradient from the backwards inside because the path
     to it was cut, with the place of the cut.
 
@@ -53,7 +53,7 @@ def explain(*, definitions: bool = False) -> Iterator[None]:
     """
     outer = explainer.get()
     log = outer.log if outer else Log()
-    with explaining(Explainer(definitions, log)):
+    with observing(Observer(definitions, log)):
         yield
     if outer is None:
         warn_of_cuts(log)

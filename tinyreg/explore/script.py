@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from ..core.tape import Result, explainer
 from ..core.tensor import Tensor, wrap
 from .explain import explain
-from .snapshot import Tape, tape
+from .tape import Tape, tape
 
 GRACE = 5  # seconds, for threads that the script has begun
 

@@ -38,7 +38,7 @@ def elements(tree: Any) -> int:
     return sum(map(_size, leaves(tree)))
 
 
-def told(tree: Any) -> str:
+def shapes_in(tree: Any) -> str:
     """The dtypes and shapes in the tree, for an error."""
     return ", ".join(map(named, leaves(tree))) or "nothing"
 

@@ -16,6 +16,9 @@ SCHEDULED = ("initial_lr", "scheduled_lr")
 """What schedules note in a parameter group: the rate from which they count, and the one that they have set last."""
 
 
+NOT_NUMBERS = ("params", "betas", "nesterov")
+
+
 def listed(where: str, parameters: Any) -> list[Any]:
     """What was given for parameters as a list; of pairs such as `named_parameters()` gives, the tensors."""
     if isinstance(parameters, Tensor):
@@ -25,48 +28,48 @@ def listed(where: str, parameters: Any) -> list[Any]:
         raise TypeError(f"{where}: got a {name}, expected its parameters; pass the result of its parameters()")
     if not isinstance(parameters, Iterable):
         raise TypeError(f"{where}: got {parameters!r:.80}, expected tensors made with requires_grad=True, in a list")
-    return [given[1] if _named(given) else given for given in parameters]
+    return [given[1] if isinstance(given, tuple) and _named(given) else given for given in parameters]
 
 
-def _named(given: Any) -> bool:
-    return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)
+def _named(given: tuple[Any, ...]) -> bool:
+    return len(given) == 2 and isinstance(given[0], str)
 
 
 def leaves(where: str, parameters: Iterable[Tensor]) -> list[Tensor]:
     """The parameters as a list, at least one and each once; an error that begins with `where` if they are not leaves."""
-    found = listed(where, parameters)
-    if not found:
+    tensors = listed(where, parameters)
+    if not tensors:
         raise ValueError(f"{where}: got no parameters, expected at least one; an iterator serves only once, so pass a list")
-    for leaf in found:
+    for leaf in tensors:
         if not isinstance(leaf, Tensor) or not leaf.is_leaf:
             raise ValueError(
                 f"{where}: got {described(leaf):.80}, which is no leaf; expected tensors made with requires_grad=True"
             )
-    if len({id(leaf) for leaf in found}) < len(found):
+    if len(set(map(id, tensors))) < len(tensors):
         raise ValueError(f"{where}: got a parameter twice, expected each once")
-    return found
+    return tensors
 
 
 def number(where: str, name: str, value: Any, *, below: float = math.inf, infinite: bool = False) -> float:
     """A setting as a Python number, which never widens an array; `ValueError` outside of [0, below)."""
-    if type(value) is float and 0 <= value < below:  # as nearly always, at every step
-        return value
     bound = "" if infinite else ", and finite" if below == math.inf else f", and below {below:g}"
     expected = f"at least 0{bound}"
     try:
-        found = float(arguments.number(where, name, value, least=0, expected=expected))
+        python = float(arguments.number(where, name, value, least=0, expected=expected))
     except TypeError:
         raise TypeError(f"{where}: got {name}={value!r:.80}, expected a number") from None
-    if not (found < below or infinite):
+    if not (python < below or infinite):
         raise ValueError(f"{where}: got {name}={value}, expected {expected}")
-    return found
+    return python
 
 
 def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a parameter group as Python numbers, and without "params"; an error for one out of range."""
     checked: dict[str, Any] = {}
     for name, value in group.items():
-        if name == "betas":
+        if type(value) is float and 0 <= value < math.inf and name not in NOT_NUMBERS:  # as nearly always, at every step
+            checked[name] = value
+        elif name == "betas":
             if not hasattr(value, "__len__") or isinstance(value, str) or len(value) != 2:
                 raise ValueError(f"{where}: got betas={value!r:.80}, expected two numbers")
             checked[name] = tuple(number(where, f"betas[{i}]", beta, below=1) for i, beta in enumerate(value))
@@ -85,9 +88,9 @@ def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
 def same_names(where: str, got: Any, expected: Collection[str], *, optional: Collection[str] = ()) -> None:
     """`ValueError` where a part of a saved state is no dict with exactly the expected names, and perhaps `optional`."""
     if not isinstance(got, Mapping) or set(got) - set(optional) != set(expected):
-        found = ", ".join(map(str, got)) or "nothing" if isinstance(got, Mapping) else repr(got)
+        names = ", ".join(map(str, got)) or "nothing" if isinstance(got, Mapping) else repr(got)
         raise ValueError(
-            f"{where}: got a state with {found:.200}, expected {', '.join(expected)}; load what state_dict() of the same "
+            f"{where}: got a state with {names:.200}, expected {', '.join(expected)}; load what state_dict() of the same "
             "class gave"
         )
 
