@@ -17,6 +17,7 @@ from .peers import BY_HAND, PEERS
 from .processes import versions
 from .report import above, picture, stored, table
 from .workloads import WORKLOADS
+from .workloads.ops import EXPLAINED, not_compared
 
 INTERRUPTED = 130  # as a shell has it
 FAST = Plan(rounds=3, seconds=0.002)
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results += found
             print(f"\n{table(found)}" * bool(found), flush=True)
             if name == "ops" and found:
-                print(f"\n{above(found)}", flush=True)
+                print(f"\n{above(found, explained=EXPLAINED)}", flush=True)
+                print(f"not compared: {', '.join(not_compared()) or 'none'}", flush=True)
             if given.json and found:  # at once: a long run that is killed keeps what it has
                 settings = {"rounds": plan.rounds, "seconds of a turn": plan.seconds, "fast": given.fast}
                 known = {**about, "versions": peers, "missing": missing, **settings, "OPENBLAS_CORETYPE": None}

@@ -68,14 +68,18 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines[1:])
 
 
-def above(results: Iterable[Result], limit: float = 3.0) -> str:
-    """A line for each case in which tinyreg takes more than `limit` times PyTorch eager's time, the slowest first."""
+def above(results: Iterable[Result], limit: float = 3.0, explained: Mapping[str, str] | None = None) -> str:
+    """A line for each case in which tinyreg takes more than `limit` times PyTorch eager's time, the slowest first.
+
+    explained: why, by case.
+    """
     found = []
     for (workload, _, case), group in by_case(results):
         ours = next((result for result in group if result.peer == OURS and workload == "ops"), None)
         ratio = ratios(ours, group).get(REFERENCES[1]) if ours else None
         if ratio and ratio.median > limit:
-            found.append((ratio.median, f"  {case:45} x {ratio}"))
+            reason = (explained or {}).get(case, "not explained")
+            found.append((ratio.median, f"  {case:36} x {ratio}: {reason}"))
     return "\n".join([f"above {limit:g} times {REFERENCES[1]}: {len(found)}", *(line for _, line in sorted(found)[::-1])])
 
 

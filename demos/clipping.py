@@ -53,7 +53,7 @@ class Clipped(tr.optim.SGD):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Clip, then step."""
-        self.norms.append(tr.optim.clip_grad_norm(self.parameters, self.max_norm, on_nonfinite="skip"))
+        self.norms.append(float(tr.optim.clip_grad_norm(self.parameters, self.max_norm, on_nonfinite="skip")))
         return super().step(closure)
 
 

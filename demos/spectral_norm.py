@@ -37,7 +37,7 @@ class Scores(NamedTuple):
 
 
 Run = list[Scores]  # for each of ARMS
-Layers = Sequence[tr.nn.Linear | tr.nn.SpectralNorm]
+Layers = Sequence[tr.nn.Linear | tr.nn.SpectralNorm[..., tr.Tensor]]
 
 
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
@@ -73,7 +73,7 @@ def scores(model: tr.nn.Module, layers: Layers, training: Split, held_out: Split
     )
 
 
-def layer_norm(layer: tr.nn.Linear | tr.nn.SpectralNorm) -> float:
+def layer_norm(layer: tr.nn.Linear | tr.nn.SpectralNorm[..., tr.Tensor]) -> float:
     """The largest singular value of the weight with which a layer, as it is in evaluation mode, multiplies."""
     with tr.no_grad():
         weight = layer.value(layer.weight) if isinstance(layer, tr.nn.SpectralNorm) else layer.weight

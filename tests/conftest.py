@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 
 import pytest
 import standin
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 import tinyreg as tr
 from tinyreg.core import backend as backends
@@ -17,6 +20,10 @@ BACKENDS = ("numpy", "standin", "cupy")
 
 # A job in the background ignores Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A worker has one core: threads that wait for each other there cost more than they bring. So here, and in what is started.
+threadpool_limits(1)
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 standin.install()
 
@@ -32,7 +39,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    chosen = config.getoption("--profile") or config.getoption("--tinyreg-profile") or "fast"
+    chosen = config.getoption("--profile") or config.getoption("--tinyreg-profile", None) or "fast"
     use_profile(chosen)
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile(chosen)
@@ -47,6 +54,12 @@ def pytest_collection_modifyitems(config, items):
         raise pytest.UsageError(f"--op: got {op!r}, expected the name of a case, such as 'softplus' or 'Linear'")
     config.hook.pytest_deselected(items=[item for item in items if item not in about])
     items[:] = about
+
+
+def pytest_collection_finish():
+    """What is there before the first test stays: the many collections of garbage, which tests ask for too, pass it over."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,13 +107,13 @@ def float64():
 @pytest.fixture(autouse=True)
 def no_state_left_behind():
     """Fails a test that leaves a switch of the library other than it found it, and puts the switch back."""
-    before = _switches()
+    before, chosen = _switches(), list(backends.chosen_for_process)
     yield
     after = _switches()
-    backends._process_default = before["default backend"]
-    backends._context_default.set(before["backend in this context"])
+    backends.chosen_for_process[:] = chosen
+    backends.chosen_for_context._variable.set(before["backend in this context"])
     tr.set_default_dtype(before["default dtype"])
-    tape._recording.set(before["recording"])
+    tape.recording._variable.set(before["recording"])
     left = [f"{name} ({before[name]} before, {after[name]} now)" for name in before if before[name] != after[name]]
     if left:
         pytest.fail(f"the test left behind: {', '.join(left)}", pytrace=False)
@@ -108,8 +121,8 @@ def no_state_left_behind():
 
 def _switches():
     return {
-        "default backend": backends._process_default,
-        "backend in this context": backends._context_default.get(),
+        "default backend": next((name for _, name in backends.chosen_for_process[-1:]), None),
+        "backend in this context": backends.chosen_for_context.get(),
         "default dtype": tr.get_default_dtype(),
         "recording": tape.is_recording(),
         "explainer": tape.explainer.get(),

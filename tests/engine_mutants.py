@@ -1,180 +1,207 @@
-"""Wrong versions of the engine, each the source of one function with one fragment replaced."""
+"""Wrong versions of the engine, made from its source as those of VJPs are, and put in place of its functions."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
-import textwrap
-from typing import NamedTuple
+import sys
+from types import FunctionType
 
-from tinyreg import conversion, recompute, signature
-from tinyreg.core import primitive, tape, tensor
+import tinyreg as tr
+from tinyreg.core import primitive, tape
+from tinyreg.testing.mutation.rules import rewritten
+from tinyreg.testing.mutation.source import mutants
+
+MISTAKES = [
+    "A.pop() -> A.pop(0)",
+    "A.extend(B) -> A.extend(B[:1]); A.extend(B[-1:])",
+    "not A.isdisjoint(B) -> A.issuperset(B)",
+    "A.setdefault(B, C) -> A.update({B: C})",
+    "A + B -> A.__iadd__(B)",
+    "A + wrap(B, C) -> wrap(A._array.__iadd__(B), C)",
+    "A[B] = C -> A[B - 1] = C",
+    "Result(A, B) -> Result(A, 0)",
+    "wrap(A, B) -> wrap(A)",
+    "recording(A) -> recording(False); recording(True)",
+    "A.get(B) or C -> next(iter(A.values()), None) or C",
+    "[*A, *B] -> [*A]; [*B]",
+    "type(A) is B and C and D -> type(A) is B and C; C and D; type(A) is B and D",
+    "A.array(B, dtype=C) -> A.asarray(B, dtype=C)",
+    "A.zeros(B, dtype=C) -> A.ones(B, dtype=C)",
+    "A.sum(axis=B, keepdims=C, dtype=D) -> A.mean(axis=B, keepdims=C, dtype=D)",
+]
+"""What else people get wrong in an engine: wherever the left side stands, the right side is a mutant."""
 
 
-class Mutant(NamedTuple):
-    """Where the function lives, its name, the fragment of its source that is replaced, and by what."""
-
-    owner: object
-    function: str
-    right: str
-    wrong: str
+TOLD = ["if A: A(...)", "if (A := B.get()) is not None: ..."]
+"""Where the engine tells a listener of what it does."""
 
 
-FIT = "raw.sum(axis=tuple(axes), keepdims=True, dtype=accumulator(raw.dtype))"
-FIRST_COPY = "raw[tuple(slice(0, 1) if i in axes else slice(None) for i in range(raw.ndim))]"
-ACCUMULATE = "fitted if before is None else before + fitted"
-RESTORE = "try:\n        yield\n    finally:\n        variable.reset(token)"
-ABOVE = "itertools.chain(roots, *(entry.parents for entry in inside))"
-COPY = "return to.array(transfer(array, to), dtype=dtype)\n    except"
-PRIMITIVE, TENSOR, CHECKPOINT, FUSED = primitive.Primitive, tensor.Tensor, recompute._Checkpoint, recompute.Fused
-
-MUTANTS = {
-    # ---- contributions that meet
-    "assign for accumulate": Mutant(tape, "walk", ACCUMULATE, "fitted"),
-    "the first contribution only": Mutant(tape, "walk", ACCUMULATE, "fitted if before is None else before"),
-    "accumulate in place": Mutant(tape, "walk", "before + fitted", "before.__iadd__(fitted)"),
-    "a sum of 0-d arrays left a scalar": Mutant(tape, "walk", "as_zero_dimensional(total)", "total"),
-    "the last of equal roots": Mutant(tape, "walk", "as_zero_dimensional(table[node] + g) if node in table else g", "g"),
-    # ---- order and extent
-    "forward order": Mutant(tape, "walk", "entries.pop()", "entries.pop(0)"),
-    "order of discovery": Mutant(tape, "reach", 'entries.sort(key=attrgetter("time"))', "entries.reverse()"),
-    "stops at the first parent": Mutant(tape, "reach", "node.parents)", "node.parents[:1])"),
-    "stops at the last parent": Mutant(tape, "reach", "node.parents)", "node.parents[-1:])"),
-    "begins at the moment itself": Mutant(tape, "reach", "node.time >= since", "node.time > since"),
-    "targets ignored": Mutant(tape, "walk", "parent if parent in wanted else None", "parent"),
-    "targets only where every parent leads to one": Mutant(
-        tape, "_leading_to", "not wanted.isdisjoint(entry.parents)", "wanted.issuperset(entry.parents)"
+EQUIVALENT = {
+    # ---- the order, and what is done although nobody needs it
+    "for A, B in C: ... -> for A, B in reversed([*C]): ...": "the order of these does not matter",
+    "for A, B, C in D: ... -> for A, B, C in reversed([*D]): ...": "the order of these does not matter",
+    "for A in B.further: ... -> for A in reversed([*B.further]): ...": "the order of these does not matter",
+    "if not A.isdisjoint(B.parents): ... -> if True: ...": "of an entry none of whose parents is wanted nothing is asked",
+    "recording(create_graph) -> recording(True)": "VJPs are given bare arrays, and an op on these is not recorded",
+    "A or self._plan(B) -> self._plan(B)": "the plan is made anew",
+    "A and is_recording() -> is_recording()": "a plan for no argument keeps nothing",
+    "any(A) and is_recording() -> A and is_recording()": "a plan for no argument keeps nothing",
+    "if A.variadic: ... -> if True: ...": "of no operands none wants a gradient",
+    "if A.further: ... -> if True: ...": "there is nothing to add",
+    "if A.without: ... -> if True: ...": "there is nothing to leave out",
+    "if A.base is not None or id(A) in B: ... -> if True: ...": "not to copy saves time",
+    "if not is_recording(): ... -> if False: ...": "without recording there are no parents, which ends it too",
+    "if A.dtype != B.dtype: ... -> if True: ...": "a cast to the dtype that it has",
+    "A if A.dtype == B.dtype else A.astype(B.dtype) -> A.astype(B.dtype)": "a cast to the dtype that it has",
+    "A if B else as_zero_dimensional(A) -> as_zero_dimensional(A)": "an array stays as it is",
+    "A.asarray(arrayed(B, C), D) -> A.asarray(B, D)": "NumPy takes most of it; tests/core/test_conversions.py has others",
+    "A._array if isinstance(A, B) else A -> A": "NumPy takes a Tensor for its array",
+    "A.asarray(B) if C else B -> A.asarray(B)": "an array stays as it is",
+    "A, B, C or current(), D -> A, B, C or current(), -D": "-True is as true",
+    "dict[A, B]() -> dict()": "only a type checker reads it",
+    # ---- what is the only one, or none
+    "A.time >= B -> A.time > B": "the moment is a tick of its own, at which nothing was recorded",
+    "A.time < B -> A.time <= B": "the moment is a tick of its own, at which nothing was recorded",
+    "A.parents[0] -> A.parents[-1]": "a result has one parent",
+    "(A[0], B[0]) -> (A[-1], B[0]); (A[0], B[-1])": "there is one result",
+    "len(A) == 1 and A[0] < B -> len(A) == 1 and A[-1] < B": "there is one",
+    "[A.B for A in C if A.B] -> [A.B for A in C]": "None leads nowhere",
+    "A is not None and isinstance(B, Tensor) and C -> A is not None": "None leads nowhere, and of Tensors come Tensors",
+    "{A: B for C, A in D if A} -> {A: B for C, A in D}": "None leads nowhere",
+    "isinstance(A, Leaf) or B -> B": "a leaf that is born inside is another the next time, and so has no gradient",
+    "if A.grad is not UNKEPT: ... -> if True: ...": "the walk ends in leaves and in what retains its gradient",
+    # ---- what other tests hold
+    "if type(A) is Leaf and A.retired: ... -> if False: ...; if A is Leaf and A.retired: ...": (
+        "another thread may have given a leaf a value meanwhile; tests/core/test_threads.py has it"
     ),
-    "targets only one entry deep": Mutant(tape, "_leading_to", "in entries:", "in entries[::-1]:"),
-    "VJPs of unwanted arguments run": Mutant(signature, "pulling", "{call} if {asked}", "{call} if True"),
-    "a joint VJP only where all are wanted": Mutant(signature, "pulling", '" or "', '" and "'),
-    # ---- freeing, and what a tape refuses
-    "entries not freed": Mutant(tape, "walk", "if not retain:", "if False:"),
-    "entries always freed": Mutant(tape, "walk", "if not retain:", "if True:"),
-    "freed under create_graph": Mutant(
-        tape, "walk", "create_graph if retain_graph is None else retain_graph", "retain_graph"
+    "not A or (B is not None and B.definitions) -> not A": "tests/explore/test_explain.py looks into definitions",
+    "A is not None and A.definitions -> A is not None": "tests/explore/test_explain.py looks into definitions",
+    "A.sum(axis=B, keepdims=True, dtype=C) -> A.sum(axis=B, dtype=C); A.sum(axis=B, keepdims=False, dtype=C)": (
+        "the shape is given afterwards"
     ),
-    "retained whatever retain_graph says": Mutant(
-        tape, "walk", "create_graph if retain_graph is None else retain_graph", "create_graph or retain_graph"
-    ),
-    "a freed entry not noticed": Mutant(tape, "reach", "node.kept is None", "False"),
-    "a retired leaf not noticed": Mutant(tape, "reach", "if node.retired:", "if False:"),
-    "a result changed in place not noticed": Mutant(tape, "spoil", "kept = None", "kept = {}"),
-    "the result and not its entry": Mutant(tape, "spoil", "node.parents[0] if type(node) is Result else node", "node"),
-    "a leaf not retired": Mutant(tape.Leaf, "replaced", "self.retired = True", "self.retired = False"),
-    "a new value forgets the gradient": Mutant(tape.Leaf, "replaced", "self.grad, self.name", "None, self.name"),
-    "assign without a new leaf": Mutant(tensor, "replace", "leaf._node.replaced()", "leaf._node"),
-    "assign shares its value": Mutant(conversion, "copied", COPY, COPY.replace("array", "asarray", 1)),
-    # ---- shape and dtype
-    "un-broadcast keeps the first copy": Mutant(tape, "_fit", FIT, FIRST_COPY),
-    "un-broadcast by the mean": Mutant(tape, "_fit", FIT, "raw.mean(axis=tuple(axes), keepdims=True)"),
-    "un-broadcast of leading axes only": Mutant(tape, "_fit", "*(added + i for i, n in enumerate(shape) if n == 1)", "*()"),
-    "un-broadcast of length 1 only": Mutant(tape, "_fit", "*range(added)", "*()"),
-    "un-broadcast of the wrong axes": Mutant(tape, "_fit", "*(added + i for", "*(raw.ndim - 1 - i for"),
-    "un-broadcast of an op that does not broadcast": Mutant(tape, "_fit", "op.broadcasting and repeated", "repeated"),
-    "a gradient that is none": Mutant(tape, "_fit", 'not hasattr(raw, "shape") or raw.dtype not in DTYPES', "False"),
-    "a complex gradient": Mutant(tape, "_fit", " or raw.dtype not in DTYPES", ""),
-    "a gradient not cast": Mutant(tape, "_fit", "raw.astype(parent.dtype)", "raw"),
-    "a dtype not looked at": Mutant(tape, "walk", " and raw.dtype is parent.dtype", ""),
-    "an incoming gradient not cast": Mutant(
-        TENSOR, "_incoming", "grad if grad.dtype == self.dtype else grad.astype(self.dtype)", "grad"
-    ),
-    # ---- several results
-    "the wrong result": Mutant(tape, "_hand_over", "together[result.index] = g", "together[result.index - 1] = g"),
-    "assign for accumulate, of a result": Mutant(tape, "_hand_over", "as_zero_dimensional(before + g)", "g"),
-    "results nobody used count as one": Mutant(tape, "complete", "xp.zeros(", "xp.ones("),
-    "results lifted as the first": Mutant(PRIMITIVE, "_lifted", "Result(entry, i)", "Result(entry, 0)"),
-    "results recorded as the first": Mutant(PRIMITIVE, "apply", "Result(entry, i)", "Result(entry, 0)"),
-    "results of a checkpoint recorded as the first": Mutant(
-        recompute, "checkpoint", "Result(entry, i)", "Result(entry, 0)"
-    ),
-    # ---- what leaves are given
-    "grad assigned": Mutant(tensor, "_backward", " if node.grad is None else node.grad + wrap(array, tape)", ""),
-    "grad added in place": Mutant(
-        tensor, "_backward", "node.grad + wrap(array, tape)", "wrap(node.grad._array.__iadd__(array), tape)"
-    ),
-    "grad shares memory with another": Mutant(tensor, "_backward", " or id(array) in held", ""),
-    "grad is a view": Mutant(tensor, "_backward", "array.base is not None or ", ""),
-    "leaves updated one by one": Mutant(tensor, "_backward", "totals[node] = ", "node.grad = "),
-    "retain_grad lost": Mutant(tape, "walk", "if entry.grad is not UNKEPT:", "if False:"),
-    "retain_grad of what got nothing": Mutant(tensor, "_backward", " and gradient is not None", ""),
-    # ---- second order
-    "create_graph not recorded": Mutant(tape, "walk", "recording(create_graph)", "recording(False)"),
-    "grad detached": Mutant(tensor, "_backward", "(gradient._array, gradient._node)", "(gradient._array, None)"),
-    "lifted parents missing": Mutant(primitive, "_lift", "else wrap(value, node)", "else wrap(value)"),
-    "lifted result missing": Mutant(PRIMITIVE, "_lifted", "if several else entry", "if several else None"),
-    "lifted operands missing": Mutant(
-        PRIMITIVE, "_lifted", "list(entry.parents[self.signature.first :])", "[None for _ in entry.parents]"
-    ),
-    # ---- plans and recording
-    "a stale plan": Mutant(PRIMITIVE, "apply", "self._plans.get(wanting)", "next(iter(self._plans.values()), None)"),
-    "plans of different arguments confused": Mutant(PRIMITIVE, "apply", "bit += bit", "bit += 1"),
-    "every operand told that it is the first": Mutant(signature, "pulling", "position=i - {first}", "position=0"),
-    "an argument without a gradient stays a parent": Mutant(PRIMITIVE, "apply", "if plan.dropped:", "if False:"),
-    "a lone operand kept": Mutant(PRIMITIVE, "_rest", "None if alone and wants else a", "a"),
-    "no_grad ignored by ops": Mutant(PRIMITIVE, "apply", "wanting and is_recording()", "wanting"),
-    "no_grad that records": Mutant(
-        tape, "no_grad", "functools.partial(recording, False)", "functools.partial(recording, True)"
-    ),
-    "recording not restored": Mutant(tape, "_set", "variable.reset(token)", "pass"),
-    "recording not restored after an exception": Mutant(tape, "_set", RESTORE, "yield\n    variable.reset(token)"),
-    "detach that cuts nothing off": Mutant(TENSOR, "detach", "wrap(self._array)", "wrap(self._array, self._node)"),
-    # ---- checkpoints and fast forms
-    "a checkpoint with a moved generator": Mutant(CHECKPOINT, "pull", ', _as_found(kept["touched"])', ""),
-    "a checkpoint that leaves its generator behind": Mutant(recompute, "_as_found", "state in now:", "state in ():"),
-    "a checkpoint that notes the last state": Mutant(
-        recompute,
-        "_noting",
-        "touched.setdefault(id(thing), (thing, _state(thing)))",
-        "touched[id(thing)] = thing, _state(thing)",
-    ),
-    "a checkpoint that tells no outer one": Mutant(recompute, "_noting", "if outer:", "if False:"),
-    "a buffer that changes unnoticed": Mutant(tensor, "replace", "watch.get() or ", ""),
-    "a checkpoint that loses what it closes over": Mutant(
-        recompute, "checkpoint", ABOVE, "[a._node for a in args if isinstance(a, Tensor)]"
-    ),
-    "a checkpoint that is not recorded again": Mutant(CHECKPOINT, "pull", "recording(True)", "recording(False)"),
-    "a checkpoint that ignores create_graph": Mutant(CHECKPOINT, "pull", "parents, create_graph)\n", "parents, False)\n"),
-    "a checkpoint that walks on beyond itself": Mutant(recompute, "pull_through", "since=since, ", ""),
-    "a fast backward under create_graph": Mutant(FUSED, "pull", "if not create_graph:", "if True:"),
-    "a fast backward never run": Mutant(FUSED, "pull", "if not create_graph:", "if False:"),
-    "a fast form under create_graph without lifted arguments": Mutant(FUSED, "pull", "self._lifted(entry)", "entry.kept"),
+    "A.setdefault(id(B), C) -> A.setdefault(B, C)": "a Tensor is hashed by its identity",
 }
+"""Rules for what no program can tell from the right engine, each with the reason."""
 
-EQUIVALENT = {"begins at the moment itself": "the moment is a tick of its own, at which nothing was recorded"}
+
+def more(node):
+    """What else could stand in the place of a node: a condition without a choice, nothing, another order."""
+    for rule in MISTAKES:
+        yield from rewritten(rule, node)
+    if isinstance(node, ast.If):
+        yield from (ast.If(ast.Constant(always), node.body, node.orelse) for always in (True, False))
+    elif isinstance(node, ast.For):
+        backwards = ast.parse(f"reversed([*{ast.unparse(node.iter)}])", mode="eval").body
+        yield ast.copy_location(ast.For(node.target, backwards, node.body, node.orelse), node)
+    elif isinstance(node, ast.Try) and node.finalbody:
+        yield ast.If(ast.Constant(True), [*node.body, *node.finalbody], [])
+    elif _can_be_left_out(node):
+        yield None
 
 
-def mutated(mutant):
-    """The function and its mutant; a fragment that is not there exactly once is an error."""
-    right = inspect.unwrap(vars(mutant.owner)[mutant.function])
-    source = textwrap.dedent(inspect.getsource(right))
-    count = source.count(mutant.right)
-    assert count == 1, f"{mutant.function} has {mutant.right!r} {count} times, expected once: bring the mutant up to date"
-    # A method that says super() finds its class in a variable of this name.
-    body = textwrap.indent(source.replace(mutant.right, mutant.wrong), "    ")
-    text = f"def made(__class__):\n{body}\n    return {mutant.function}"
-    made = {}
-    exec(compile(text, f"<mutant of {mutant.function}>", "exec", annotations.compiler_flag), right.__globals__, made)
-    return right, inspect.unwrap(made["made"](mutant.owner))
+def wrong_versions(f):
+    """The mutants of a function of the engine.
+
+    None takes one parameter for another, since a tensor in the place of its array is the end of Python; and none is in what
+    the engine tells a listener, which the tests of `tinyreg.explore` hold.
+    """
+    found = mutants(f, more)
+    exchanged = {m.name for m in found if isinstance(m.change.new, ast.Name) and isinstance(m.change.old, ast.Name)}
+    return [m for m in found if m.name not in exchanged and not any(map(m.change.within, TOLD))]
+
+
+def _can_be_left_out(node):
+    """Whether a statement gives no value to a name, which would not be there without it, and is no text."""
+    names = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    is_call = isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant | ast.Yield)
+    return is_call or (isinstance(node, ast.Assign) and not names)
+
+
+MODULES = [sys.modules[home.__module__] for home in (tape.walk, tr.Tensor, primitive.Primitive, tr.fused, tr.checkpoint)]
+CLASSES = [
+    value for m in MODULES for value in vars(m).values() if isinstance(value, type) and value.__module__ == m.__name__
+]
+NO_PART = {
+    "__init__",
+    "__get__",
+    "__str__",
+    "__repr__",
+    "__reduce__",
+    "__getstate__",
+    "__setstate__",
+    "_wrapped",
+    "_understood",
+    "numpy",
+}
+NO_PART |= {
+    "named",
+    "order",
+    "vjp",
+    "primitive",
+    "fused",
+    "fast",
+    "requires_grad",
+    "grad",
+    "zero_grad",
+    "retain_grad",
+    "_tensors",
+}
+"""What makes, copies and names the parts, and what the tests of their own hold: no step of recording or of the way back."""
+
+
+def functions():
+    """The functions and methods that record, go back and run again, by name: all of the engine's modules but `NO_PART`."""
+    found = {}
+    for module in dict.fromkeys(MODULES):
+        owners = [module, *(c for c in CLASSES if c.__module__ == module.__name__)]
+        for f in map(
+            inspect.unwrap, filter(callable, _with_accessors(v for owner in owners for v in vars(owner).values()))
+        ):
+            if isinstance(f, FunctionType) and f.__code__.co_filename == module.__file__ and f.__name__ not in NO_PART:
+                found[f"{module.__name__.rpartition('.')[2]}.{f.__qualname__}"] = f
+    return found
+
+
+def _with_accessors(values):
+    return [f for value in values for f in ((value.fget, value.fset) if isinstance(value, property) else (value,))]
+
+
+def counts():
+    """How many mutants the engine has, and how many of them no rule excuses."""
+    found = [mutant for f in functions().values() for mutant in wrong_versions(f)]
+    return len(found), sum(not excused(mutant) for mutant in found)
+
+
+def excused(mutant):
+    """The rules by which no program can tell a mutant from the right engine."""
+    return [rule for rule in EQUIVALENT if mutant.change.fits(rule)]
 
 
 @contextlib.contextmanager
-def planted(mutant):
+def planted(right, mutant):
     """The library with one function wrong, and with no plan from before or after, because plans outlive what made them.
 
-    Only the code of the function is exchanged: so it is wrong wherever it is bound, under any name.
+    Only the code of the function is exchanged: so it is wrong wherever it is bound, under any name. What it does to a
+    class, which it may take for an object, is undone.
     """
-    right, wrong = mutated(mutant)
-    code = right.__code__
+    code, classes = right.__code__, [(c, dict(vars(c))) for c in CLASSES]
     try:
-        right.__code__ = wrong.__code__
+        right.__code__ = mutant.function.__code__
         forget_plans()
         yield
     finally:
         right.__code__ = code
         forget_plans()
+        for c, before in classes:
+            for name in vars(c).keys() ^ before.keys() | {n for n in before if vars(c).get(n) is not before[n]}:
+                if name in before:
+                    setattr(c, name, before[name])
+                else:
+                    delattr(c, name)
 
 
 def forget_plans():
-    for op in [*primitive.REGISTRY.values(), *recompute.FUSED.values()]:
+    for op in [*primitive.REGISTRY.values(), *sys.modules[tr.fused.__module__].FUSED.values()]:
         op._plans.clear()

@@ -224,7 +224,7 @@ def a_second_backward():
     same(x.grad, [12.0])
     refused(y.backward, "was freed by an earlier backward")
     same(x.grad, [12.0])
-    assert y._node.kept is None
+    assert y._node.saved is None
     assert y._node.parents == ()
 
 
@@ -251,7 +251,8 @@ def a_leaf_that_has_changed():
         w.assign(value)
         value[:] = 0.0
         np.testing.assert_array_equal(w.data, [5.0, 6.0])
-        refused(loss.backward, "was changed after the tape used it")
+        for _ in range(2):  # the first has freed nothing
+            refused(loss.backward, "was changed after the tape used it")
         same(w.grad, [3.0, 4.0])
         same(x.grad, [1.0, 2.0])
         (w * x).sum().backward()
@@ -260,7 +261,6 @@ def a_leaf_that_has_changed():
 
 @program
 def memory_goes_without_the_garbage_collector():
-    gc.collect()
     gc.disable()
     try:
         x = leaf([1.0, 2.0])
@@ -277,7 +277,7 @@ def memory_goes_without_the_garbage_collector():
 @program
 def a_lone_operand_is_not_kept():
     x, w = leaf([[1.0]]), tr.tensor(np.ones((1, 1)))
-    assert tr.einsum("ij,jk->ik", x, w)._node.kept["others"][0] is None
+    assert tr.einsum("ij,jk->ik", x, w)._node.saved["others"][0] is None
 
 
 # ---- which arguments

@@ -135,3 +135,14 @@ def test_arrays_give_arrays():
 def test_unknown_approximation():
     with pytest.raises(ValueError, match="gelu: got .* expected approximate='none' or 'tanh'. got approximate='erf'"):
         tr.gelu(tensor(X), approximate="erf")
+
+
+@pytest.mark.parametrize(
+    "f", [tr.sigmoid, tr.log_sigmoid, tr.softplus, tr.tanh, tr.erf, tr.relu, tr.gelu, tr.silu, tr.leaky_relu, tr.elu]
+)
+@pytest.mark.parametrize("value", [1.5, -1.5])
+def test_a_plain_number_gives_an_array_of_its_value(f, value):
+    with tr.use(tr.zeros(0).backend):
+        y = f(value)
+    assert y.shape == ()
+    assert float(y) == pytest.approx(f(tensor([value])).numpy()[0])

@@ -363,3 +363,16 @@ def test_what_is_no_share_is_refused(op):
         op(x, "0.5", training=True)
     with pytest.raises(ValueError, match=f"{op.__name__}: got p=nan, expected a share from 0 to 1"):
         op(x, math.nan, training=True)
+
+
+@pytest.mark.parametrize("name", ["dropout", "spatial_dropout", "drop_path", "drop_connect"])
+def test_the_tape_says_what_was_dropped(name):
+    x = tensor(np.ones((4, 3)), requires_grad=True)
+    y = getattr(tr.dropout, name)(x, 0.5, training=True, rng=0)
+    assert [entry.op.name for entry in tr.tape(y)] == [name]
+
+
+@pytest.mark.parametrize("layer", [tr.nn.RNN, tr.nn.GRU])
+def test_dropout_over_time_is_dropout_on_the_tape(layer):
+    y, _ = layer(2, 2, recurrent_dropout=0.5, rng=0)(tr.ones((3, 1, 2)))
+    assert [entry.op.name for entry in tr.tape(y)].count("dropout") == 2  # the state at first is a constant

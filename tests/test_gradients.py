@@ -1,8 +1,9 @@
 """Every op of the table of cases, under every property: one named test for each pair."""
 
 import pytest
+from cases import CASES
 
-from tinyreg.testing import CASES, PROPERTIES, run_backend, run_property
+from tinyreg.testing import PROPERTIES, run_backend, run_property
 
 PAIRS = [
     pytest.param(case, which, id=f"{case}-{str(which).replace(' ', '-')}")

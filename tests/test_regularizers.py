@@ -145,12 +145,15 @@ def test_gradient_penalty_at_a_zero_gradient_has_a_gradient():  # HIPS#151
             lambda r: r.group_lasso(leaf(V), 1.0, axis=1),
             "group_lasso: got axis=1 for an array of 1 axis, expected an axis",
         ),
-        (lambda r: r.orthogonal(leaf(V), 1.0), r"orthogonal: got weight float64\[2\], expected at least two axes"),
+        (
+            lambda r: r.orthogonal(leaf(V), 1.0),
+            r"orthogonal: got weight float64\[2\], expected at least two axes; leave biases out",
+        ),
         (lambda r: r.gradient_penalty(tr.sum, leaf(W), -1.0), "gradient_penalty: got strength=-1.0, expected at least 0"),
         (lambda r: r.gradient_penalty(tr.sum, leaf(W), 1.0, target=-1.0), "gradient_penalty: got target=-1.0"),
         (
             lambda r: r.gradient_penalty(tr.sum, leaf(np.ones((0, 2))), 1.0),
-            r"got x float64\[0, 2\], expected samples along",
+            r"got x float64\[0, 2\], expected samples along the first axis; x\[None\] makes one sample",
         ),
     ],
 )
@@ -284,6 +287,13 @@ def test_gradient_penalty_of_float16_slopes():
     penalty = tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.1)
     assert penalty.item() == float(np.float16(25000.0))
     assert tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.1, target=1.0).item() == float(np.float16(0.1 * 499**2))
+
+
+def test_the_axis_of_groups_goes_by_no_other_name():
+    with pytest.raises(TypeError, match="group_lasso: got an unexpected keyword argument; dim is axis here"):
+        tr.regularizers.group_lasso(leaf(W), 1.0, dim=1)
+    with pytest.raises(TypeError, match="group_lasso: got axis='1', expected an integer"):
+        tr.regularizers.group_lasso(leaf(W), 1.0, axis="1")
 
 
 def test_weights_of_what_is_no_module():

@@ -9,13 +9,17 @@ import math
 
 import numpy as np
 import pytest
+from cases import CASES, FAMILIES
 from hypothesis import Phase, given, settings
 
 import tinyreg as tr
+from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY, Primitive
-from tinyreg.recompute import FUSED
-from tinyreg.testing import CASES, PROPERTIES, Call, Case, Failure, at, strategies
-from tinyreg.testing.cases import FAMILIES
+from tinyreg.ops.table import DOMAINS
+from tinyreg.testing import PROPERTIES, Call, Case, Failure, at, strategies
+from tinyreg.testing.mutation.check import _attempts as attempts
+from tinyreg.testing.properties import OF_CALLS_IN_TURN
+from tinyreg.testing.property import Property
 
 
 def own(registry):
@@ -46,7 +50,9 @@ def without_a_case():
 
 
 def test_every_op_has_a_case():
-    assert without_a_case() == [], "each needs its row in tinyreg/testing/cases"
+    missing = without_a_case()
+    hint = "give each a row in the file of its family in tests/cases, as CONTRIBUTING.md shows"
+    assert missing == [], f"no case for {', '.join(missing)}: {hint}"
 
 
 @pytest.mark.parametrize("make", [tr.primitive, tr.fused])
@@ -141,7 +147,7 @@ def values_of(case, name):
 
 
 CONSTANT = {
-    ("to", "backend"): "another backend may not be there; P12 compares them",
+    ("to", "backend"): "another backend may not be there; `run_backend` compares them",
     ("svd", "full_matrices"): "the full form has no derivative and is refused",
     ("discretize", "dtype"): "int64 is the only one that anything asks for",
 }
@@ -186,6 +192,7 @@ NO_SCALAR = {
     "unstack": "needs an axis",
     "cumulative_sum": "needs an axis",
     "shares": "of one element it is constant",
+    "log_shares": "of one element it is constant",
 }
 EVERY_SHAPE = [case for family in ("elementwise", "reduction", "shape") for case in FAMILIES[family]]
 
@@ -197,7 +204,8 @@ def test_empty_arrays_and_scalars_are_drawn(case):
     assert any(a.ndim == 0 for a in drawn) == (case.name not in NO_SCALAR)
 
 
-OUTSIDE = {*["acosh", "divide", "log", "log10", "log2", "reciprocal", "sqrt"]}
+OUTSIDE = {name for name, domains in DOMAINS.items() if not any(d.low < 0 < d.high for d in domains)}
+DIVIDING = {"divide"}  # whose domain is no interval
 COLOURS = {*["brightness", "contrast", "saturation", "gaussian_blur"]}  # which begin at 0, where they are cut off
 SEPARATED = {*["cholesky", "eigh", "inv", "qr", "slogdet", "svd"]}  # whose elements are not near 0, see `linalg.separated`
 
@@ -205,7 +213,7 @@ SEPARATED = {*["cholesky", "eigh", "inv", "qr", "slogdet", "svd"]}  # whose elem
 @pytest.mark.parametrize("case", [case for case in CASES.values() if case.order], ids=str)
 def test_zero_is_drawn_unless_it_is_outside_of_the_domain(case):
     floats = [a for call in calls_of(case) for a in call.arrays if getattr(a, "dtype", None) == np.float64]
-    assert any(np.any(a == 0) for a in floats) == (case.name not in OUTSIDE | SEPARATED | COLOURS)
+    assert any(np.any(a == 0) for a in floats) == (case.name not in OUTSIDE | DIVIDING | SEPARATED | COLOURS)
 
 
 # ---- conventions that no single op shows: at every kink the subgradient of least norm
@@ -261,8 +269,8 @@ def test_every_point_declares_a_gradient_for_each_argument_that_has_one(case):
 
 def test_a_point_with_another_gradient_fails():
     wrong = Case(tr.relu, strategies.elementwise(), points=[at([0.0, 2.0], gradient=[0.5, 1.0])])
-    with pytest.raises(Failure, match=r"relu: P11 .*\n.*\n  gradient \[0, 1\], by convention \[0.5, 1\]"):
-        wrong.check("P11", wrong.points[0].call)
+    with pytest.raises(Failure, match=r"relu: special points .*\n.*\n  gradient \[0, 1\], by convention \[0.5, 1\]"):
+        wrong.check("special points", wrong.points[0].call)
 
 
 # ---- every axis and keepdims of every reduction, one by one
@@ -279,12 +287,46 @@ def test_every_axis_and_keepdims(op):
         if axis == () and op in (tr.std, tr.norm):
             continue  # of a single element: constant, or a kink
         given_ = {"axis": axis, "keepdims": keepdims} | ({"ord": 2} if op is tr.norm else {})
-        for key in ("P1", "P3"):
-            case.check(key, Call((x,), given_), seed=1)
+        for name in ("value", "numeric first order"):
+            case.check(name, Call((x,), given_), seed=1)
 
 
-def test_the_properties_have_their_keys():
-    assert set(PROPERTIES) == {f"P{n}" for n in range(1, 14)} - {"P12"}
+# ---- properties: one list, from which everything that asks them takes its own
+
+
+def test_the_properties_have_their_keys_and_names_of_their_own():
+    assert list(PROPERTIES) == [f"P{n}" for n in range(1, 14) if n != 12]
+    assert len({which.name for which in PROPERTIES.values()}) == len(PROPERTIES)
+
+
+def test_every_property_that_applies_is_tried_on_a_mutant():
+    for name in ("multiply", "relu", "cross_entropy", "equal"):
+        case = CASES[name]
+        applies = {key for key, which in PROPERTIES.items() if which.applies(case)}
+        assert {attempt.key for attempt in attempts(case)} - {"P12"} == applies
+
+
+def test_a_report_asks_every_property_that_needs_no_more_than_a_call():
+    asked = [outcome.name for outcome in tr.testing.check_gradients(tr.exp, [0.5]).checked]
+    needs_more = {"value", "two inputs of one shape", "special points", "fast form equals definition"}
+    assert asked == [which.name for which in PROPERTIES.values() if which.name not in needs_more]
+
+
+def test_a_property_that_is_new_is_asked_by_default():
+    new = Property("P99", "new", lambda trial: None)
+    assert new.applies(CASES["exp"])
+    assert new.anywhere
+    assert new.turn > max(which.turn for which in OF_CALLS_IN_TURN)
+
+
+@pytest.mark.parametrize("which", ["P4", "linearity"])
+def test_a_property_goes_by_its_key_and_by_its_name(which):
+    CASES["exp"].check(which, Call((np.array([0.5]),), {}))
+
+
+def test_a_property_that_there_is_not():
+    with pytest.raises(ValueError, match="got the property 'P14', expected one of 'value', 'one gradient each', "):
+        CASES["exp"].check("P14", Call((np.array([0.5]),), {}))
 
 
 # ---- what composes holds no derivative

@@ -3,9 +3,8 @@
 import re
 
 import pytest
+from cases import CASES
 from verification import PAGE, engine, helpers, introduction, row, rows
-
-from tinyreg.testing import CASES
 
 TEXT = PAGE.read_text(encoding="utf-8")
 HINT = "run python tests/verification.py"

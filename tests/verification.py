@@ -2,7 +2,7 @@
 
 With names of ops, `python tests/verification.py exp add`, only their rows are worked out again, and those that are not on
 the page yet or say something else than their case. Everything but the snapshot is held to the code by
-tests/test_verification.py and tests/test_mutation.py.
+tests/test_verification.py and tests/testing/test_mutation.py.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import standin
-from engine_mutants import EQUIVALENT as ENGINE_EQUIVALENT
-from engine_mutants import MUTANTS
+from cases import CASES, FAMILIES
+from cases.equivalent import EQUIVALENT
+from engine_mutants import counts
 
 import tinyreg as tr
-from tinyreg.recompute import Fused
-from tinyreg.testing import CASES, PROPERTIES, run_backend
-from tinyreg.testing.cases import FAMILIES
-from tinyreg.testing.cases.equivalent import SHARED
+from tinyreg.core.fused import Fused
+from tinyreg.testing import PROPERTIES, run_backend
 from tinyreg.testing.contract import LAYOUTS
 from tinyreg.testing.failure import short
 from tinyreg.testing.mutation import planted, planted_in, shared, tallied
@@ -41,7 +40,7 @@ Written by `python tests/verification.py`. Every cell but the last of a row, and
 - **Points** are kinks, ties, zeros and overflows. Behind the arrow stands the gradient that is the convention there, for an
   incoming gradient of ones.
 - **Mutants** are wrong versions of the op's own derivatives, killed of how many. Those alive cannot be told from the right
-  one, and [equivalent.py](../tinyreg/testing/cases/equivalent.py) says why. A composition has no derivative of its own, so
+  one, and [equivalent.py](cases/equivalent.py) says why. A composition has no derivative of its own, so
   it has none.
 
 Properties asked of each: {properties}.
@@ -65,8 +64,8 @@ Functions that only VJPs call, with the ops whose batteries their mutants were t
 ENGINE = """\
 ## the engine
 
-Wrong versions of the tape, the walk back, tensors, plans, checkpoints and fast forms, killed by the programs in
-[test_engine_mutants.py](test_engine_mutants.py): {counted}."""
+Wrong versions of what records, goes back and runs again, killed by small programs: {counted}. Which programs, and why no
+program can tell the others from the right engine, stands in [test_engine_mutants.py](core/test_engine_mutants.py)."""
 
 
 def kind(case):
@@ -110,7 +109,8 @@ def helper_row(name, tally):
 
 def engine():
     """What the page says of the engine."""
-    return ENGINE.format(counted=f"{len(MUTANTS) - len(ENGINE_EQUIVALENT)} of {len(MUTANTS)}")
+    mutants, killed = counts()
+    return ENGINE.format(counted=f"{killed} of {mutants}")
 
 
 def cells(line):
@@ -133,8 +133,8 @@ def digits(case):
 def introduction():
     """The text above the tables."""
     layouts = ", ".join(["contiguous", *(layout.__doc__.rstrip(".").lower() for layout in LAYOUTS)])
-    properties = ", ".join(str(which) for which in sorted(PROPERTIES.values(), key=lambda p: int(p.key[1:])))
-    return INTRODUCTION.format(layouts=layouts, properties=f"{properties}, P12 backends agree")
+    properties = ", ".join(map(str, PROPERTIES.values()))
+    return INTRODUCTION.format(layouts=layouts, properties=f"{properties}, backends agree")
 
 
 def other_backends():
@@ -155,7 +155,7 @@ def measured(name):
         case = CASES[name]
         return counted(tallied(planted(case), [case], case.equivalent)), digits(case)
     helper, cases = helpers()[name]
-    return (counted(tallied(planted_in(helper), cases, SHARED.get(name, {}))),)
+    return (counted(tallied(planted_in(helper), cases, EQUIVALENT.get(name, {}))),)
 
 
 def outdated(on_page):

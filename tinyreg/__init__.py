@@ -4,30 +4,19 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
+from . import activations, creation, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
 from .activations import *
-from .core.backend import use
+from .core.checkpoint import checkpoint
+from .core.fused import fused
 from .core.primitive import primitive
 from .core.tape import no_grad
 from .core.tensor import Tensor
-from .creation import (
-    arange,
-    backends,
-    full,
-    get_default_dtype,
-    ones,
-    ones_like,
-    set_default_dtype,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from .creation import *
 from .explore import explain, tape
+from .hints import ELSEWHERE
 from .memory import keep_freed_memory
 from .ops import *
-from .protocols import ELSEWHERE, point_elsewhere
 from .random import Generator, seed
-from .recompute import checkpoint, fused
 from .safety import unchecked
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
@@ -40,16 +29,12 @@ __all__ = [
     "Generator",
     "Tensor",
     "activations",
-    "arange",
     "augment",
-    "backends",
     "checkpoint",
     "dropout",
     "explain",
     "explore",
-    "full",
     "fused",
-    "get_default_dtype",
     "grad",
     "hessian",
     "hvp",
@@ -61,37 +46,31 @@ __all__ = [
     "nn",
     "no_grad",
     "normalization",
-    "ones",
-    "ones_like",
     "ops",
     "optim",
     "primitive",
     "random",
     "regularizers",
     "seed",
-    "set_default_dtype",
     "tape",
-    "tensor",
     "testing",
     "training",
     "unchecked",
-    "use",
     "value_and_grad",
     "vjp",
-    "zeros",
-    "zeros_like",
 ]
 __all__ += activations.__all__
-__all__ += ops.__all__
-
-
-point_elsewhere({name: f"tr.{name}(x)" for name in [*ops.__all__, *activations.__all__] if not hasattr(Tensor, name)})
+__all__ += creation.__all__
+__all__ += ops.__all__  # type: ignore[attr-defined]
 
 
 def _public(room: Any) -> list[str]:
     """The names of a module that are for users: its `__all__`, or else what it defines itself."""
     own = (name for name, value in vars(room).items() if getattr(value, "__module__", "") == room.__name__)
     return sorted(getattr(room, "__all__", None) or (name for name in own if not name.startswith("_")))
+
+
+ELSEWHERE.update({name: f"tr.{name}(x)" for name in (*_public(ops), *_public(activations)) if not hasattr(Tensor, name)})
 
 
 def __dir__() -> list[str]:
@@ -102,14 +81,16 @@ for _room in (activations, dropout, explore, losses, nn, normalization, ops, opt
     setattr(_room, "__dir__", functools.partial(_public, _room))  # noqa: B010  (which a type checker takes for a method)
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("augment", "testing", "training"):  # which not everybody needs, and testing needs Hypothesis
-        try:
-            return importlib.import_module(f".{name}", __name__)
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
-            ) from error
-    rooms = (f"tr.{room}.{name}" for room in ("nn", "losses", "optim") if name in dir(globals()[room]))
-    hint = next(rooms, ELSEWHERE.get(name, ""))
-    raise AttributeError(f"module 'tinyreg' has no attribute {name!r}{hint and f'; use {hint}'}", name=name)
+if not TYPE_CHECKING:  # to whom any name would be there
+
+    def __getattr__(name: str) -> Any:
+        if name in ("augment", "testing", "training"):  # which not everybody needs, and testing needs Hypothesis
+            try:
+                return importlib.import_module(f".{name}", __name__)
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError(
+                    f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
+                ) from error
+        rooms = (f"tr.{room}.{name}" for room in ("nn", "losses", "optim") if name in dir(globals()[room]))
+        hint = next(rooms, ELSEWHERE.get(name, ""))
+        raise AttributeError(f"module 'tinyreg' has no attribute {name!r}{hint and f'; use {hint}'}", name=name)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from . import arguments, ops
-from .core.tape import no_grad
-from .ops.precision import narrowed, widened
-from .ops.reduction import shares
-from .ops.units import elu, gelu, silu
-from .signature import with_axis
+from . import arguments
+from .core.backend import Array
+from .core.tensor import Tensor
+from .hints import with_axis
+from .ops.exponential import log_shares, shares
+from .ops.units import elu, gelu, leaky_relu, silu
 
 __all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "silu", "softmax"]
 
 
 @with_axis
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Tensor | Array, axis: int = -1) -> Tensor:
     """exp(x_i) / sum_j exp(x_j) along `axis`, without overflow.
 
     x: floats with at least one element along `axis`; -inf gives 0. The result has the shape of x, and sums to 1 along
@@ -29,7 +27,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
 
 
 @with_axis
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Tensor | Array, axis: int = -1) -> Tensor:
     """x_i - log(sum_j exp(x_j)) along `axis`, without overflow, also where the softmax is too small for a float.
 
     x: floats with at least one element along `axis`. The result has the shape of x; it is NaN where every element is
@@ -39,24 +37,4 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> tr.log_softmax(tr.tensor([0.0, -1000.0]))
     tensor([    0., -1000.])
     """
-    axis = arguments.axis("log_softmax", axis, x.ndim)
-    wide = widened(x)
-    with no_grad():  # a constant: a softmax is the same for any shift
-        largest = ops.max(wide, axis=axis, keepdims=True)
-    z = wide - largest
-    return narrowed(z - ops.logsumexp(z, axis=axis, keepdims=True), x)
-
-
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """x where x > 0, elsewhere negative_slope x, elementwise.
-
-    x: floats of any shape. The derivative at 0 is negative_slope: for a slope in [0, 1], the subgradient of least norm.
-
-    Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
-
-    >>> import tinyreg as tr
-    >>> tr.leaky_relu(tr.tensor([-1.0, 2.0]))
-    tensor([-0.01,  2.  ])
-    """
-    slope = arguments.number("leaky_relu", "negative_slope", negative_slope)
-    return ops.where(x > 0, x, slope * x)
+    return log_shares(x, axis=arguments.axis("log_softmax", axis, x.ndim))

@@ -7,11 +7,11 @@ This stands below the core: nothing here knows of tensors or tapes. `where` is t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-Axis = int | tuple[int, ...] | None
+Axis = int | Sequence[int] | None
 
 
 def integer(where: str, name: str, value: Any, *, least: float = -math.inf, expected: str = "") -> int:

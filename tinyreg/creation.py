@@ -2,22 +2,77 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
-from .conversion import arrayed, checked, copied
 from .core.backend import (
     FLOATS,
     LOADERS,
     Array,
     DType,
     Shape,
+    chosen_for_context,
+    chosen_for_process,
     current,
     get,
     home,
     place,
 )
+from .core.conversion import arrayed, checked, copied
 from .core.tensor import Tensor, wrap
+from .switches import Context, F
+
+__all__ = [
+    "arange",
+    "backends",
+    "full",
+    "get_default_dtype",
+    "ones",
+    "ones_like",
+    "set_default_dtype",
+    "tensor",
+    "use",
+    "zeros",
+    "zeros_like",
+]
+
+
+class use(Context):  # noqa: N801  (reads as a verb: `tr.use("cupy")`, `with tr.use("cupy"):`)
+    """Choose the backend on which new data is born: for the process as a call, for a context in a `with` statement.
+
+    Ops follow their data, so tensors made before stay where they are. Without a call, the environment variable
+    `TINYREG_BACKEND` decides, and otherwise NumPy.
+
+    Raises `ValueError` for an unknown backend and `RuntimeError`, with the reason, for one that does not work here.
+
+    >>> import tinyreg as tr
+    >>> with tr.use("numpy"):
+    ...     tr.zeros(2).backend
+    'numpy'
+    """
+
+    def __init__(self, name: str) -> None:
+        backend = get(name).name
+        super().__init__("use", functools.partial(chosen_for_context, backend))
+        final = [i for i, (choice, _) in enumerate(chosen_for_process) if choice() is None]
+        del chosen_for_process[: max(final, default=0)]  # a choice that nobody holds is never taken back
+        chosen_for_process.append((weakref.ref(self), backend))
+
+    def _take_back(self) -> None:
+        """Written as a context or a decorator, it is not meant for the process."""
+        chosen_for_process[:] = [pair for pair in chosen_for_process if pair[0]() is not self]
+
+    def __enter__(self) -> None:
+        self._take_back()
+        super().__enter__()
+
+    def __call__(self, f: F) -> F:
+        """f with its body within the context."""
+        self._take_back()
+        return super().__call__(f)
+
 
 _default_dtype: DType = get("numpy").dtype("float32")
 
@@ -67,7 +122,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def as_array(data: Any, dtype: Any = None, backend: str | None = None) -> Array:
-    """A new array from numbers, nested sequences or an array; Python floats take the default dtype, arrays keep theirs."""
+    """Make an array of numbers, nested sequences or an array; Python floats take the default dtype, arrays keep theirs."""
     array = arrayed(data, "tensor")
     to = get(backend) if backend else place(data) or current()
     if dtype is not None:
@@ -113,7 +168,7 @@ def _lengths_apart(name: str, lengths: tuple[Any, ...], rest: str = "") -> TypeE
     return TypeError(f"{name}: got the lengths of the axes one by one, expected one tuple: {name}({lengths}{rest})")
 
 
-def full(shape: int | Shape, value: Any, *others: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(shape: int | Shape, value: float, *others: Never, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of `shape` filled with one number; a Python float takes the default dtype.
 
     >>> import tinyreg as tr
@@ -125,7 +180,7 @@ def full(shape: int | Shape, value: Any, *others: Any, dtype: Any = None, requir
     return Tensor(current().full(shape, value, dtype=as_array(value, dtype, "numpy").dtype), requires_grad)
 
 
-def zeros(shape: int | Shape, *others: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(shape: int | Shape, *others: Never, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros, of the default dtype unless another is given.
 
     >>> import tinyreg as tr
@@ -138,7 +193,7 @@ def zeros(shape: int | Shape, *others: Any, dtype: Any = None, requires_grad: bo
     return full(shape, 0.0, dtype=dtype, requires_grad=requires_grad)
 
 
-def ones(shape: int | Shape, *others: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(shape: int | Shape, *others: Never, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones, of the default dtype unless another is given.
 
     >>> import tinyreg as tr
@@ -168,7 +223,7 @@ def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: A
     return Tensor(current().arange(start, stop, step, dtype=dtype))
 
 
-def zeros_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor | Array, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros with the shape, dtype and backend of x.
 
     >>> import tinyreg as tr
@@ -179,7 +234,7 @@ def zeros_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Ten
     return Tensor(get(like.backend).zeros(like.shape, dtype=dtype or like.dtype), requires_grad)
 
 
-def ones_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor | Array, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones with the shape, dtype and backend of x.
 
     >>> import tinyreg as tr

@@ -9,22 +9,22 @@ activation that is dropped is 0, not NaN.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import ops
 from .arguments import number
-from .core.backend import accumulator
+from .core.backend import Array, accumulator, described
+from .core.tensor import Tensor
 from .creation import backend_of
 from .ops.precision import narrowed, widened
 from .random import Generator, as_generator
-from .signature import described
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
 """The value that `alpha_dropout` gives to what it drops."""
 SHARE = "a share from 0 to 1: how much is dropped"
 
 
-def dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
+def dropout(x: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
     """mask * x / (1 - p), where each element of the mask is 0 with probability p, otherwise 1: inverted dropout.
 
     x: floats of any shape, each element dropped by itself. p: in [0, 1]; for p = 1 everything is 0. The mean stays what it
@@ -43,7 +43,7 @@ def dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = N
     return _dropped("dropout", x, p, None, training, rng)
 
 
-def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
+def spatial_dropout(x: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
     """`dropout` of whole channels: the mask has one element for each sample and channel.
 
     x: (N, C, ...), floats; neighbours in a feature map say much the same, so dropping them one by one would drop little.
@@ -65,7 +65,7 @@ def spatial_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | 
     return _dropped("spatial_dropout", x, p, 2, training, rng)
 
 
-def drop_path(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
+def drop_path(x: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
     """`dropout` of whole samples: the mask has one element for each. Also called stochastic depth.
 
     x: (N, ...), floats: what a residual branch adds, so that `h + drop_path(f(h), ...)` skips the branch for some samples.
@@ -87,7 +87,7 @@ def drop_path(x: Any, p: float, *, training: bool, rng: Generator | int | None =
     return _dropped("drop_path", x, p, 1, training, rng)
 
 
-def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
+def drop_connect(weight: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
     """`dropout` of the connections of a layer: mask * weight / (1 - p), one mask for the whole batch.
 
     weight: floats of any shape. p: in [0, 1]. Out of training the weight is left as it is, which is its mean over masks
@@ -105,7 +105,7 @@ def drop_connect(weight: Any, p: float, *, training: bool, rng: Generator | int 
     return _dropped("drop_connect", weight, p, None, training, rng)
 
 
-def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
+def alpha_dropout(x: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
     """a where(mask, x, alpha) + b: dropout for networks of selu, which keeps a mean of 0 and a variance of 1.
 
     Dropped elements become alpha = -1.7581, the value that selu tends to; with q = 1 - p,
@@ -121,7 +121,7 @@ def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | No
     """
     if not (p := _share("alpha_dropout", x, p, training)):
         return x
-    keep = _keep(x, p, x.shape, rng)
+    keep = Mask.drawn("alpha_dropout", x, p, rng).keep
     if p == 1:
         return ops.where(keep, x, 0.0)
     a = (1 - p + ALPHA**2 * p * (1 - p)) ** -0.5
@@ -129,7 +129,7 @@ def alpha_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | No
     return narrowed(ops.where(keep, a * wide - a * p * ALPHA, a * ALPHA * (1 - p)), x)
 
 
-def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | int | None = None) -> Any:
+def gaussian_dropout(x: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
     """x * noise, where the noise is normal, of mean 1 and variance p / (1 - p), as that of `dropout`.
 
     x: floats of any shape. p: in [0, 1).
@@ -147,15 +147,48 @@ def gaussian_dropout(x: Any, p: float, *, training: bool, rng: Generator | int |
     if not (p := _share("gaussian_dropout", x, p, training)):
         return x
     std, dtype = math.sqrt(p / (1 - p)), accumulator(x.dtype) or x.dtype
-    return narrowed(widened(x) * as_generator(rng, "gaussian_dropout").normal(1.0, std, x.shape, dtype, backend_of(x)), x)
+    noise = as_generator(rng, "gaussian_dropout").normal(1.0, std, x.shape, dtype, backend_of(x))
+    return narrowed(widened(x) * noise, x)
 
 
-def _dropped(name: str, x: Any, p: float, own: int | None, training: bool, rng: Generator | int | None) -> Any:
+# ---- masks -----------------------------------------------------------------------------------------------------------
+
+
+class Mask(NamedTuple):
+    """What a dropout keeps: booleans that broadcast to its argument, drawn with a share p to be dropped."""
+
+    keep: Any
+    p: float
+
+    @staticmethod
+    def scale_of(p: float) -> float:
+        """By how much larger what stays becomes where a share p is dropped."""
+        return 1.0 if p == 1 else 1 / (1 - p)
+
+    @property
+    def scale(self) -> float:
+        """By how much larger what stays becomes."""
+        return self.scale_of(self.p)
+
+    @classmethod
+    def drawn(cls, where: str, x: Any, p: float, rng: Generator | int | None, own: int | None = None) -> Mask:
+        """Draw a mask for x, with the first `own` axes of x or with all of them; `where` is what an error names."""
+        shape = x.shape if own is None else (*x.shape[:own], *[1] * (x.ndim - own))
+        return cls(as_generator(rng, where).bernoulli(1 - p, shape, backend_of(x)), p)
+
+
+masked = ops.thinned.named("dropout")
+_MASKED = {"dropout": masked} | {n: ops.thinned.named(n) for n in ("spatial_dropout", "drop_path", "drop_connect")}
+
+
+def _dropped(
+    name: str, x: Tensor | Array, p: float, own: int | None, training: bool, rng: Generator | int | None
+) -> Tensor:
     """x with zeros where a mask says so, the rest larger by as much; the mask has the first `own` axes of x, or all."""
     if not (p := _share(name, x, p, training)):
         return x
-    shape = x.shape if own is None else (*x.shape[:own], *[1] * (x.ndim - own))
-    return ops.thinned(x, _keep(x, p, shape, rng), scale=_scale(p))
+    mask = Mask.drawn(name, x, p, rng, own)
+    return _MASKED[name](x, mask.keep, scale=mask.scale)
 
 
 def _share(name: str, x: Any, p: float, training: bool) -> float:
@@ -164,13 +197,3 @@ def _share(name: str, x: Any, p: float, training: bool) -> float:
     if getattr(getattr(x, "dtype", None), "kind", None) != "f":
         raise TypeError(f"{name}: got {described(x)}, expected floats")
     return p if training else 0
-
-
-def _scale(p: float) -> float:
-    """By how much larger what is kept becomes."""
-    return 1.0 if p == 1 else 1 / (1 - p)
-
-
-def _keep(x: Any, p: float, shape: tuple[int, ...], rng: Generator | int | None) -> Any:
-    """What to keep: True with probability 1 - p."""
-    return as_generator(rng, "dropout").bernoulli(1 - p, shape, backend_of(x))

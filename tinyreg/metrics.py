@@ -8,21 +8,19 @@ measure against the labels from before it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import ops
 from .activations import softmax
 from .arguments import integer
-from .core.backend import get
+from .core.backend import Array, described, get
 from .core.tape import no_grad
 from .core.tensor import Tensor
 from .creation import backend_of
-from .labels import class_indices, is_soft
+from .labels import check_labels, checked_ignore_index, class_indices, is_soft
 from .losses import cross_entropy
-from .signature import described
+from .messages import explained
 
 
-def accuracy(logits: Any, target: Any, *, ignore_index: int | None = None) -> float:
+def accuracy(logits: Tensor | Array, target: Tensor | Array, *, ignore_index: int | None = None) -> float:
     """The share of rows whose largest logit is at the label; the first one where several are largest.
 
     logits: floats, (N, K, ...) or (K,), of at least two classes. target: class indices, integers (N, ...), or soft labels,
@@ -39,7 +37,7 @@ def accuracy(logits: Any, target: Any, *, ignore_index: int | None = None) -> fl
     return _mean(rows.argmax(axis=1) == labels)
 
 
-def nll(logits: Any, target: Any, *, ignore_index: int | None = None) -> float:
+def nll(logits: Tensor | Array, target: Tensor | Array, *, ignore_index: int | None = None) -> float:
     """-sum_k y_k log softmax(logits)_k, where y is 1 at the label or soft: the mean over the rows that count.
 
     That is `losses.cross_entropy` without weights and smoothing, worked out in float64. logits, target, ignore_index: as
@@ -51,15 +49,19 @@ def nll(logits: Any, target: Any, *, ignore_index: int | None = None) -> float:
     >>> round(tr.metrics.nll(tr.tensor([[2.0, 0.0], [0.0, 2.0]]), tr.tensor([0, 1])), 4)
     0.1269
     """
-    if is_soft("nll", logits, target):
-        _check_classes("nll", logits, target, ignore_index)
+    check_labels("nll", logits, target)
+    if is_soft(target):
+        _check_classes("nll", logits)
+        checked_ignore_index("nll", target, ignore_index)
         with no_grad():
             return float(cross_entropy(ops.astype(logits, "float64"), target))
     rows, labels = _rows("nll", logits, target, ignore_index)
     return float(cross_entropy(rows.astype("float64"), labels))
 
 
-def calibration_error(logits: Any, target: Any, *, bins: int = 15, ignore_index: int | None = None) -> float:
+def calibration_error(
+    logits: Tensor | Array, target: Tensor | Array, *, bins: int = 15, ignore_index: int | None = None
+) -> float:
     """sum_b n_b / N |acc_b - conf_b|: how far confidence is from accuracy, the expected calibration error (ECE).
 
     A row's confidence is its largest probability, max_k softmax(logits)_k. Bin b of `bins` holds the n_b rows of N whose
@@ -88,36 +90,37 @@ def calibration_error(logits: Any, target: Any, *, bins: int = 15, ignore_index:
     return float(xp.abs(of_bins).sum()) / len(rows)
 
 
-def _rows(where: str, logits: Any, target: Any, ignore_index: int | None) -> tuple[Any, Any]:
-    """Arrays: logits (n, K) and labels (n,) of the rows that count."""
-    soft = is_soft(where, logits, target)
-    ignore_index = _check_classes(where, logits, target if soft else None, ignore_index)
+def _rows(where: str, logits: Tensor | Array, target: Tensor | Array, ignore_index: int | None) -> tuple[Array, Array]:
+    """Check logits and target, and give arrays: logits (n, K) and labels (n,) of the rows that count."""
+    check_labels(where, logits, target)
+    _check_classes(where, logits)
+    ignore_index = checked_ignore_index(where, target, ignore_index)
     axis = 1 if logits.ndim > 1 else 0
     logits, target = (value.data if isinstance(value, Tensor) else value for value in (logits, target))
     classes = logits.shape[axis]
     order = (*(i for i in range(logits.ndim) if i != axis), axis)
     rows = logits.transpose(order).reshape((-1, classes))
-    labels = target.argmax(axis=axis) if soft else class_indices(where, target, classes, ignore_index)
-    labels = labels.reshape(-1)
+    soft = is_soft(target)
+    labels = (target.argmax(axis=axis) if soft else class_indices(where, target, classes, ignore_index)).reshape(-1)
     if ignore_index is None:
         return rows, labels
     counted = labels != ignore_index
     return rows[counted], labels[counted]
 
 
-def _check_classes(where: str, logits: Any, soft_labels: Any, ignore_index: int | None) -> int | None:
-    """The index to ignore, as Python's; refused beside soft labels, as is a single class."""
+def _check_classes(where: str, logits: Tensor | Array) -> None:
+    """Refuse a single class: every metric of it would be perfect."""
     if logits.shape[1 if logits.ndim > 1 else 0] < 2:
         raise ValueError(
-            f"{where}: got logits {described(logits)}, expected at least two classes; for one logit z of a "
-            "yes-or-no question concat zeros and z along axis 1"
+            explained(
+                where,
+                "one class is no choice",
+                got=f"logits {described(logits)}",
+                expected="at least two classes",
+                remedy="tr.concat(tr.zeros_like(z), z, axis=1) for one logit z of a yes-or-no question",
+            )
         )
-    if ignore_index is None:
-        return None
-    if soft_labels is not None:
-        raise ValueError(f"{where}: got ignore_index={ignore_index} with soft labels, expected class indices")
-    return integer(where, "ignore_index", ignore_index)
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Array) -> float:
     return float(values.sum()) / (values.size or 1)

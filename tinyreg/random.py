@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from .arguments import integer, number
-from .conversion import checked
-from .core.backend import Array, Shape, current, get, watch
+from .core.backend import Array, Shape, current, get
+from .core.conversion import checked
+from .core.tape import watch
 from .creation import get_default_dtype
 
 __all__ = ["Generator", "default_generator", "seed"]
 
+_HOST = get("numpy")
 _making = threading.Lock()
 
 
@@ -38,16 +38,16 @@ class Generator:
         self._start: tuple[int | None, Any] = _checked(seed), None
 
     @property
-    def _host(self) -> np.random.Generator:
+    def _host(self) -> Any:
         # Made at the first draw: NumPy takes longer to import its random numbers than tinyreg takes for everything else.
         seed, host = self._start
         if host is None:
             with _making:
                 seed, host = self._start
                 if host is None:  # made by no other thread meanwhile
-                    host = np.random.Generator(np.random.PCG64(seed))
+                    host = _HOST.random.Generator(_HOST.random.PCG64(seed))
                     self._start = seed, host
-        return host  # type: ignore[no-any-return]
+        return host
 
     def seed(self, seed: int | None) -> None:
         """Start again from `seed`."""
@@ -60,11 +60,12 @@ class Generator:
         return self._start[0]
 
     @property
-    def state(self) -> Any:
+    def state(self) -> Mapping[str, Any]:
         """Where the generator stands: a value that can be stored and set again."""
         bits = self._host.bit_generator
         with bits.lock:
-            return bits.state
+            state: Mapping[str, Any] = bits.state
+            return state
 
     @state.setter
     def state(self, state: Any) -> None:
@@ -93,31 +94,31 @@ class Generator:
         n = math.prod(shape) if isinstance(shape, tuple | list) else shape
         whole, rest = divmod(number("bernoulli", "p", p, least=0, most=1) * 2**16, 1)
 
-        def draw(host: np.random.Generator) -> Any:
-            parts = host.bit_generator.random_raw(-(-n // 4)).view(np.uint16)[:n]
-            ties = np.flatnonzero(parts == int(whole)) if rest else ()
+        def draw(host: Any) -> Array:
+            parts = host.bit_generator.random_raw(-(-n // 4)).view(_HOST.uint16)[:n]
+            ties = _HOST.flatnonzero(parts == int(whole)) if rest else ()
             below = parts < int(whole)
             if len(ties):
                 # From far ahead in the stream, so that where it goes on does not depend on how many there were.
-                ahead = host.bit_generator.jumped()  # type: ignore[attr-defined]
-                below[ties] = np.random.Generator(ahead).random(len(ties)) < rest
+                ahead = host.bit_generator.jumped()
+                below[ties] = _HOST.random.Generator(ahead).random(len(ties)) < rest
             return below.reshape(shape)
 
-        return self._draw(draw, np.bool_, backend)
+        return self._draw(draw, "bool", backend)
 
     def integers(self, low: int, high: int, shape: int | Shape = (), backend: str | None = None) -> Array:
         """Integers from [low, high)."""
-        return self._draw(lambda host: host.integers(low, high, shape), np.int64, backend)
+        return self._draw(lambda host: host.integers(low, high, shape), "int64", backend)
 
     def permutation(self, n: int, backend: str | None = None) -> Array:
         """The integers 0 to n - 1 in random order."""
-        return self._draw(lambda host: host.permutation(n), np.int64, backend)
+        return self._draw(lambda host: host.permutation(n), "int64", backend)
 
-    def _draw(self, draw: Callable[[np.random.Generator], Any], dtype: Any, backend: str | None = None) -> Array:
+    def _draw(self, draw: Callable[[Any], Array], dtype: Any, backend: str | None = None) -> Array:
         if (listener := watch.get()) is not None:
             listener(self)
         xp, dtype = get(backend) if backend else current(), checked(dtype, "Generator: asked for numbers")
-        return xp.asarray(np.asarray(draw(self._host), dtype=dtype))
+        return xp.asarray(_HOST.asarray(draw(self._host), dtype=dtype))
 
 
 def _checked(seed: Any) -> int | None:

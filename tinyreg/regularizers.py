@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import ops
 from .arguments import axis as checked_axis
 from .arguments import number
-from .core.backend import get
+from .core.backend import Array, described, get
 from .core.tensor import Tensor
 from .creation import backend_of
+from .hints import with_axis
 from .labels import kind_of
-from .normalization.activations import one_sample_alone
+from .normalization.inputs import one_sample_alone
 from .ops.precision import narrowed, widened
-from .signature import described
 from .transforms import grad
 
 if TYPE_CHECKING:
     from .nn import Module, Parameter
+
+Weights = Tensor | Array | Iterable[Tensor | Array]
+"""One weight, or several."""
+Strength = float | Tensor
+"""A number, or a Tensor of one that asks for a gradient itself."""
 
 
 def weights(model: Module) -> list[Parameter]:
@@ -44,7 +49,7 @@ def weights(model: Module) -> list[Parameter]:
     return [p for p in model.parameters() if p.ndim > 1 and p.decay]
 
 
-def l2(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
+def l2(weights: Weights, strength: Strength) -> Tensor:
     """(strength / 2) sum w^2, over all weights together.
 
     weights: one Tensor or several, of any shapes, such as `regularizers.weights(model)`. strength: at least 0. With the
@@ -57,12 +62,12 @@ def l2(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     >>> tr.regularizers.l2([tr.tensor([3.0, 4.0]), tr.tensor([[1.0]])], 0.5)
     tensor(6.5)
     """
-    each = _several("l2", weights)
+    each = _listed("l2", weights)
     half = _at_least_0("l2", "strength", strength) / 2
-    return narrowed(_total("l2", each, half, ops.square), _widest(each))
+    return _rounded(_total("l2", each, half, ops.square), each)
 
 
-def l1(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
+def l1(weights: Weights, strength: Strength) -> Tensor:
     """strength * sum |w|, over all weights together.
 
     weights: one Tensor or several, of any shapes, such as `regularizers.weights(model)`. strength: at least 0. The gradient
@@ -74,11 +79,11 @@ def l1(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     >>> tr.regularizers.l1(tr.tensor([3.0, -4.0]), 0.5)
     tensor(3.5)
     """
-    each = _several("l1", weights)
-    return narrowed(_total("l1", each, strength, ops.abs), _widest(each))
+    each = _listed("l1", weights)
+    return _rounded(_total("l1", each, strength, ops.abs), each)
 
 
-def elastic_net(weights: Tensor | Iterable[Tensor], l1: float, l2: float) -> Any:
+def elastic_net(weights: Weights, l1: Strength, l2: Strength) -> Tensor:
     """l1 sum |w| + l2 sum w^2, over all weights together.
 
     weights: one Tensor or several, of any shapes. l1, l2: strengths, at least 0. The second term has no half, unlike
@@ -92,12 +97,13 @@ def elastic_net(weights: Tensor | Iterable[Tensor], l1: float, l2: float) -> Any
     >>> tr.regularizers.elastic_net(tr.tensor([3.0, -4.0]), l1=1.0, l2=0.1)
     tensor(9.5)
     """
-    each = _several("elastic_net", weights)
+    each = _listed("elastic_net", weights)
     first = _total("elastic_net", each, l1, ops.abs, "l1")
-    return narrowed(first + _total("elastic_net", each, l2, ops.square, "l2"), _widest(each))
+    return _rounded(first + _total("elastic_net", each, l2, ops.square, "l2"), each)
 
 
-def group_lasso(weights: Tensor | Iterable[Tensor], strength: float, *, axis: int = 0) -> Any:
+@with_axis
+def group_lasso(weights: Weights, strength: Strength, *, axis: int = 0) -> Tensor:
     """strength sum_g sqrt(n_g) |w_g|_2, where a group g is all that a weight has at one index along `axis`.
 
     weights: one Tensor or several, each with that axis; n_g: how many elements a group has. For a Linear's weight, axis 0
@@ -113,17 +119,17 @@ def group_lasso(weights: Tensor | Iterable[Tensor], strength: float, *, axis: in
     tensor(5.)
     """
 
-    def size(w: Any) -> Any:
+    def sizes(w: Tensor) -> Tensor:
         along = checked_axis("group_lasso", axis, w.ndim)
         others = tuple(i for i in range(w.ndim) if i != along)
-        each = ops.norm(w, axis=others) if others else ops.abs(w)
-        return math.sqrt(math.prod(w.shape[i] for i in others)) * each
+        lengths = ops.norm(w, axis=others) if others else ops.abs(w)
+        return math.sqrt(math.prod(w.shape[i] for i in others)) * lengths
 
-    each = _several("group_lasso", weights)
-    return narrowed(_total("group_lasso", each, strength, size), _widest(each))
+    each = _listed("group_lasso", weights)
+    return _rounded(_total("group_lasso", each, strength, sizes), each)
 
 
-def orthogonal(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
+def orthogonal(weights: Weights, strength: Strength) -> Tensor:
     """strength |W W^T - I|_F^2 for a matrix W of no more rows than columns, otherwise strength |W^T W - I|_F^2.
 
     weights: one Tensor or several, of two or more axes; all but the first together are the columns. strength: at least 0.
@@ -138,20 +144,25 @@ def orthogonal(weights: Tensor | Iterable[Tensor], strength: float) -> Any:
     tensor(4.5)
     """
 
-    def size(w: Any) -> Any:
+    def squares(w: Tensor) -> Tensor:
         if w.ndim < 2:
-            raise ValueError(f"orthogonal: got weight {described(w)}, expected at least two axes")
+            raise ValueError(
+                f"orthogonal: got weight {described(w)}, expected at least two axes; leave biases out, as "
+                "tr.regularizers.weights(model) does"
+            )
         matrix = ops.reshape(w, (w.shape[0], -1))
         rows, columns = matrix.shape
         product = matrix @ matrix.T if rows <= columns else matrix.T @ matrix
         unit = get(backend_of(w)).eye(product.shape[0], dtype=w.dtype)
         return ops.square(product - unit)
 
-    each = _several("orthogonal", weights)
-    return narrowed(_total("orthogonal", each, strength, size), _widest(each))
+    each = _listed("orthogonal", weights)
+    return _rounded(_total("orthogonal", each, strength, squares), each)
 
 
-def gradient_penalty(f: Callable[[Any], Any], x: Any, strength: float, *, target: float = 0.0) -> Any:
+def gradient_penalty(
+    f: Callable[[Tensor], Tensor], x: Tensor | Array, strength: Strength, *, target: float = 0.0
+) -> Tensor:
     """strength mean_i (|d f / d x_i|_2 - target)^2 over the samples x_i: how steep f is in its input.
 
     f: a function of a Tensor (N, ...), such as a model, each of whose results depends on one sample only; they are summed
@@ -175,24 +186,26 @@ def gradient_penalty(f: Callable[[Any], Any], x: Any, strength: float, *, target
     strength = _at_least_0("gradient_penalty", "strength", strength)
     target = number("gradient_penalty", "target", target, least=0, expected="at least 0")
     if not getattr(x, "shape", ())[:1] or not x.size:
-        raise ValueError(f"gradient_penalty: got x {described(x)}, expected samples along the first axis")
+        raise ValueError(
+            f"gradient_penalty: got x {described(x)}, expected samples along the first axis; x[None] makes one sample of x"
+        )
     with one_sample_alone("gradient_penalty"):
         slopes = grad(lambda x: ops.sum(f(x)))(x)
     if not isinstance(x, Tensor) and not slopes.requires_grad:
         slopes = slopes.data  # arrays in, arrays out
     slopes = widened(ops.reshape(slopes, (x.shape[0], -1)))
-    if not target:
-        return narrowed(strength * ops.mean(ops.sum(ops.square(slopes), axis=1)), x)
-    return narrowed(strength * ops.mean(ops.square(ops.norm(slopes, axis=1) - target)), x)
+    squares = ops.square(ops.norm(slopes, axis=1) - target) if target else ops.sum(ops.square(slopes), axis=1)
+    return _rounded(strength * ops.mean(squares), [x])
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _several(name: str, weights: Tensor | Iterable[Tensor]) -> list[Any]:
+def _listed(name: str, weights: Weights) -> list[Tensor]:
+    """Check the weights, and give them as a list."""
     if hasattr(weights, "parameters"):
         raise TypeError(f"{name}: got a {type(weights).__name__}, expected weights: tr.regularizers.weights(model)")
-    each: list[Any] = [weights] if hasattr(weights, "dtype") else list(weights)
+    each: list[Tensor] = [weights] if hasattr(weights, "dtype") else list(weights)  # type: ignore[list-item]
     if not each:
         raise ValueError(f"{name}: got no weights, expected at least one; an iterator serves only once, so pass a list")
     for weight in each:
@@ -201,13 +214,13 @@ def _several(name: str, weights: Tensor | Iterable[Tensor]) -> list[Any]:
     return each
 
 
-def _widest(weights: list[Any]) -> Any:
-    """The weight that decides the dtype of the penalty of all of them."""
-    return max(weights, key=lambda weight: weight.dtype.itemsize)
+def _rounded(penalty: Tensor, weights: list[Tensor]) -> Tensor:
+    """A penalty that was worked out in a wider dtype, in that of the widest weight."""
+    return narrowed(penalty, max(weights, key=lambda weight: weight.dtype.itemsize))
 
 
-def _at_least_0(name: str, label: str, value: Any) -> Any:
-    """A strength as a number, or as a Tensor of one that asks for a gradient itself."""
+def _at_least_0(name: str, label: str, value: Strength) -> Strength:
+    """Check a strength, and give a number as Python's."""
     if not getattr(value, "requires_grad", False):
         return number(name, label, value, least=0, expected="at least 0")
     if not value >= 0:
@@ -215,7 +228,9 @@ def _at_least_0(name: str, label: str, value: Any) -> Any:
     return value
 
 
-def _total(name: str, weights: list[Any], strength: float, size: Callable[[Any], Any], label: str = "strength") -> Any:
+def _total(
+    name: str, weights: list[Tensor], strength: Strength, size: Callable[[Tensor], Tensor], label: str = "strength"
+) -> Tensor:
     """strength times the sum of size(w) over every element of every weight, and 0 for a strength of 0 whatever they are."""
     strength = _at_least_0(name, label, strength)
     nothing = isinstance(strength, int | float) and not strength

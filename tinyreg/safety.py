@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Iterator
-
-from .within import context
+from .switches import Context, Switch
 
 CHECKS = ("labels", "gradients")
-_off: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("tinyreg_unchecked", default=frozenset())
+_off = Switch[frozenset[str]]("unchecked", frozenset())
 
 
-@context
-def unchecked(*names: str) -> Iterator[None]:
+def unchecked(*names: str) -> Context:
     """In this context some values are taken as they come, so that a step on a GPU never waits for one.
 
     names: "labels": whether class indices are in range, which `losses.cross_entropy` looks at; "gradients": whether they
     are finite and can be squared, which `optim.clip_grad_norm` looks at, which then returns the norm as a Tensor. What
-    is wrong there gives wrong numbers, or NaN, without an error: so check some steps first.
+    is wrong there gives wrong numbers, or NaN, without an error: so check some steps first. With the names it is a
+    decorator too: `@tr.unchecked("labels")`.
 
-    Raises `ValueError` for an unknown name and for none.
+    Raises `ValueError` for an unknown name and for none, and `TypeError` for what is no name.
 
     >>> import tinyreg as tr
     >>> w = tr.tensor([3.0, 4.0], requires_grad=True)
@@ -29,12 +26,9 @@ def unchecked(*names: str) -> Iterator[None]:
     tensor(5.)
     """
     if not names or not set(names) <= set(CHECKS):
-        raise ValueError(f"unchecked: got {', '.join(map(repr, names)) or 'no names'}, expected any of {', '.join(CHECKS)}")
-    token = _off.set(_off.get() | set(names))
-    try:
-        yield
-    finally:
-        _off.reset(token)
+        kind = ValueError if all(isinstance(name, str) for name in names) else TypeError
+        raise kind(f"unchecked: got {', '.join(map(repr, names)) or 'no names'}, expected any of {', '.join(CHECKS)}")
+    return Context("unchecked", lambda: _off(_off.get() | set(names)))
 
 
 def checked(name: str) -> bool:

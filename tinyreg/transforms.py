@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, overload
 
 from .arguments import integer
-from .core.backend import get
+from .core.backend import Array, described, get
 from .core.tape import Leaf, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
 from .creation import as_array, ones_like, zeros_like
 from .ops import positive, reshape, stack
-from .signature import described
 
-ArgNums = int | Sequence[int]
+P = ParamSpec("P")
+Tensors = tuple[Tensor, ...]
+Points = Tensor | Array | float | Sequence[Tensor | Array | float]
+"""The arguments of a function: one, or several."""
 
 
-def grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+@overload
+def grad(f: Callable[P, Tensor], argnums: int = 0) -> Callable[P, Tensor]: ...
+@overload
+def grad(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, Tensors]: ...
+def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns the gradient of a scalar f: d f / d x for the argument x at `argnums`.
 
     The gradient has the shape of the argument; several `argnums` give a tuple. Unlike `backward`, it writes to no
@@ -39,7 +45,11 @@ def grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     return _named(lambda *args, **kwargs: value_and_grad(f, argnums)(*args, **kwargs)[1], "grad", f)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+@overload
+def value_and_grad(f: Callable[P, Tensor], argnums: int = 0) -> Callable[P, tuple[Tensor, Tensor]]: ...
+@overload
+def value_and_grad(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, tuple[Tensor, Tensors]]: ...
+def value_and_grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns (f, gradient of f): as `grad`, with the value as well.
 
     >>> import tinyreg as tr
@@ -59,7 +69,7 @@ def value_and_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[...,
     return _named(both, "value_and_grad", f)
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Tensor, ...]]]:
+def vjp(f: Callable[..., Tensor], *primals: Tensor | Array | float) -> tuple[Tensor, Callable[[Any], Tensors]]:
     """(f(*primals), pull): pull(g) is the tuple of vector-Jacobian products g J, one for each primal.
 
     g has the shape of f's result. pull may be called any number of times.
@@ -73,7 +83,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Tensor, Callable[[Any], t
     return trace.value(), lambda g: trace.pull(_like(g, trace.y, "vjp", "the incoming gradient"))
 
 
-def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
+def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Tensor, Tensor]:
     """(f(*primals), J v): the value, and the Jacobian-vector product with v = tangents.
 
     primals, tangents: tuples, or one value each; a tangent has the shape of its primal. Since g J is linear in g, J v is
@@ -98,7 +108,11 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Tensor, Ten
     return trace.value(), zeros_like(trace.y) if product is None else product if further else wrap(product)
 
 
-def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+@overload
+def hvp(f: Callable[..., Tensor], primals: tuple[Any, ...] | list[Any], tangents: Points) -> Tensors: ...
+@overload
+def hvp(f: Callable[..., Tensor], primals: Tensor | float, tangents: Points) -> Tensor: ...
+def hvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> Tensor | Tensors:
     """H v: the product of the Hessian of a scalar f with v = tangents, without the Hessian.
 
     primals, tangents: tuples, or one value each, which then gives one result.
@@ -118,7 +132,11 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     return products if isinstance(primals, tuple | list) else products[0]
 
 
-def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+@overload
+def jacobian(f: Callable[P, Tensor], argnums: int = 0) -> Callable[P, Tensor]: ...
+@overload
+def jacobian(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, Tensors]: ...
+def jacobian(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns the Jacobian of f: d f_i / d x_j, of shape (shape of f's result, shape of x).
 
     One walk back for each element of f's result. Several `argnums` give a tuple.
@@ -144,7 +162,11 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     return _named(whole, "jacobian", f)
 
 
-def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+@overload
+def hessian(f: Callable[P, Tensor], argnums: int = 0) -> Callable[P, Tensor]: ...
+@overload
+def hessian(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, tuple[Tensors, ...]]: ...
+def hessian(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns the Hessian of a scalar f: d^2 f / d x_i d x_j, of shape (shape of x, shape of x).
 
     Several `argnums` give a tuple of tuples, row by row.
@@ -155,6 +177,8 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
             [ 0., 12.]])
     """
     if isinstance(argnums, Sequence):
+        if not argnums:
+            raise ValueError("hessian: got argnums=(), expected at least one argument")
         rows = [jacobian(grad(f, i), argnums) for i in argnums]
         return _named(lambda *args, **kwargs: tuple(row(*args, **kwargs) for row in rows), "hessian", f)
     return _named(jacobian(grad(f, argnums), argnums), "hessian", f)
@@ -164,13 +188,16 @@ class _Trace:
     """One run of f on a tape of its own, which begins at its differentiated arguments."""
 
     def __init__(self, name: str, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], kwargs: Any) -> None:
+        _check_function(name, f)
         n = len(args)
         chosen = [i % max(n, 1) for i in (integer(name, "argnums", i) for i in argnums)]
         for i in argnums:
             if not -n <= i < n:
-                raise ValueError(f"{name}: got {n} arguments, expected one at position {i}")
+                raise ValueError(
+                    f"{name}: got {n} arguments, expected one at position {i}; argnums counts positional arguments, from 0"
+                )
         if not chosen or len(set(chosen)) < len(chosen):
-            raise ValueError(f"{name}: got the arguments {tuple(argnums)}, expected at least one, and each once")
+            raise ValueError(f"{name}: got argnums={tuple(argnums)}, expected at least one argument, and each once")
         following = is_recording()
         with recording(True):
             self.inputs = [_begin(name, i, args[i]) for i in chosen]
@@ -178,7 +205,10 @@ class _Trace:
             places = dict(zip(chosen, self.inputs, strict=True))
             self.y = f(*[places.get(i, a) for i, a in enumerate(args)], **kwargs)
         if not isinstance(self.y, Tensor):
-            raise TypeError(f"{name}: the function returned {described(self.y)}, expected a Tensor")
+            raise TypeError(
+                f"{name}: the function returned {described(self.y)}, expected a Tensor; compute it from the arguments, "
+                "without .data, .item() or .numpy()"
+            )
         if self.y.dtype.kind != "f":
             raise TypeError(f"{name}: the function returned {described(self.y)}, expected floats: only they have gradients")
         self.goes_on = following and self._rests_on_more()
@@ -221,7 +251,7 @@ def _inner(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> Tensor:
 
 
 def _begin(name: str, position: int, value: Any) -> Tensor:
-    """An argument at which a tape begins: a fresh leaf, or a copy on the tape of a tensor that an outer one follows."""
+    """Begin a tape at an argument: at a fresh leaf, or at a copy of a tensor that an outer tape follows."""
     x = value if isinstance(value, Tensor) else wrap(as_array(value))
     if x.dtype.kind != "f":
         raise TypeError(
@@ -232,7 +262,7 @@ def _begin(name: str, position: int, value: Any) -> Tensor:
 
 
 def _like(value: Any, x: Tensor, name: str, what: str) -> Tensor:
-    """A value as a Tensor with the dtype and backend of x, whose shape it must have."""
+    """Make a value a Tensor with the dtype and backend of x, whose shape it must have."""
     made = value if isinstance(value, Tensor) else wrap(as_array(value, x.dtype, x.backend))
     if made.shape != x.shape:
         raise ValueError(f"{name}: got {what} of shape {list(made.shape)}, expected {list(x.shape)}")
@@ -240,7 +270,7 @@ def _like(value: Any, x: Tensor, name: str, what: str) -> Tensor:
 
 
 def _pairs(name: str, primals: Any, tangents: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Primals and tangents as tuples of one length."""
+    """Check that there is a tangent for each primal, and give both as tuples."""
     points, directions = _as_tuple(primals), _as_tuple(tangents)
     if len(points) != len(directions):
         raise ValueError(f"{name}: got {len(points)} primals and {len(directions)} tangents, expected one for each")
@@ -251,6 +281,14 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
+def _check_function(name: str, f: object) -> None:
+    """Refuse what cannot be called."""
+    if not callable(f):
+        raise TypeError(f"{name}: got {described(f):.80}, expected a function; a tensor has y.backward()")
+
+
 def _named(transformed: Callable[..., Any], name: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    """Name a function that a transform made after the transform and f."""
+    _check_function(name, f)
     transformed.__name__ = transformed.__qualname__ = f"{name}({getattr(f, '__name__', repr(f))})"
     return transformed

@@ -15,6 +15,23 @@ import numpy as np
 from .base import Array, Library, Part, Program, Settings, Workload, normal
 
 
+class Call(NamedTuple):
+    """A function of arrays, and the parameters that it closes over."""
+
+    function: Callable[..., Any]
+    named_parameters: Callable[[], Any] = dict
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Call the function."""
+        return self.function(*arrays)
+
+
+class Ours(NamedTuple):
+    """As much of a library as a call of tinyreg needs."""
+
+    tr: Any
+
+
 class Size(NamedTuple):
     """How large the arguments are."""
 
@@ -289,9 +306,9 @@ RAISED = "a hook on another layer's weight, whose op is in the table"
 LEFT_OUT: dict[str, str] = {
     "thinned": "the arithmetic of dropout with a mask",
     "to": "it moves data between devices",
-    "losses.smoothed_nll": "the inside of `losses.cross_entropy`",
     **{f"dropout.{name}": RANDOM for name in ("dropout", "spatial_dropout", "alpha_dropout", "drop_path", "drop_connect")},
     "dropout.gaussian_dropout": RANDOM,
+    "dropout.Mask": "what a dropout draws; it computes nothing",
     **{
         f"nn.{name}": RANDOM
         for name in ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropout", "DropPath", "DropConnect")
@@ -312,6 +329,39 @@ LEFT_OUT: dict[str, str] = {
 """Public names without a row, and why."""
 
 
+def public() -> set[str]:
+    """Every op, composition and layer that users call."""
+    import tinyreg as tr
+
+    names = set(vars(tr.ops)["__all__"])
+    for room in ("activations", "losses", "normalization", "regularizers", "dropout", "nn"):
+        module = getattr(tr, room)
+        own = (n for n, v in vars(module).items() if getattr(v, "__module__", "").startswith(module.__name__))
+        names |= {f"{room}.{name}" for name in own if not name.startswith("_")}
+    return names
+
+
+def not_compared() -> list[str]:
+    """The public names that have neither a row nor a reason."""
+    names = public()
+    measured = {*ROWS, *(f"nn.{name}" for name in LAYERS)}
+    with_a_row = {name if name in names else name.split(" ")[0].split(",")[0] for name in measured}
+    return sorted(names - with_a_row - LEFT_OUT.keys())
+
+
+COPIED = "a leaf's gradient owns its memory, so a view is copied; PyTorch hands out the gradient that came in"
+TURNED = "the gradient of a leaf is copied into its own order, by NumPy element by element, by PyTorch in blocks"
+WINDOWS = "NumPy has no loop over windows: each place in a window is a pass of its own; oneDNN makes one of all"
+PLACES = "at this size each call of NumPy counts, and there are several for each of the nine places in a window"
+EXPLAINED: dict[str, str] = {
+    **{f"{name}, large": COPIED for name in ("reshape", "flatten", "expand_dims", "squeeze")},
+    **{f"{name}, large": TURNED for name in ("permute_dims", "matrix_transpose")},
+    **{f"{name}, large": WINDOWS for name in ("conv2d", "depthwise conv2d", "nn.Conv2d")},
+    "max_pool2d of 3 by 3, small": PLACES,
+}
+"""Why a case may take more than three times PyTorch eager's time."""
+
+
 # ---- the workload ----------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +377,7 @@ def _called(name: str, row: Row, library: Any) -> Callable[..., Any]:
     return functools.partial(getattr(getattr(library.tr, room or "ops"), op), **row.settings)
 
 
-def _built(layer: Layer, n: Size, library: Any) -> Any:
+def _built(layer: Layer, n: Size, library: Any) -> Call:
     """The layer with the same parameters in both libraries, and the first of its results."""
     import tinyreg as tr
 
@@ -344,8 +394,7 @@ def _built(layer: Layer, n: Size, library: Any) -> Any:
         y = module(x, x, x) if attention else module(x)
         return y[0] if isinstance(y, tuple) else y
 
-    run.named_parameters = module.named_parameters  # type: ignore[attr-defined]
-    return run
+    return Call(run, module.named_parameters)
 
 
 def part(name: str, n: Size) -> Part:
@@ -353,30 +402,24 @@ def part(name: str, n: Size) -> Part:
     import tinyreg as tr
 
     layer = LAYERS.get(name.removeprefix("nn.")) if name.startswith("nn.") else None
-    row = layer or ROWS[name]
+    row: Any = layer or ROWS[name]
     arrays = {f"argument {i}": KINDS[kind](n, 10 + i) for i, kind in enumerate(row.kinds)}
     wanted = [key for key, kind in zip(arrays, row.kinds, strict=True) if kind not in CONSTANT]
     order = [*wanted, *(key for key in arrays if key not in wanted)]
 
     def function(library: Any) -> Any:
-        call = _built(layer, n, library) if layer else _called(name, row, library)  # type: ignore[arg-type]
+        call = _built(layer, n, library) if layer else Call(_called(name, row, library))
 
         def run(*given: Any) -> Any:
-            found = dict(zip(order, given, strict=True))
-            return call(*(found[key] for key in arrays))
+            by_name = dict(zip(order, given, strict=True))
+            return call(*(by_name[key] for key in arrays))
 
-        run.named_parameters = getattr(call, "named_parameters", dict)  # type: ignore[attr-defined]
-        return run
+        return Call(run, call.named_parameters)
 
-    differentiable = layer is not None or row.gradient  # type: ignore[union-attr]
+    differentiable = layer is not None or row.gradient
     inputs = {key: arrays[key] for key in wanted} if differentiable else {}
     constants = [arrays[key] for key in order if key not in inputs]
-
-    class Ours:
-        """What finds the shape of the result."""
-
-    Ours.tr = tr  # type: ignore[attr-defined]
-    shape = function(Ours)(*(arrays[key] for key in order)).shape
+    shape = function(Ours(tr))(*(arrays[key] for key in order)).shape
     return Part(function, _not_written, inputs, constants, normal(*shape, seed=4) if differentiable else None)
 
 

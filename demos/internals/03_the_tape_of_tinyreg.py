@@ -50,5 +50,5 @@ def layer(learned: str) -> tr.Tensor:
 
 print(f"with w to be learned, the tape keeps {tr.tape(layer('w')).nbytes} bytes")
 tape = tr.tape(layer("x"))
-of_w, of_y = (row.kept[0].nbytes for row in tape)
+of_w, of_y = (row.saved[0].nbytes for row in tape)
 print(f"with x instead, {tape.nbytes} bytes: {of_w} of w, which the gradient of x needs, and {of_y} of y")

@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..core.backend import get
+from ..core.backend import Array, described, get
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import Range, check_images, check_range, check_values, column, uniform
 
 GREY = (0.2989, 0.587, 0.114)
 """What red, green and blue count for in how light a colour looks (ITU-R BT.601, to the digits that torchvision has)."""
 
 
-def brightness(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Any:
+def brightness(images: Tensor | Array, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Tensor:
     """factor * images, clipped to [0, 1], with a factor for each image, drawn from the range `factors`.
 
     images: (N, C, height, width), floats in [0, 1]. factors: (low, high), at least 0; 0 is black, 1 the image itself.
@@ -35,7 +35,7 @@ def brightness(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int
     return ops.clip(images * factor, 0.0, 1.0)
 
 
-def contrast(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Any:
+def contrast(images: Tensor | Array, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Tensor:
     """factor * images + (1 - factor) * mean, clipped to [0, 1], where the mean is that of the image in grey.
 
     images: (N, 1 or 3, height, width), floats in [0, 1]. factors: (low, high), at least 0, a factor for each image; 0
@@ -53,7 +53,7 @@ def contrast(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int |
     return _mixed(images, mean, factor)
 
 
-def saturation(images: Any, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Any:
+def saturation(images: Tensor | Array, factors: Range = (0.8, 1.2), *, rng: Generator | int | None = None) -> Tensor:
     """factor * images + (1 - factor) * grey, clipped to [0, 1]: a factor of 0 takes all colour out.
 
     images: (N, 1 or 3, height, width), floats in [0, 1]; those of one channel stay as they are. factors: (low, high),
@@ -88,5 +88,5 @@ def _grey(name: str, images: Any) -> Any:
     return ops.sum(images * weights.reshape(3, 1, 1), axis=1, keepdims=True)
 
 
-def _mixed(images: Any, other: Any, factor: Any) -> Any:
+def _mixed(images: Any, other: Any, factor: Any) -> Tensor:
     return ops.clip(other + factor * (images - other), 0.0, 1.0)

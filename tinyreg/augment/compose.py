@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, overload
 
 from .. import ops
+from ..core.backend import Array, described
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import check_share, column
 
 TransformFunction = Callable[..., Any]
@@ -50,6 +51,12 @@ class Apply:
         name = getattr(self.function, "__name__", repr(self.function))
         return f"Apply({', '.join([name, *(f'{name}={value!r}' for name, value in shown.items())])})"
 
+    @overload
+    def __call__(self, images: Tensor | Array, labels: None = None, rng: Generator | int | None = None) -> Tensor: ...
+    @overload
+    def __call__(
+        self, images: Tensor | Array, labels: Tensor | Array, rng: Generator | int | None = None
+    ) -> tuple[Tensor, Tensor]: ...
     def __call__(self, images: Any, labels: Any = None, rng: Generator | int | None = None) -> Any:
         """The images, and the labels where they are given, after the transform."""
         rng = as_generator(rng, "Apply")
@@ -108,6 +115,12 @@ class Compose:
         lines = "".join(f"    {line}\n" for t in self.transforms for line in f"{t!r},".splitlines())
         return f"Compose([\n{lines}])" if lines else "Compose([])"
 
+    @overload
+    def __call__(self, images: Tensor | Array, labels: None = None, rng: Generator | int | None = None) -> Tensor: ...
+    @overload
+    def __call__(
+        self, images: Tensor | Array, labels: Tensor | Array, rng: Generator | int | None = None
+    ) -> tuple[Tensor, Tensor]: ...
     def __call__(self, images: Any, labels: Any = None, rng: Generator | int | None = None) -> Any:
         """The images, and the labels where they are given, after all transforms."""
         rng = as_generator(rng, "Compose")  # once, so that no two transforms draw the same numbers from a seed

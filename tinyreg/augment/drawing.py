@@ -6,11 +6,10 @@ import sys
 from typing import Any
 
 from ..arguments import integer, number
-from ..core.backend import Array, DType, Shape, accumulator, home
+from ..core.backend import Array, DType, Shape, accumulator, described, home
 from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator
-from ..signature import described
 
 Range = tuple[float, float]
 

@@ -7,14 +7,19 @@ from typing import Any
 from ..arguments import number
 from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
 from .drawing import check_images, check_size, column
 
 
 def cutout(
-    images: Any, size: int | float | tuple[int, int] = 0.5, *, value: float = 0.0, rng: Generator | int | None = None
-) -> Any:
+    images: Tensor | Array,
+    size: int | float | tuple[int, int] = 0.5,
+    *,
+    value: float = 0.0,
+    rng: Generator | int | None = None,
+) -> Tensor:
     """Each image with a box around a random pixel of its own filled with `value`; what is over the edge is cut off.
 
     images: (N, C, height, width), floats. size: of the box, in pixels, (rows, columns) or one number for both, or as a
@@ -41,7 +46,7 @@ def cutout(
     return erase(images, box(images, rows, columns, as_generator(rng, "cutout")), value=value)
 
 
-def box(images: Any, rows: Array, columns: Array, rng: Generator) -> Array:
+def box(images: Tensor | Array, rows: Array, columns: Array, rng: Generator) -> Array:
     """Where the box of each image is, (N, 1, height, width): around a random pixel, without what is over the edge.
 
     rows, columns: (N,), integers: how large.
@@ -76,5 +81,5 @@ def erase(xp: Backend, x: Array, inside: Array, *, value: float = 0.0) -> Array:
 
 
 @erase.vjp("x")
-def _(g: Any, inside: Any) -> Any:
+def _(g: Any, inside: Any) -> Tensor:
     return erase(g, inside)

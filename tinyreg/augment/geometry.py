@@ -6,11 +6,11 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer
-from ..core.backend import Array, Backend, Shape
+from ..core.backend import Array, Backend, Shape, described
 from ..core.primitive import primitive
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import Range, check_images, check_range, check_share, check_size, uniform
 from .sampling import affine
 
@@ -19,8 +19,8 @@ AXES = {"horizontal": 3, "vertical": 2}
 
 
 def rotate(
-    images: Any, degrees: Range = (-15.0, 15.0), *, padding: str = "zeros", rng: Generator | int | None = None
-) -> Any:
+    images: Tensor | Array, degrees: Range = (-15.0, 15.0), *, padding: str = "zeros", rng: Generator | int | None = None
+) -> Tensor:
     """Each image turned about its centre by an angle of its own, drawn from the range `degrees`.
 
     images: (N, C, height, width), floats; the size stays. degrees: (low, high), counterclockwise above 0. padding: what
@@ -40,7 +40,9 @@ def rotate(
     return affine(images, angle=uniform(images, limits, as_generator(rng, "rotate")), padding=padding)
 
 
-def scale(images: Any, factors: Range = (0.9, 1.1), *, padding: str = "zeros", rng: Generator | int | None = None) -> Any:
+def scale(
+    images: Tensor | Array, factors: Range = (0.9, 1.1), *, padding: str = "zeros", rng: Generator | int | None = None
+) -> Tensor:
     """Each image made larger or smaller about its centre by a factor of its own, drawn from the range `factors`.
 
     images: (N, C, height, width), floats; the size stays. factors: (low, high), above 0; above 1 objects grow. padding:
@@ -58,7 +60,9 @@ def scale(images: Any, factors: Range = (0.9, 1.1), *, padding: str = "zeros", r
     return affine(images, scale=uniform(images, limits, as_generator(rng, "scale")), padding=padding)
 
 
-def shift(images: Any, shares: Range = (-0.1, 0.1), *, padding: str = "zeros", rng: Generator | int | None = None) -> Any:
+def shift(
+    images: Tensor | Array, shares: Range = (-0.1, 0.1), *, padding: str = "zeros", rng: Generator | int | None = None
+) -> Tensor:
     """Each image moved down and to the right by shares of its height and width, both drawn from the range `shares`.
 
     images: (N, C, height, width), floats; the size stays. shares: (low, high); below 0, up and to the left. padding:
@@ -78,7 +82,7 @@ def shift(images: Any, shares: Range = (-0.1, 0.1), *, padding: str = "zeros", r
     return affine(images, down=down, right=right, padding=padding)
 
 
-def flip(images: Any, p: float = 0.5, *, axis: str = "horizontal", rng: Generator | int | None = None) -> Any:
+def flip(images: Tensor | Array, p: float = 0.5, *, axis: str = "horizontal", rng: Generator | int | None = None) -> Tensor:
     """Each image mirrored with probability p: left and right for the "horizontal" axis, top and bottom for the "vertical".
 
     images: (N, C, height, width), floats. rng: a generator or a seed; the default generator if None.
@@ -97,7 +101,7 @@ def flip(images: Any, p: float = 0.5, *, axis: str = "horizontal", rng: Generato
     return mirror(images, chosen, axis=AXES[axis])
 
 
-def crop(images: Any, size: int | Two, *, padding: int = 0, rng: Generator | int | None = None) -> Any:
+def crop(images: Tensor | Array, size: int | Two, *, padding: int = 0, rng: Generator | int | None = None) -> Tensor:
     """A part of each image, of `size` pixels, from a place of its own; `padding` zeros are put around the images first.
 
     images: (N, C, height, width), floats. size: (rows, columns), or one number for both. padding: pixels on each side;
@@ -143,7 +147,7 @@ def mirror(xp: Backend, x: Array, chosen: Array, *, axis: int) -> Array:
 
 
 @mirror.vjp("x")
-def _(g: Any, chosen: Any, axis: int) -> Any:
+def _(g: Any, chosen: Any, axis: int) -> Tensor:
     return mirror(g, chosen, axis=axis)
 
 

@@ -6,23 +6,23 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer, number
-from ..core.backend import get
+from ..core.backend import Array, described, get
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import LARGEST, accumulated, check_floats, check_images, is_array
 from .erasing import box
 
 
 def mixup(
-    images: Any,
-    labels: Any,
+    images: Tensor | Array,
+    labels: Tensor | Array,
     *,
     alpha: float,
     num_classes: int | None = None,
     per: str = "sample",
     rng: Generator | int | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[Tensor, Tensor]:
     """lambda x_i + (1 - lambda) x_j and lambda y_i + (1 - lambda) y_j, with lambda from Beta(alpha, alpha).
 
     images: (N, ...), floats, with samples along the first axis: images, rows, sequences, embeddings; the result is
@@ -60,8 +60,13 @@ def mixup(
 
 
 def cutmix(
-    images: Any, labels: Any, *, alpha: float, num_classes: int | None = None, rng: Generator | int | None = None
-) -> tuple[Any, Any]:
+    images: Tensor | Array,
+    labels: Tensor | Array,
+    *,
+    alpha: float,
+    num_classes: int | None = None,
+    rng: Generator | int | None = None,
+) -> tuple[Tensor, Tensor]:
     """x_i with a box out of x_j, and lambda y_i + (1 - lambda) y_j, where lambda is the share of x_i that is still seen.
 
     images: (N, C, height, width), floats. labels: class indices, integers (N,), for which `num_classes` has to be
@@ -115,7 +120,9 @@ def _order(images: Any, rng: Generator) -> Any:
     return rng.permutation(images.shape[0], backend_of(images))
 
 
-def _checked(name: str, images: Any, labels: Any, alpha: Any, num_classes: int | None) -> tuple[Any, float]:
+def _checked(
+    name: str, images: Tensor | Array, labels: Tensor | Array, alpha: Any, num_classes: int | None
+) -> tuple[Any, float]:
     """The labels as soft labels, and alpha, after every argument was looked at."""
     alpha = number(name, "alpha", alpha, least=0, most=LARGEST, expected="a number of at least 0; 0 mixes nothing")
     if num_classes is not None:

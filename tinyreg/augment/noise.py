@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
 from ..arguments import number
 from ..core.backend import Array, Backend, get
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
 from .drawing import LARGEST, Range, check_images, check_range, check_values, uniform
@@ -15,7 +14,7 @@ REACH = 4.0
 """How many standard deviations of a blur are summed over."""
 
 
-def gaussian_noise(images: Any, std: float = 0.05, *, rng: Generator | int | None = None) -> Any:
+def gaussian_noise(images: Tensor | Array, std: float = 0.05, *, rng: Generator | int | None = None) -> Tensor:
     """images + std * z, clipped to [0, 1], with a standard normal z for each element.
 
     images: (N, C, height, width), floats in [0, 1]. std: at least 0, in the units of the images. rng: the default
@@ -35,7 +34,7 @@ def gaussian_noise(images: Any, std: float = 0.05, *, rng: Generator | int | Non
     return ops.clip(images + noise, 0.0, 1.0)
 
 
-def gaussian_blur(images: Any, sigmas: Range = (0.1, 2.0), *, rng: Generator | int | None = None) -> Any:
+def gaussian_blur(images: Tensor | Array, sigmas: Range = (0.1, 2.0), *, rng: Generator | int | None = None) -> Tensor:
     """Each image convolved with exp(-d^2 / (2 sigma^2)), normalized, with a sigma of its own from the range `sigmas`.
 
     images: (N, C, height, width), floats. sigmas: (low, high), above 0, in pixels. The sum goes over 4 sigma to each
@@ -56,7 +55,7 @@ def gaussian_blur(images: Any, sigmas: Range = (0.1, 2.0), *, rng: Generator | i
     xp = get(backend_of(images))
     sigma = uniform(images, limits, as_generator(rng, "gaussian_blur"))
     down, across = (_blurring(xp, sigma, n).astype(images.dtype, copy=False)[:, None] for n in images.shape[2:])
-    return down @ images @ ops.matrix_transpose(across)
+    return ops.matmul(down @ images, ops.matrix_transpose(across))
 
 
 def _blurring(xp: Backend, sigma: Array, n: int) -> Array:

@@ -5,28 +5,31 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import files
 from ..arguments import integer
-from ..core.backend import get
+from ..core.backend import Array, described, get
+from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
-from ..signature import described
 from .drawing import check_images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INCHES = 1.1
 """The size of a picture on the sheet."""
 
 
 def preview(
-    images: Any,
+    images: Tensor | Array,
     transform: Callable[..., Any],
     path: str | os.PathLike[str] | None = None,
     *,
     versions: int = 6,
     rng: Generator | int | None = None,
-) -> Any:
+) -> Figure:
     """Draw each image in a row with `versions` of what the transform makes of it; returns matplotlib's figure.
 
     images: (N, 1 or 3, height, width), floats in [0, 1]; a row for each, so pass a few. transform: a function of
@@ -73,7 +76,7 @@ def _shown(images: Any) -> Any:
     return host[:, 0] if host.shape[1] == 1 else host.transpose(0, 2, 3, 1)
 
 
-def _matplotlib_figure() -> Any:
+def _matplotlib_figure() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

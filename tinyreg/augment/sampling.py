@@ -7,10 +7,10 @@ from typing import Any
 
 from .. import ops
 from ..arguments import number
-from ..core.backend import Array, Backend, get
+from ..core.backend import Array, Backend, described, get
+from ..core.fused import fused
+from ..core.tensor import Tensor
 from ..creation import backend_of
-from ..recompute import fused
-from ..signature import described
 from ..transforms import vjp
 from .drawing import LARGEST, accumulated, check_images, is_array
 
@@ -20,7 +20,7 @@ BLOCK = 1 << 16
 
 
 @fused(expects="images (N, C, height, width), and rows and columns (N, h, w)")
-def sample(images: Any, rows: Any, columns: Any, *, padding: str = "zeros") -> Any:
+def sample(images: Tensor | Array, rows: Tensor | Array, columns: Tensor | Array, *, padding: str = "zeros") -> Tensor:
     """images[n, c, rows[n], columns[n]] at places between pixels: the mean of the four around, nearer ones counting more.
 
     images: (N, C, height, width), floats. rows, columns: (N, h, w), floats, in pixels: 0 is the centre of the first.
@@ -125,8 +125,14 @@ def _(g: Any, images: Any, rows: Any, columns: Any, padding: str, wanted: tuple[
 
 
 def affine(
-    images: Any, angle: Any = 0.0, scale: Any = 1.0, down: Any = 0.0, right: Any = 0.0, *, padding: str = "zeros"
-) -> Any:
+    images: Tensor | Array,
+    angle: Tensor | Array | float = 0.0,
+    scale: Tensor | Array | float = 1.0,
+    down: Tensor | Array | float = 0.0,
+    right: Tensor | Array | float = 0.0,
+    *,
+    padding: str = "zeros",
+) -> Tensor:
     """Each image turned about its centre by `angle`, made `scale` times as large, then moved `down` and to the `right`.
 
     images: (N, C, height, width), floats. angle, scale, down, right: a number, or one for each sample, (N,), in which

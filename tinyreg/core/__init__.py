@@ -1,1 +1,1 @@
-"""The engine, lowest first: backend, tape, tensor, primitive. Read them in this order."""
+"""The engine, lowest first: backend, conversion, tape, signature, protocols, tensor, primitive, fused, checkpoint."""

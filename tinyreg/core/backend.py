@@ -1,16 +1,13 @@
-"""The one file that knows NumPy and CuPy.
+"""Backends: on which array library a value lives.
 
 Every op receives an array library as `xp`, found from the arrays it was given: a `Backend`, which is the library's own
-module plus the few functions that one of the libraries lacks or spells differently. The process-wide and context-wide
-switch, `use`, only decides where new data is born.
+module plus the few functions that it lacks or spells differently (`tinyreg.libraries`). `tr.use` only decides where new
+data is born.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
-import importlib
 import os
 import threading
 from collections.abc import Callable
@@ -20,10 +17,13 @@ from typing import Any
 import numpy as np
 
 from ..erf import erf
+from ..libraries import NUMPY, load_cupy, of_cupy
+from ..switches import Switch
 
+DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
+Host = np.ndarray[Any, DType]  # NumPy's own, where it is sure to be that
 Array = Any  # numpy.ndarray, cupy.ndarray or a stand-in: the libraries share no base class
 Shape = tuple[int, ...]
-DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
 
 FLOATS = frozenset(map(np.dtype, "efd"))  # of 16, 32 and 64 bits
 DTYPES = FLOATS.union(map(np.dtype, "?bhilqBHILQ"))  # those of tensors: also booleans and integers
@@ -35,85 +35,37 @@ class Backend:
     `xp.scatter_add(y, key, x)` adds x to y at a key, in place; None where ops do it better. `xp.wraps` says whether an
     index out of range wraps around, as CuPy's do.
 
-    stretch: how many elements of a large array to work on at a time; on a CPU, as many as its cache holds.
+    block: how many elements of a large array to work on at a time; on a CPU, as many as its cache holds.
     """
 
-    def __init__(self, name: str, module: ModuleType | Any, stretch: int = 2**62, **supplied: Any) -> None:
-        self.name, self.module, self.ndarray, self.stretch = name, module, module.ndarray, stretch
+    def __init__(self, name: str, module: ModuleType | Any, block: int = 2**62, **supplied: Any) -> None:
+        self.name, self.module, self.ndarray, self.block = name, module, module.ndarray, block
         self.__dict__.update(supplied)
 
     def __getattr__(self, attribute: str) -> Any:
-        found = getattr(self.module, attribute)
-        self.__dict__[attribute] = found  # from now on as quick as the module's own look-up
-        return found
+        value = self.__dict__[attribute] = getattr(self.module, attribute)  # from now on as quick as the module's own
+        return value
 
 
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+_ACCUMULATORS = {np.dtype("e"): np.dtype("f")}
 
 
-def _kept_by_bits(keep: Array, x: Array) -> Array:
-    """x where `keep` holds, elsewhere 0: a tenth of the time of `where`, whose branch goes wrong at every other element."""
-    bits = _BITS[x.dtype.itemsize]
-    mask = np.negative(keep.view(np.int8)).astype(bits)
-    return np.asarray(np.bitwise_and(x.view(bits), mask, out=mask if mask.shape == x.shape != () else None)).view(x.dtype)
-
-
-_HALF = np.dtype(np.float16)
-
-
-def _matmul(x1: Array, x2: Array) -> Array:
-    """The matrix product, of float16 by way of float32: BLAS has no other, and NumPy's own takes 300 times as long."""
-    if _HALF is getattr(x1, "dtype", None) is getattr(x2, "dtype", None):
-        return np.matmul(x1, x2, dtype=np.float32).astype(_HALF)
-    return np.matmul(x1, x2)
-
-
-def _load_numpy() -> Backend:
-    own = {"kept": _kept_by_bits, "matmul": _matmul, "scatter_add": None, "wraps": False}
-    backend = Backend("numpy", np, 2**16, to_host=np.asarray, checked_linalg=contextlib.nullcontext, **own)
+def _numpy() -> Backend:
+    backend = Backend("numpy", np, 2**16, **NUMPY)
     backend.__dict__["erf"] = functools.partial(erf, backend)
     return backend
 
 
-def _load_cupy() -> Backend:
-    """CuPy, once a driver answers and one kernel has run: `import cupy` alone succeeds without a GPU."""
-    try:
-        cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        raise RuntimeError(
-            f"backend 'cupy' does not work here: CuPy cannot be imported ({error}); install tinyreg[cuda12] or [cuda13]"
-        ) from error
-    try:
-        int((cupy.arange(3) + 1).sum())
-    except Exception as error:
-        raise RuntimeError(
-            f"backend 'cupy' does not work here: CuPy is installed but no GPU answers ({error}); try nvidia-smi"
-        ) from error
-    return cupy_backend("cupy", cupy, importlib.import_module("cupyx"), importlib.import_module("cupyx.scipy.special"))
-
-
-def cupy_backend(name: str, cupy: Any, cupyx: Any, special: Any) -> Backend:
+def cupy_backend(name: str, *modules: Any) -> Backend:
     """A backend over CuPy's modules, or over a stand-in for them."""
-    return Backend(
-        name,
-        cupy,
-        # CuPy's own takes float16 to a wider dtype.
-        erf=lambda x: special.erf(x).astype(cupy.result_type(x.dtype, np.float16), copy=False),
-        kept=lambda keep, x: cupy.where(keep, x, 0),
-        wraps=True,
-        scatter_add=cupyx.scatter_add,
-        to_host=cupy.asnumpy,
-        # CuPy's default is to return NaN for a singular matrix and say nothing.
-        checked_linalg=lambda: cupyx.errstate(linalg="raise"),
-    )
+    return Backend(name, modules[0], **of_cupy(*modules))
 
 
-LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _load_numpy, "cupy": _load_cupy}
+LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _numpy, "cupy": lambda: cupy_backend("cupy", *load_cupy())}
 _loaded: dict[str, Backend] = {}
 
 # The home of a value by its exact type. Numbers and None have none: they go wherever the arrays are.
 HOMES: dict[type, Backend | None] = {float: None, int: None, bool: None, type(None): None}
-
 
 _loading = threading.Lock()
 
@@ -136,8 +88,8 @@ def get(name: str) -> Backend:
 def place(value: Any) -> Backend | None:
     """The backend of an array; None for anything else."""
     kind = type(value)
-    if kind not in HOMES and kind.__module__.partition(".")[0] == "cupy":
-        get("cupy")
+    if kind not in HOMES and (library := kind.__module__.partition(".")[0]) in LOADERS:
+        get(library)
     if kind not in HOMES and isinstance(value, np.generic | np.ndarray):  # a scalar or, say, a memory map
         unlike = np.matrix | np.ma.MaskedArray  # compute in other ways; named here, since np.ma takes long to import
         return None if isinstance(value, unlike) else get("numpy")
@@ -146,12 +98,12 @@ def place(value: Any) -> Backend | None:
 
 def home(value: Any, label: str = "") -> Backend | None:
     """The backend that a value's arrays live on; `TypeError` for a value that is neither an array nor a number."""
-    found = place(value)
-    if found is None and type(value) not in HOMES:
+    backend = place(value)
+    if backend is None and type(value) not in HOMES:
         raise TypeError(
             f"{label}got {value!r:.80}, expected a Tensor, an array of {' or '.join(LOADERS)} or a number: tr.tensor(...)"
         )
-    return found
+    return backend
 
 
 def transfer(array: Array, to: Backend) -> Array:
@@ -162,42 +114,14 @@ def transfer(array: Array, to: Backend) -> Array:
 
 # ---- where new data is born ------------------------------------------------------------------------------------------
 
-_process_default: str | None = None
-_context_default: contextvars.ContextVar[str | None] = contextvars.ContextVar("tinyreg_backend", default=None)
-
-
-class use:  # noqa: N801  (reads as a verb: `tr.use("cupy")`, `with tr.use("cupy"):`)
-    """Choose the backend on which new data is born: for the process as a call, for a context in a `with` statement.
-
-    Ops follow their data, so tensors made before stay where they are. Without a call, the environment variable
-    `TINYREG_BACKEND` decides, and otherwise NumPy.
-
-    Raises `ValueError` for an unknown backend and `RuntimeError`, with the reason, for one that does not work here.
-
-    >>> import tinyreg as tr
-    >>> with tr.use("numpy"):
-    ...     tr.zeros(2).backend
-    'numpy'
-    """
-
-    def __init__(self, name: str) -> None:
-        global _process_default
-        self._name = get(name).name
-        self._previous, _process_default = _process_default, self._name
-
-    def __enter__(self) -> None:
-        # Written as a context, the call was not meant for the process.
-        global _process_default
-        _process_default = self._previous
-        self._token = _context_default.set(self._name)
-
-    def __exit__(self, *error: object) -> None:
-        _context_default.reset(self._token)
+chosen_for_context = Switch[str | None]("backend", None)
+chosen_for_process: list[tuple[Any, str]] = []  # a weak reference to each `tr.use`, and its backend; the latest counts
 
 
 def current() -> Backend:
     """The backend on which new data is born."""
-    return get(_context_default.get() or _process_default or os.environ.get("TINYREG_BACKEND") or "numpy")
+    for_process = chosen_for_process[-1][1] if chosen_for_process else os.environ.get("TINYREG_BACKEND")
+    return get(chosen_for_context.get() or for_process or "numpy")
 
 
 # ---- small helps -----------------------------------------------------------------------------------------------------
@@ -212,11 +136,19 @@ underflow_ignored = functools.partial(np.errstate, under="ignore")
 """A context where nothing is said of numbers that become 0 because they are too small, whatever `np.seterr` asks for."""
 
 
-accumulator: Callable[[Any], DType | None] = {np.dtype(np.float16): np.dtype(np.float32)}.get
-"""The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
+def is_float(value: Any) -> bool:
+    """Whether a value is an array or a Tensor of floats that tensors can have."""
+    return getattr(value, "dtype", None) in FLOATS
 
 
-watch: contextvars.ContextVar[Callable[[Any], None] | None] = contextvars.ContextVar("tinyreg_watch", default=None)
-"""Told of a tensor or a generator just before its state changes: how `checkpoint` learns what to put back."""
+def accumulator(dtype: Any) -> DType | None:
+    """The dtype in which values of a dtype are summed: float32 for float16, otherwise None, the library's own choice."""
+    return _ACCUMULATORS.get(dtype)
+
+
+def described(value: Any) -> str:
+    """A value in an error message: dtype and shape of an array, anything else as it prints."""
+    return f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
+
 
 get("numpy")

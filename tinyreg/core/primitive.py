@@ -1,67 +1,81 @@
 """Ops: an array function and its vector-Jacobian products, side by side.
 
-A VJP's parameters say what the tape keeps: `g` is the incoming gradient, `y` the result, any other name an argument, a
+A VJP's parameters say what the tape saves: `g` is the incoming gradient, `y` the result, any other name an argument, a
 setting or a residual of the op, and `x_like` the shape, dtype and backend of x without its array. VJPs are written with
 ops, so the ordinary backward runs them on bare arrays, and `create_graph` on Tensors that are recorded in turn.
 """
 
 from __future__ import annotations
 
+import copy
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any, Literal, Self, TypeVar, overload
+from types import MethodType
+from typing import Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Self, TypeVar, overload
 
-from ..conversion import as_argument, checked
-from ..signature import Signature, keeping, pulling
-from .backend import FLOATS, HOMES, current, get, home, underflow_ignored
-from .tape import Entry, Gradient, Node, Parents, Result, complete, explainer, is_recording, record
+from ..switches import F
+from .backend import FLOATS, HOMES, Backend, current, described, is_float, underflow_ignored
+from .conversion import checked, understood
+from .signature import Signature
+from .tape import Entry, Gradient, Node, Parents, Result, complete, explainer, is_recording
 from .tensor import Tensor, wrap
 
-F = TypeVar("F", bound=Callable[..., Any])
-REGISTRY: dict[str, Primitive] = {}
-LIKELY: Any = get("numpy"), get("numpy").ndarray  # a backend and the type of its arrays: the guess until there is one
+P = ParamSpec("P")  # the parameters of an op: those of its array function after xp
+Q = ParamSpec("Q")
+R = TypeVar("R")  # its result
+S = TypeVar("S")
+
+REGISTRY: dict[str, Primitive[..., Any]] = {}
+UNUSUAL: Any = object()  # in the place of a backend, for what is neither a number nor an array of one that is loaded
 
 Like = namedtuple("Like", ("shape", "dtype", "ndim", "backend"))
 """Shape, dtype and backend of an array, without the array."""
 
 
-def _like(value: Any, xp: Any) -> Any:
+def _like(value: Any, xp: Backend) -> Any:
     """An array's shape, dtype and backend; a number as it is."""
     return Like(value.shape, value.dtype, value.ndim, xp.name) if hasattr(value, "shape") else value
 
 
-def _lift(value: Any, node: Node | None) -> Any:
-    """What was kept as a Tensor on the tape; as it is where there is no node."""
+def _lift(value: Any, node: Any) -> Any:
+    """What was saved as a Tensor on the tape; as it is where there is no node."""
     return value if node is None or value is None else wrap(value, node)
 
 
-Rule = tuple[tuple[int, ...], Callable[..., Any], tuple[str, ...]]
-"""A VJP, between the positions of the arguments it serves and the names of what it asks for."""
+class Rule(NamedTuple):
+    """A VJP: the positions of the arguments that it serves, and the names of what it asks for after g."""
+
+    positions: tuple[int, ...]
+    vjp: Callable[..., Any]
+    names: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What an entry keeps when certain arguments want a gradient, and the VJPs that give it."""
+    """What an entry saves when certain arguments want a gradient, and the VJPs that give it.
 
-    wanted: list[int]  # as everywhere here, the operands of `*xs` are one argument
-    dropped: bool  # whether an argument wants a gradient but has none
-    keep: Callable[..., dict[str, Any]]  # what is named of the arguments, the result, settings and residuals
-    rest: list[str]  # what is named of the operands of `*xs`
-    order: list[int]  # the arguments, in the order in which VJPs serve them
-    pull: Callable[..., list[tuple[int, Gradient]]]  # asks the VJPs
-
-
-class Primitive:
-    """An op. Call it on Tensors, arrays and numbers; declare its derivatives with `@op.vjp("argument")`.
-
-    Its result is a Tensor exactly when an argument is one, and is recorded when one of those wants a gradient.
+    As everywhere here, the operands of `*xs` are one argument.
     """
 
-    registry = REGISTRY
+    wanted: list[int]  # the arguments that get a gradient
+    without: set[int]  # those that want one but have none
+    saved: list[tuple[str, int]]  # arguments to save, and their positions
+    further: list[str]  # what else to save
+    alone: list[Rule]  # the VJPs of one argument
+    together: list[Rule]  # those of several, and of the operands of `*xs`
+
+
+class Primitive(Generic[P, R]):
+    """An op. Call it on Tensors, arrays and numbers; declare its derivatives with `@op.vjp("argument")`.
+
+    Its result is a Tensor exactly when an argument is one, and is recorded when one of those wants a gradient. In the
+    body of a class it is a method, as a function is.
+    """
+
+    registry: dict[str, Any] = REGISTRY
     offers: frozenset[str] = frozenset()  # what else a VJP may name
-    always_kept: Sequence[str] = ()  # the arguments to keep whatever VJPs name
+    always_saved: Sequence[str] = ()  # the arguments to save whatever VJPs name
     skip = 1  # the parameters of the array function before its arguments: xp
 
     def __init__(
@@ -73,27 +87,27 @@ class Primitive:
         nondifferentiable: Sequence[str] | Literal[True] = (),
         residuals: Sequence[str] = (),
         expects: str = "",
+        result: Any = None,
     ) -> None:
         self.name, self.__name__ = name or forward.__name__, forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
         self.expects = expects or "shapes that broadcast against each other" * broadcasting
-        self.rules, self._plans = list[Rule](), dict[int, Plan]()
+        self.rules, self._plans = list[Rule](), dict[tuple[int, ...], Plan]()
         self.signature = s = Signature(self.name, forward, self.skip)
         self.nondifferentiable = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
         if unknown := set(self.nondifferentiable) - set(s.arguments):
             raise TypeError(f"{s}: got nondifferentiable={unknown}, expected any of its arguments {s.arguments}, or True")
-        self._check, self._run, self._call = s.check_residuals, s.running(), s.matching(self.apply)
-        self._single = (1 << s.first) - 1  # the bits of all arguments but the operands of `*xs`, which share the next one
-        self.__signature__ = s.python
+        self.call, self.__signature__ = s.matching(self.apply), s.python
         self.registry[self.__name__] = self
 
     def named(self, name: str) -> Self:
         """The same op, with the same VJPs, under another name on the tape and in errors."""
         other = object.__new__(type(self))
         other.__dict__ |= vars(self)
-        other.name, other.signature = name, Signature(name, self.forward, self.skip)
-        other._call = other.signature.matching(other.apply)
+        other.name, other.signature = name, copy.copy(self.signature)
+        other.signature.name = name
+        other.call = other.signature.matching(other.apply)
         return other
 
     def __repr__(self) -> str:
@@ -113,7 +127,7 @@ class Primitive:
             if s.variadic:
                 offers |= {"others", "position"} if arguments == (s.variadic,) else {"others"}
             names = s.asked(f, arguments, offers)
-            self.rules.insert(0, (tuple(map(self.signature.arguments.index, arguments)), f, names))  # the latest counts
+            self.rules.insert(0, Rule(tuple(map(s.arguments.index, arguments)), f, names))  # the latest counts
             self._plans.clear()
             return f
 
@@ -121,70 +135,109 @@ class Primitive:
 
     # ---- forward
 
-    __call__: Any = property(attrgetter("_call"), doc="What matches a call to the parameters, for `apply`.")
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Match the arguments to the parameters, and `apply` the op."""
+        return self.call(*args, **kwargs)  # type: ignore[no-any-return]
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Primitive[P, R]: ...
+    @overload
+    def __get__(self: Primitive[Concatenate[Any, Q], S], instance: Any, owner: Any) -> Callable[Q, S]: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else MethodType(self, instance)
 
     def apply(self, values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Run the op on all of its arguments and settings, and record it where an argument wants a gradient."""
-        arrays = []
-        parents = []
-        xp, usual = LIKELY
-        any_array = any_tensor = False
-        wanting, bit, single = 0, 1, self._single  # the arguments that want a gradient, as bits: the key of a plan
+        arrays, nodes, xp, any_tensor = self._unwrapped(values)
+        y, residuals = self._forward(xp, arrays, settings)
+        entry = self._recorded(xp, arrays, nodes, settings, y, residuals) if any(nodes) and is_recording() else None
+        if not any_tensor:
+            return y
+        if (listener := explainer.get()) is not None:
+            listener(self.name, entry, entry.parents if entry else nodes, arrays, y)
+        if type(y) is tuple:
+            return tuple([self._wrapped(part, Result(entry, i) if entry else None, arrays) for i, part in enumerate(y)])
+        return wrap(y, entry) if entry else self._wrapped(y, None, arrays)
+
+    def _unwrapped(self, values: Sequence[Any]) -> tuple[list[Any], list[Node | None], Backend, bool]:
+        """The arrays and the nodes in the arguments, the backend of the arrays, and whether an argument is a Tensor."""
+        arrays, nodes, xp, any_tensor = [], [], None, False
         for value in values:
             node = None
             if isinstance(value, Tensor):
-                any_tensor = True
-                node = value._node
-                value = value._array
-                if node is not None:
-                    wanting |= bit
-            if type(value) is usual:
-                any_array = True
-            elif (where := HOMES.get(type(value), HOMES)) is not None:
-                if where is HOMES or any_array:
-                    return self.apply(self._understood(values), settings)
-                xp, usual, any_array = where, type(value), True
+                value, node, any_tensor = value._array, value._node, True
+            where = HOMES.get(type(value), UNUSUAL)
+            if where is not None and where is not xp:
+                if where is UNUSUAL:
+                    return self._unwrapped(self._understood(values))
+                if xp is not None:
+                    raise self.signature.mixed(values, sorted([xp.name, where.name]))
+                xp = where
             arrays.append(value)
-            parents.append(node)
-            if bit <= single:
-                bit += bit
-        if not any_array:
-            xp = current()
+            nodes.append(node)
+        return arrays, nodes, xp or current(), any_tensor
+
+    def _forward(self, xp: Backend, arrays: list[Any], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The result of the array function, an array or a tuple of them, and its residuals."""
+        residuals: dict[str, Any] = {}
         try:
             try:
-                y = self._run(self.forward, xp, arrays, settings)
+                y = self.forward(xp, *arrays, **settings)
             except FloatingPointError:  # np.seterr(all="raise") complains of what is harmless too
                 with underflow_ignored():
-                    y = self._run(self.forward, xp, arrays, settings)
+                    y = self.forward(xp, *arrays, **settings)
         except Exception as error:
             raise self.signature.explained(error, arrays, xp.name, self.expects) from error
-        aside = ()
         if self.residuals:
-            y, *aside = y
-            self._check(self.residuals, aside)
-        if type(y) is not usual and HOMES.get(type(y)) is None:  # a scalar, or several results
-            y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)
-        entry = None
-        if wanting and is_recording():
-            plan = self._plans.get(wanting) or self._plan(wanting)
-            if plan.wanted:
-                kept = plan.keep(arrays, y, settings, aside, xp)
-                if plan.rest:
-                    kept.update(self._rest(plan, arrays, parents, xp))
-                if plan.dropped:
-                    names, without = self.signature.argument, self.nondifferentiable
-                    parents = [None if names(i) in without else node for i, node in enumerate(parents)]
-                if type(y) is tuple:
-                    entry = record(self, plan, parents, kept, settings, [r.shape for r in y], [r.dtype for r in y])
-                elif (dtype := y.dtype) in FLOATS:
-                    entry = record(self, plan, parents, kept, settings, y.shape, dtype)
-        if any_tensor:
-            if (listener := explainer.get()) is not None:
-                listener(self.name, entry, parents, arrays, y)
-            if type(y) is tuple:
-                return tuple([self._wrapped(r, Result(entry, i) if entry else None, arrays) for i, r in enumerate(y)])
-            return wrap(y, entry) if entry else self._wrapped(y, None, arrays)
-        return y
+            y, residuals = self._apart(y)
+        if type(y) is tuple:
+            return tuple(map(xp.asarray, y)), residuals
+        return (xp.asarray(y) if HOMES.get(type(y)) is None else y), residuals  # a scalar as an array
+
+    def _apart(self, outcome: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+        """The result, and the residuals by name; `TypeError` for floats, which would be missing at second order."""
+        y, *residuals = outcome
+        for name, array in zip(self.residuals, residuals, strict=True):
+            if is_float(array):
+                raise TypeError(
+                    f"{self.name}: the residual {name} is {described(array)}, expected booleans or integers: a float one "
+                    "would make second derivatives silently wrong. Work it out in the VJP, from arguments and y"
+                )
+        return y, dict(zip(self.residuals, residuals, strict=True))
+
+    def _recorded(
+        self, xp: Backend, arrays: Any, nodes: Parents, settings: dict[str, Any], y: Any, residuals: dict[str, Any]
+    ) -> Entry | None:
+        """The entry of the op; None where no argument has a gradient, or the result has none."""
+        s, several = self.signature, type(y) is tuple
+        wanting = tuple([node is not None for node in nodes])
+        if s.variadic:
+            wanting = *wanting[: s.first], any(wanting[s.first :])
+        plan = self._plans.get(wanting) or self._plan(wanting)
+        if not plan.wanted or not (several or y.dtype in FLOATS):
+            return None
+        saved = {}
+        for name, position in plan.saved:
+            saved[name] = arrays[position]
+        if plan.further:
+            offered = {"y": y, "xp": xp, "wanted": plan.wanted, **settings, **residuals}
+            for name in plan.further:
+                saved[name] = offered[name] if name in offered else self._further(name, xp, arrays, nodes)
+        if plan.without:
+            nodes = [None if min(i, s.first) in plan.without else node for i, node in enumerate(nodes)]
+        shape, dtype = ([part.shape for part in y], [part.dtype for part in y]) if several else (y.shape, y.dtype)
+        return Entry(self, plan, nodes, saved, settings, shape, dtype)
+
+    def _further(self, name: str, xp: Backend, arrays: Any, nodes: Parents) -> Any:
+        """What a VJP may name of arguments beside themselves: what they are like, and the operands of `*xs`."""
+        s, of = self.signature, name.removesuffix("_like")
+        if of in s.arguments[: s.first]:
+            return _like(arrays[s.arguments.index(of)], xp)
+        operands = arrays[s.first :]
+        if name == "others":  # without the one that alone wants a gradient, since that rests on the others
+            alone = sum(node is not None for node in nodes[s.first :]) == 1
+            return tuple([None if alone and node else a for a, node in zip(operands, nodes[s.first :], strict=True)])
+        return tuple(operands if of == name else [_like(a, xp) for a in operands])
 
     def _wrapped(self, y: Any, node: Node | None, arrays: Sequence[Any]) -> Tensor:
         """A result as a Tensor, on the tape if it is of floats; `TypeError` for a dtype that no tensor has."""
@@ -196,80 +249,82 @@ class Primitive:
         checked(y.dtype, f"{self.name}: the result would be")
         return wrap(y)
 
-    def _plan(self, wanting: int) -> Plan:
-        """What to keep when those arguments want a gradient that have their bit set."""
-        s = self.signature
-        asking = [i for i in range(len(s.arguments)) if wanting >> i & 1]
-        wanted = [i for i in asking if s.arguments[i] not in self.nondifferentiable]
-        rules: list[Rule] = []
-        for i in wanted:
-            rule = next((rule for rule in self.rules if i in rule[0]), None)
-            if rule is None:
-                raise s.no_vjp(s.arguments[i])
-            if rule not in rules:
-                rules.append(rule)
-        asked = dict.fromkeys(name for _, _, names in rules for name in names if name != "position")
-        at = s.sources(self.residuals)
-        self._plans[wanting] = plan = Plan(
-            wanted,
-            dropped=wanted != asking,
-            keep=keeping({name: at[name] for name in at if name in asked or name in self.always_kept}, wanted, _like),
-            rest=[name for name in asked if name not in at],
-            order=[i for positions, _, _ in rules for i in positions],
-            pull=pulling(rules, s.first),
-        )
-        return plan
+    def _understood(self, values: Sequence[Any]) -> list[Any]:
+        """Less usual arguments made usual, or an error about them."""
+        usual, among_tensors = list(values), any(isinstance(value, Tensor) for value in values)
+        for i, value in enumerate(values):
+            if not isinstance(value, Tensor):
+                usual[i] = understood(value, among_tensors, f"{self.name}: argument {self.signature.argument(i)}: ")
+        return usual
 
-    def _rest(self, plan: Plan, arrays: list[Any], parents: Parents, xp: Any) -> dict[str, Any]:
-        """What VJPs name of the operands of `*xs`: likes, all of them, or all but one that alone wants a gradient."""
-        first, name = self.signature.first, self.signature.variadic
-        operands, wanting = arrays[first:], [node is not None for node in parents[first:]]
-        alone = sum(wanting) == 1
-        others = [None if alone and wants else a for a, wants in zip(operands, wanting, strict=True)]
-        offered = {f"{name}_like": [_like(a, xp) for a in operands], "others": others, name: operands}
-        return {name: tuple(offered[name]) for name in plan.rest}
+    def _plan(self, wanting: tuple[bool, ...]) -> Plan:
+        """What to do where those arguments want a gradient."""
+        s, asking = self.signature, [i for i, wants in enumerate(wanting) if wants]
+        wanted = [i for i in asking if s.arguments[i] not in self.nondifferentiable]
+        serving = {i: rule for rule in reversed(self.rules) for i in rule[0]}
+        for i in wanted:
+            if i not in serving:
+                raise s.no_vjp(s.arguments[i])
+        rules = dict.fromkeys(serving[i] for i in wanted)
+        asked = {*self.always_saved, *(name for _, _, names in rules for name in names)}
+        saved = [(name, i) for i, name in enumerate(s.arguments[: s.first]) if name in asked]
+        likes = [f"{name}_like" for name in s.arguments]
+        offers = [*s.arguments[s.first :], "y", *likes, "others", *s.settings, *self.residuals, "xp", "wanted"]
+        further = [name for name in offers if name in asked]
+        alone = [rule for rule in rules if len(rule[0]) == 1 and rule[0][0] < s.first]
+        together = [rule for rule in rules if rule not in alone]
+        self._plans[wanting] = plan = Plan(wanted, set(asking) - set(wanted), saved, further, alone, together)
+        return plan
 
     # ---- backward
 
-    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient]]:
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """Ask the VJPs of the arguments that want a gradient: with bare arrays, or with Tensors lifted onto the tape."""
-        kept = self._lifted(entry) if create_graph else entry.kept
-        return entry.plan.pull(complete(g, entry) if type(g) is list else g, kept, parents)  # type: ignore[no-any-return]
+        saved = self._lifted(entry) if create_graph else entry.saved
+        return self._asked(entry.plan, saved, complete(g, entry) if type(g) is list else g, parents)
+
+    def _asked(self, plan: Plan, saved: dict[str, Any], g: Any, parents: Parents) -> list[tuple[int, Gradient | None]]:
+        """What the VJPs give."""
+        contributions: list[tuple[int, Gradient | None]] = []
+        for (i,), vjp, names in plan.alone:
+            if parents[i] is not None:
+                contributions.append((i, vjp(g, *map(saved.__getitem__, names))))
+        for positions, vjp, names in plan.together:
+            first = self.signature.first
+            served = range(first, len(parents)) if first in positions else positions
+            if "position" in names:
+                given = [saved[name] for name in names[:-1]]
+                contributions += [(i, vjp(g, *given, position=i - first)) for i in served if parents[i]]
+            elif any(map(parents.__getitem__, served)):
+                contributions += zip(served, vjp(g, *map(saved.__getitem__, names)), strict=True)
+        return contributions
 
     def _lifted(self, entry: Entry) -> dict[str, Any]:
-        """What was kept, as Tensors: an argument where its parent is on the tape, the result at this entry."""
-        nodes: dict[str, Any] = dict(zip(self.signature.arguments, entry.parents, strict=False))
-        nodes[self.signature.variadic] = nodes["others"] = list(entry.parents[self.signature.first :])
-        several = isinstance(entry.dtype, list)
+        """What was saved, as Tensors: an argument where its parent is on the tape, the result at this entry."""
+        s, several = self.signature, isinstance(entry.dtype, list)
+        nodes: dict[str, Any] = dict(zip(s.arguments, entry.parents, strict=False))
+        nodes[s.variadic] = nodes["others"] = list(entry.parents[s.first :])
         nodes["y"] = [Result(entry, i) for i in range(len(entry.shape))] if several else entry
-        kept = ((name, value, nodes.get(name)) for name, value in entry.kept.items())
-        return {name: tuple(map(_lift, v, n)) if isinstance(n, list) else _lift(v, n) for name, v, n in kept}
-
-    def _understood(self, args: Sequence[Any]) -> list[Any]:
-        """Less usual arguments made usual, or an error about them."""
-        among_tensors = any(isinstance(a, Tensor) for a in args)
-        labels = [f"{self.name}: argument {self.signature.argument(i)}: " for i in range(len(args))]
-        pairs = zip(args, labels, strict=True)
-        usual = [a if isinstance(a, Tensor) else as_argument(a, among_tensors, label) for a, label in pairs]
-        places = {where.name for a in usual if (where := home(a._array if isinstance(a, Tensor) else a))}
-        if len(places) > 1:
-            raise self.signature.mixed(args, sorted(places))
-        return usual
+        saved = ((name, value, nodes.get(name)) for name, value in entry.saved.items())
+        return {name: tuple(map(_lift, v, n)) if isinstance(n, list) else _lift(v, n) for name, v, n in saved}
 
 
 @overload
-def primitive(forward: Callable[..., Any], /) -> Primitive: ...
+def primitive(forward: Callable[Concatenate[Any, P], Any], /) -> Primitive[P, Tensor]: ...
 @overload
-def primitive(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]: ...
+def primitive(*, result: type[R], **declared: Any) -> Callable[[Callable[Concatenate[Any, P], Any]], Primitive[P, R]]: ...
+@overload
+def primitive(**declared: Any) -> Callable[[Callable[Concatenate[Any, P], Any]], Primitive[P, Tensor]]: ...
 def primitive(forward: Any = None, **declared: Any) -> Any:
     """Make an op of an array function `f(xp, arrays..., *, settings...)`.
 
     `xp` is the array library; arrays are positional, `None` by default where they are optional, `*xs` for any number;
-    settings are keyword-only. The function uses `xp` and Python's operators only, changes nothing it was given, and does
-    not branch on values. Declared by name: `name` (on the tape and in errors; the function's own if not said),
-    `broadcasting` (the engine undoes it in the gradient), `nondifferentiable` (arguments without a gradient: indices,
-    conditions; True for all of them), `residuals` (names of boolean or integer arrays that it returns after the result,
-    for VJPs), `expects` (what its error message tells to do).
+    settings are keyword-only, or come after a `/`: `f(xp, x, /, axis=None)`. The function uses `xp` and Python's operators
+    only, changes nothing it was given, and does not branch on values. Declared by name: `name` (on the tape and in errors;
+    the function's own if not said), `broadcasting` (the engine undoes it in the gradient), `nondifferentiable` (arguments
+    without a gradient: indices, conditions; True for all of them), `residuals` (names of boolean or integer arrays that it
+    returns after the result, for VJPs), `expects` (what its error message tells to do), `result` (for type checkers, where
+    it is no Tensor: `tuple[Tensor, Tensor]`).
 
     Raises `TypeError` where an argument is first recorded that has neither a VJP nor is declared to have no gradient.
 

@@ -7,27 +7,20 @@ take what is reachable and play it in reverse order of time.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, overload
 
-from ..signature import described
-from ..within import Context
-from .backend import DTYPES, DType, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
+from ..switches import Context, F, Switch
+from .backend import DTYPES, FLOATS, DType, Shape, accumulator, as_zero_dimensional, described, home, underflow_ignored
 
-F = TypeVar("F", bound=Callable[..., Any])
 Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
 UNKEPT: Any = object()  # in the place of a gradient that nobody asked to see
 
 tick = itertools.count().__next__
 """The next moment: the one counter by which entries are ordered."""
-
-new = object.__new__
-"""An object without a call of its class, which takes longer: for what every op makes."""
 
 
 class Node:
@@ -42,6 +35,7 @@ class Node:
 
 
 Parents = Sequence[Node | None]  # one for each argument of an op, None where no gradient is wanted
+Roots = Sequence[tuple[Node, Gradient]]  # where a walk begins, and with what
 
 
 class Leaf(Node):
@@ -55,6 +49,13 @@ class Leaf(Node):
 
     def __str__(self) -> str:
         return f"leaf {self.name or f'{self.dtype}{list(self.shape)}'}"
+
+    def outdated(self) -> RuntimeError:
+        """The error where a tape would go back to a tensor that has been given a new value since."""
+        return RuntimeError(
+            f"backward: {self} was changed after the tape used it (the tape has version {self.version}); run the forward "
+            "again, or change leaves only after the backward"
+        )
 
     def replaced(self) -> Leaf:
         """The Leaf of the tensor's next value. Tapes that used this one can no longer be walked."""
@@ -76,67 +77,58 @@ class Op(Protocol):
 
 
 class Entry(Node):
-    """One op that ran: its place in time, the op and its plan, its parents, what its VJPs named, the settings."""
+    """One op that ran: its place in time, the op and its plan, its parents, what its VJPs named, the settings.
 
-    __slots__ = ("kept", "op", "parents", "plan", "settings")
+    Of several results, shape and dtype are lists.
+    """
 
-    op: Op
-    plan: Any
-    parents: Parents
-    kept: Any  # a dict by name; None once the entry is freed
-    settings: dict[str, Any]
+    __slots__ = ("op", "parents", "plan", "saved", "settings")
 
-
-def record(op: Op, plan: Any, parents: Parents, kept: Any, settings: dict[str, Any], shape: Any, dtype: Any) -> Entry:
-    """The entry of an op that just ran."""
-    entry = new(Entry)
-    entry.time, entry.shape, entry.dtype = tick(), shape, dtype
-    entry.op, entry.plan, entry.settings = op, plan, settings
-    entry.parents, entry.kept, entry.grad = parents, kept, UNKEPT
-    return entry
+    def __init__(self, op: Op, plan: Any, parents: Parents, saved: Any, settings: Any, shape: Any, dtype: Any) -> None:
+        self.time, self.shape, self.dtype, self.grad = tick(), shape, dtype, UNKEPT
+        self.op, self.plan, self.parents, self.settings = op, plan, parents, settings
+        self.saved = saved  # by name; None once the entry is freed
 
 
 class Result(Node):
-    """One of several results of an entry, whose own shape and dtype are then lists."""
+    """One of several results of an entry."""
 
-    __slots__ = ("index", "parents")
+    __slots__ = ("index", "parents", "saved")
+
+    parents: tuple[Entry, ...]
 
     def __init__(self, entry: Entry, index: int) -> None:
         self.time, self.grad, self.parents, self.index = tick(), UNKEPT, (entry,), index
         self.shape, self.dtype = entry.shape[index], entry.dtype[index]  # type: ignore[assignment]
 
+    def hand_over(self, g: Gradient | None, table: dict[Node, Any]) -> None:
+        """Put its gradient in its place among those of the entry's results."""
+        if g is not None:
+            (entry,) = self.parents
+            together = table.setdefault(entry, [None] * len(entry.shape))
+            together[self.index] = _sum(together[self.index], g)
+
 
 def spoil(node: Any) -> None:
     """Let no tape be walked over a computed value that was changed in place."""
-    (node.parents[0] if type(node) is Result else node).kept = None
+    (node.parents[0] if type(node) is Result else node).saved = None
 
 
 # ---- recording -------------------------------------------------------------------------------------------------------
 
-_recording: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyreg_recording", default=True)
-_observer: contextvars.ContextVar[Callable[..., None] | None] = contextvars.ContextVar("tinyreg_observer", default=None)
+recording = Switch("recording", True)
+"""Whether ops on tensors are recorded."""
 
-explainer: contextvars.ContextVar[Any] = contextvars.ContextVar("tinyreg_explainer", default=None)
+is_recording = recording.get
+
+observed = Switch[Callable[..., None] | None]("observed", None)
+"""Told of every contribution on the way back: the entry, the parent, the contribution as the VJP gave it, and as fitted."""
+
+explainer = Switch[Any]("explainer", None)
 """Told of every op on tensors: its name, its entry (None where nothing is recorded), parents, arguments and result."""
 
-is_recording = _recording.get
-"""Whether ops on tensors are being recorded in this context."""
-
-
-@contextlib.contextmanager
-def _set(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]:
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
-recording = functools.partial(_set, _recording)
-"""Switch recording on or off in a context; what was before comes back, also after an exception."""
-
-observed = functools.partial(_set, _observer)
-"""Tell `f(entry, parent, contribution as the VJP gave it, as fitted to the parent)` of every contribution in a context."""
+watch = Switch[Callable[[Any], None] | None]("watch", None)
+"""Told of a tensor or a generator just before its state changes: how `checkpoint` learns what to put back."""
 
 
 @overload
@@ -176,12 +168,9 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
         seen.add(node)
         if type(node) is Leaf:
             if node.retired:
-                raise RuntimeError(
-                    f"backward: {node} was changed after the tape used it (the tape has version {node.version}); run the "
-                    "forward again, or change leaves only after the backward"
-                )
+                raise node.outdated()
         elif node.time >= since:
-            if type(node) is Entry and node.kept is None:
+            if type(node) is Entry and node.saved is None:
                 raise RuntimeError(
                     f"backward: the entry of {node.op.name} was freed by an earlier backward or its result changed; "
                     "expected one not walked yet. Pass retain_graph=True to the first backward, or run the forward again"
@@ -193,12 +182,7 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
 
 
 def walk(
-    roots: Sequence[tuple[Node, Gradient]],
-    *,
-    since: int = -1,
-    targets: Iterable[Node] | None = None,
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
+    roots: Roots, *, since: int = -1, targets: Collection[Node] = (), create_graph: bool = False, retain_graph: Any = None
 ) -> dict[Node, Gradient]:
     """Play the tape backwards from `roots`: the gradients of the nodes at which it ends, or of `targets` at least.
 
@@ -206,83 +190,75 @@ def walk(
     because one array may have been handed to two parents.
     """
     entries = reach((node for node, _ in roots), since)
-    wanted = None if targets is None else _leading_to(targets, entries)
+    wanted = _leading_to(targets, entries) if targets else None
     retain = create_graph if retain_graph is None else retain_graph
-    observer = _observer.get()
     table: dict[Node, Any] = {}
-    kind: Any = type(roots[0][1]) if roots else None
     with recording(create_graph), underflow_ignored():
         for node, g in roots:
-            table[node] = as_zero_dimensional(table[node] + g) if node in table else g
+            table[node] = _sum(table.get(node), g)
         while entries:
             entry = entries.pop()
-            g = table.pop(entry, None)
-            if entry.grad is not UNKEPT:
-                table[entry] = g
+            g = table.get(entry) if entry.grad is not UNKEPT else table.pop(entry, None)
             if type(entry) is Result:
-                _hand_over(entry, g, table)
-                continue
-            parents = entry.parents
-            if wanted is not None:
-                parents = [parent if parent in wanted else None for parent in parents]
-            if g is not None:
-                for i, raw in entry.op.pull(entry, parents, g, create_graph):
-                    parent = parents[i]
-                    if parent is None:
-                        continue
-                    fits = type(raw) is kind and raw.shape == parent.shape and raw.dtype is parent.dtype
-                    fitted = raw if fits else _fit(raw, parent, entry.op)
-                    if observer:
-                        observer(entry, parent, raw, fitted)
-                    before = table.get(parent)
-                    total = fitted if before is None else before + fitted
-                    table[parent] = total if type(total) is type(fitted) else as_zero_dimensional(total)
+                entry.hand_over(g, table)
+            elif g is not None:  # somebody used it
+                for parent, contribution in _contributions(entry, g, wanted, create_graph):
+                    table[parent] = _sum(table.get(parent), contribution)
             if not retain:
-                entry.parents, entry.kept = (), None
+                entry.parents, entry.saved = (), None
     return table
 
 
-def _leading_to(targets: Iterable[Node], entries: Sequence[Any]) -> set[Node | None]:
+def _contributions(entry: Entry, g: Gradient, wanted: set[Node] | None, create_graph: bool) -> list[tuple[Node, Gradient]]:
+    """What an entry hands to its parents: to those that are wanted."""
+    observer, parents, handed = observed.get(), entry.parents, []
+    if wanted is not None:
+        parents = [parent if parent in wanted else None for parent in parents]
+    for i, raw in entry.op.pull(entry, parents, g, create_graph):
+        if (parent := parents[i]) is not None:
+            contribution = fitted(raw, parent, entry.op)
+            if observer:
+                observer(entry, parent, raw, contribution)
+            handed.append((parent, contribution))
+    return handed
+
+
+def _sum(before: Gradient | None, g: Gradient) -> Gradient:
+    return g if before is None else as_zero_dimensional(before + g)
+
+
+def _leading_to(targets: Iterable[Node], entries: Sequence[Any]) -> set[Node]:
     """The nodes that rest on a target: a gradient reaches it only through them, so nothing else is worked out."""
-    wanted: set[Node | None] = set(targets)
+    wanted = set(targets)
     for entry in entries:
         if not wanted.isdisjoint(entry.parents):
             wanted.add(entry)
-    return wanted - {None}
-
-
-def _hand_over(result: Result, g: Gradient | None, table: dict[Node, Any]) -> None:
-    """Put the gradient of one of several results in its place with its entry."""
-    if g is not None:
-        (entry,) = result.parents
-        together = table.get(entry) or table.setdefault(entry, [None] * len(entry.shape))
-        before = together[result.index]
-        together[result.index] = g if before is None else as_zero_dimensional(before + g)
+    return wanted
 
 
 def complete(together: list[Any], entry: Entry) -> list[Any]:
     """The gradients of all results, where nobody used one zero, or None if it is not of floats."""
     xp: Any = next(home(getattr(g, "_array", g)) for g in together if g is not None)
     each = zip(together, entry.shape, entry.dtype, strict=True)  # type: ignore[call-overload]
-    return [xp.zeros(s, dtype=d) if g is None and d.kind == "f" else g for g, s, d in each]
+    return [xp.zeros(s, dtype=d) if g is None and d in FLOATS else g for g, s, d in each]
 
 
-def _fit(raw: Gradient, parent: Node, op: Op) -> Gradient:
+def fitted(raw: Gradient, parent: Node, op: Op) -> Gradient:
     """A contribution in its parent's shape and dtype: where the op broadcast the parent, summed over its copies."""
     shape = parent.shape
-    if not hasattr(raw, "shape") or raw.dtype not in DTYPES:
+    if getattr(raw, "dtype", None) not in DTYPES:
         raise TypeError(
             f"backward of {op.name}: a VJP returned {described(raw)}, expected a gradient of shape {shape} in floats; an "
             "argument that has none is declared nondifferentiable"
         )
     if raw.shape != shape:
-        repeated = raw.ndim >= len(shape) and all(n in (1, m) for n, m in zip(shape[::-1], raw.shape[::-1], strict=False))
-        if not (op.broadcasting and repeated):
+        added = raw.ndim - len(shape)
+        pairs = zip(shape, raw.shape[added:], strict=False)
+        if not op.broadcasting or added < 0 or any(n not in (1, m) for n, m in pairs):
             raise ValueError(
                 f"backward of {op.name}: a VJP returned a gradient of shape {raw.shape}, expected {shape}, the shape of "
                 "its argument; sum over what the op repeated, or declare it @primitive(broadcasting=True)"
             )
-        added = raw.ndim - len(shape)
         axes = [*range(added), *(added + i for i, n in enumerate(shape) if n == 1)]
         raw = raw.sum(axis=tuple(axes), keepdims=True, dtype=accumulator(raw.dtype)).reshape(shape)
     if raw.dtype != parent.dtype:

@@ -1,33 +1,30 @@
 """The Tensor: an array, and the entry of the tape that made it.
 
 A Tensor that wants a gradient and was not computed is a leaf: its node is a `Leaf`, which holds the gradient.
-Operators and methods are declared here for readers and type checkers; `tinyreg.ops.operators` binds them to ops.
+Its operators and methods are ops: `tinyreg.ops.operators` has the table, and binds them.
 """
 
 from __future__ import annotations
 
 import threading
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..conversion import arrayed, checked, copied
-from ..protocols import Protocols
-from ..signature import described
-from .backend import DTYPES, FLOATS, HOMES, Array, get, home, transfer, watch
-from .tape import UNKEPT, Leaf, Node, explainer, new, reach, spoil, walk
+from .backend import DTYPES, FLOATS, HOMES, Array, DType, Host, Shape, described, get, home, transfer
+from .conversion import arrayed, checked, copied
+from .protocols import Protocols
+from .tape import UNKEPT, Leaf, Node, explainer, spoil, walk, watch
 
+if TYPE_CHECKING:
+    from ..ops.operators import Methods
 
-class _Unbound:
-    """The place of an op that `tinyreg.ops.operators` binds; its type is what a type checker knows of a method."""
+    class _Base(Methods, Protocols): ...
 
-    def __call__(self, *arguments: Any, **settings: Any) -> Tensor:
-        raise NotImplementedError("import tinyreg, which binds the operators")
-
-
-_UNBOUND = _Unbound()
+else:
+    _Base = Protocols
 
 
-class Tensor(Protocols):
+class Tensor(_Base):
     """An array that can be recorded: make one with `tr.tensor(data)`, or wrap an array without a copy: `Tensor(array)`.
 
     Raises `TypeError` where the data is no array of a known backend, or has a dtype that can have no gradient.
@@ -74,14 +71,17 @@ class Tensor(Protocols):
         else:
             spoil(self._node)
 
-    shape = property(attrgetter("_array.shape"), doc="The length of each axis.")
-    ndim = property(attrgetter("_array.ndim"), doc="The number of axes.")
-    size = property(attrgetter("_array.size"), doc="The number of elements.")
-    dtype = property(attrgetter("_array.dtype"), doc="The dtype of the elements.")
+    shape: Shape = property(attrgetter("_array.shape"), doc="The length of each axis.")  # type: ignore[assignment]
+    ndim: int = property(attrgetter("_array.ndim"), doc="The number of axes.")  # type: ignore[assignment]
+    size: int = property(attrgetter("_array.size"), doc="The number of elements.")  # type: ignore[assignment]
+    dtype: DType = property(attrgetter("_array.dtype"), doc="The dtype of the elements.")  # type: ignore[assignment]
 
-    backend = property(lambda self: HOMES[type(self._array)].name, doc="The name of the backend of the array.")  # type: ignore[union-attr]
+    backend: str = property(lambda self: HOMES[type(self._array)].name, doc="The name of the backend of the array.")  # type: ignore
 
-    is_leaf = property(lambda self: self._node is None or isinstance(self._node, Leaf), doc="Whether it was not computed.")
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was not computed."""
+        return self._node is None or isinstance(self._node, Leaf)
 
     @property
     def requires_grad(self) -> bool:
@@ -107,20 +107,20 @@ class Tensor(Protocols):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if value is None:
-            self.zero_grad()
-            return
-        if self._node is None:
-            raise RuntimeError("grad: this tensor wants no gradient; set requires_grad=True first")
-        own = type(self._array), self.shape, self.dtype
-        if not isinstance(value, Tensor) or (type(value._array), value.shape, value.dtype) != own:
-            raise ValueError(f"grad: got {described(value)}, expected as the tensor: {described(self)} on {self.backend}")
-        self._node.grad = value
+        if value is not None:
+            if self._node is None:
+                raise RuntimeError("grad: this tensor wants no gradient; set requires_grad=True first")
+            own = type(self._array), self.shape, self.dtype
+            if not isinstance(value, Tensor) or (type(value._array), value.shape, value.dtype) != own:
+                raise ValueError(
+                    f"grad: got {described(value)}, expected as the tensor: {described(self)} on {self.backend}"
+                )
+        if self._node and (value is not None or self._node.grad is not UNKEPT):
+            self._node.grad = value
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        if self._node and self._node.grad is not UNKEPT:
-            self._node.grad = None
+        self.grad = None
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor too, when a backward passes it."""
@@ -129,7 +129,9 @@ class Tensor(Protocols):
         if self._node.grad is UNKEPT:
             self._node.grad = None
 
-    def backward(self, grad: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None) -> None:
+    def backward(
+        self, grad: Tensor | Array | float | None = None, *, create_graph: bool = False, retain_graph: bool | None = None
+    ) -> None:
         """Add the gradient of this tensor with respect to each leaf to the leaf's `.grad`.
 
         `grad` is the incoming gradient, of this tensor's shape; a tensor of one element needs none. `create_graph=True`
@@ -154,25 +156,9 @@ class Tensor(Protocols):
                 f"backward: {described(self)} was not computed from a tensor that requires a gradient, or recording was "
                 "off (tr.no_grad); create its leaves with requires_grad=True"
             )
-        g = self._incoming(grad)
-        _backward(self._node, g if create_graph else g._array, create_graph=create_graph, retain_graph=retain_graph)
-
-    def _incoming(self, grad: Any) -> Tensor:
-        """An incoming gradient as a Tensor like this one."""
-        xp = get(self.backend)
-        if grad is None and self.size != 1:
-            raise ValueError(
-                f"backward: {described(self)} is no scalar; expected one element, or backward(grad) of its shape. Perhaps "
-                "you meant .sum() or .mean() first"
-            )
-        if not isinstance(grad, Tensor):
-            grad = wrap(xp.ones_like(self._array) if grad is None else xp.asarray(arrayed(grad, "backward"), self.dtype))
-        if grad.shape != self.shape or grad.backend != self.backend:
-            raise ValueError(
-                f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
-                f"{list(self.shape)} on {self.backend}, like the tensor that backward was called on"
-            )
-        return grad if grad.dtype == self.dtype else grad.astype(self.dtype)  # type: ignore[no-any-return]
+        g = incoming(self, grad)
+        root = self._node, g if create_graph else g._array
+        _add_up(walk([root], create_graph=create_graph, retain_graph=retain_graph), g._array, create_graph)
 
     # ---- values, in and out
 
@@ -201,9 +187,10 @@ class Tensor(Protocols):
             listener("detach", None, [self._node], [self._array], self._array)
         return wrap(self._array)
 
-    def numpy(self) -> Array:
+    def numpy(self) -> Host:
         """A copy as a NumPy array, cut off from the tape."""
-        return get("numpy").array(get(self.backend).to_host(self._array))
+        array: Host = get("numpy").array(get(self.backend).to_host(self._array))
+        return array
 
     def __getstate__(self) -> tuple[Array, str, bool]:
         return self.numpy(), self.backend, self.is_leaf and self.requires_grad  # a tape does not travel
@@ -220,24 +207,11 @@ class Tensor(Protocols):
 
     __hash__ = object.__hash__  # by identity: == is elementwise
 
-    # ---- declared here, bound by the tables in tinyreg.ops.operators
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _UNBOUND
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _UNBOUND
-    __neg__ = __pos__ = __abs__ = __invert__ = __and__ = __or__ = __xor__ = __getitem__ = _UNBOUND
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _UNBOUND  # type: ignore[assignment]
-    abs = all = any = argmax = argmin = astype = clip = cumulative_sum = diagonal = exp = expand_dims = _UNBOUND
-    flatten = flip = log = logsumexp = max = mean = min = norm = permute_dims = prod = ravel = reshape = _UNBOUND
-    round = sort = sqrt = squeeze = std = sum = take = to = trace = transpose = unstack = var = _UNBOUND
-    T: Tensor
-    mT: Tensor
-
 
 def wrap(array: Array, node: Node | None = None) -> Tensor:
     """A Tensor over an array as it is, past all checks: how every op makes its result."""
-    made = new(Tensor)
-    made._array = array
-    made._node = node
+    made = Tensor.__new__(Tensor)
+    made._array, made._node = array, node
     return made
 
 
@@ -249,17 +223,35 @@ def replace(leaves: Any, arrays: Any) -> None:
         leaf._array, leaf._node = array, leaf._node and leaf._node.replaced()
 
 
+def incoming(y: Tensor, grad: Any) -> Tensor:
+    """The incoming gradient of y, as a Tensor like y; for one element it may be None, which counts as 1."""
+    xp = get(y.backend)
+    if grad is None and y.size != 1:
+        raise ValueError(
+            f"backward: {described(y)} is no scalar; expected one element, or backward(grad) of its shape. Perhaps "
+            "you meant .sum() or .mean() first"
+        )
+    if not isinstance(grad, Tensor):
+        grad = wrap(xp.ones_like(y._array) if grad is None else xp.asarray(arrayed(grad, "backward"), y.dtype))
+    if grad.shape != y.shape or grad.backend != y.backend:
+        raise ValueError(
+            f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
+            f"{list(y.shape)} on {y.backend}, like the tensor that backward was called on"
+        )
+    return grad if grad.dtype == y.dtype else grad.astype(y.dtype)  # type: ignore[no-any-return]
+
+
 _adding = threading.RLock()
 
 
-def _backward(root: Node, g: Any, *, create_graph: bool, retain_graph: bool | None) -> None:
-    """Walk back from `root` and add what arrives to the gradients of the leaves, all or none."""
-    table = walk([(root, g)], create_graph=create_graph, retain_graph=retain_graph)
+def _add_up(table: dict[Node, Any], start: Array, create_graph: bool) -> None:
+    """Add what a walk back from `start` arrived with to the gradients of the leaves, all or none."""
     with _adding:  # so that no other thread adds to a leaf meanwhile
-        reach(node for node in table if type(node) is Leaf)  # nor has given it a new value
-        totals, held = dict[Node, Any](), {id(getattr(g, "_array", g))}
+        totals, held = dict[Node, Any](), {id(start)}
         for node, gradient in table.items():
-            if node.grad is not UNKEPT and gradient is not None:
+            if type(node) is Leaf and node.retired:  # by another thread, meanwhile
+                raise node.outdated()
+            if node.grad is not UNKEPT:
                 array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
                 if array.base is not None or id(array) in held:
                     array = array.copy()  # a view, or an array that someone else holds too

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .checks import NonFiniteError
 from .explain import explain
-from .snapshot import Tape, tape
+from .tape import Tape, tape
 
 if TYPE_CHECKING:
     from .flow import GradientFlow, gradient_flow

@@ -1,4 +1,4 @@
-"""What `tr.explain()` looks for: a first NaN or infinity, a kept array that was changed, and where an error came from."""
+"""What `tr.explain()` looks for: a first NaN or infinity, a saved array that was changed, and where an error came from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..core.backend import Array, home
-from ..core.tape import Entry, Gradient, Op, Parents, _fit, explainer, reach
+from ..core.backend import Array, described, home
+from ..core.tape import Entry, Gradient, Op, Parents, explainer, fitted, reach
 from ..core.tensor import Tensor
-from ..signature import described
-from .record import Record, owner
+from .record import owner
+from .rows import Record
 
 
 class NonFiniteError(FloatingPointError):
@@ -33,34 +33,34 @@ class Explained:
     def __init__(self, op: Op, record: Record, entry: Entry) -> None:
         self.op, self.record = op, record
         self.name, self.broadcasting = op.name, op.broadcasting
-        self._kept = [(name, array, checksum(array)) for name, v in entry.kept.items() for array in arrays_in(v)]
+        self._saved = [(name, array, checksum(array)) for name, v in entry.saved.items() for array in arrays_in(v)]
 
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """What the op itself gives, or its error with the line that made the entry."""
-        watching = explainer.get() is not None
+        explaining = explainer.get() is not None
         try:
-            if watching:
-                self._check_kept()
+            if explaining:
+                self._check_saved()
             contributions = list(self.op.pull(entry, parents, g, create_graph))
             pairs = [(i, raw) for i, raw in contributions if raw is not None and parents[i] is not None]
-            fitted = [raw if _fits(raw, parents[i]) else _fit(raw, parents[i], self.op) for i, raw in pairs]  # type: ignore[arg-type]
-            if watching:
-                self._check_gradients(g, pairs, fitted)
+            sent = [fitted(raw, parents[i], self.op) for i, raw in pairs]  # type: ignore[arg-type]
+            if explaining:
+                self._check_gradients(g, pairs, sent)
         except Exception as error:
             error.add_note(f"in the backward of {self.record.text}, from {_shown(self.record)}")
             raise
-        self.record.given.update(i for i, _ in pairs if watching)
+        self.record.given.update(i for i, _ in pairs if explaining)
         return contributions
 
-    def _check_kept(self) -> None:
-        for name, array, before in self._kept:
+    def _check_saved(self) -> None:
+        for name, array, before in self._saved:
             if checksum(array) != before:
                 raise RuntimeError(
-                    f"backward: {name} {described(array)}, which {self.record.text} at {self.record.line} had kept, was "
+                    f"backward: {name} {described(array)}, which {self.record.text} at {self.record.line} had saved, was "
                     "changed in place since, expected it as it was; change a copy, or change it after the backward"
                 )
 
-    def _check_gradients(self, g: Any, pairs: Sequence[tuple[int, Any]], fitted: Sequence[Any]) -> None:
+    def _check_gradients(self, g: Any, pairs: Sequence[tuple[int, Any]], each_sent: Sequence[Any]) -> None:
         incoming = [_kinds(part) for part in (g if isinstance(g, list) else [g])]
         if any(incoming):
             raise NonFiniteError(
@@ -68,7 +68,7 @@ class Explained:
                 "given to backward, or finite contributions add up to it; scale the loss down"
             )
         inputs = set[str]().union(*map(_kinds, self.record.inputs), _kinds(self.record.result))
-        for (i, raw), sent in zip(pairs, fitted, strict=True):
+        for (i, raw), sent in zip(pairs, each_sent, strict=True):
             kinds = _kinds(raw) | _kinds(sent)
             if ("nan" in kinds and "nan" not in inputs) or (kinds and not inputs):
                 raise NonFiniteError(
@@ -81,7 +81,7 @@ class Explained:
         return f"{self.record.text}, from {_shown(self.record)},"
 
 
-def plain(op: Any) -> Any:
+def unwrapped(op: Any) -> Any:
     """The op of an entry, without what explain() put around it."""
     return op.op if isinstance(op, Explained) else op
 
@@ -153,10 +153,6 @@ def ranged(value: Any) -> str:
     extent = f" from {float(some.min()):.6g} to {float(some.max()):.6g}" if some.size else ""
     counts = _counts(array)
     return f"{described(array)}{extent}{' with ' * bool(counts)}{counts}"
-
-
-def _fits(raw: Any, parent: Any) -> bool:
-    return bool(getattr(raw, "shape", None) == parent.shape and raw.dtype == parent.dtype)
 
 
 def _shown(record: Record) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from ..callers import warn_caller
 from ..core.backend import Array
 from .checks import checksum
-from .record import Log, Record
+from .record import Log
+from .rows import Record
 
 REASONS = {
     "detach": "detach()",
     "no_grad": "{name} ran with recording off (tr.no_grad)",
     "data": "its value came into {name} as a plain array (.data, .numpy())",
-    "plain": "{name} has no gradient",
+    "nondifferentiable": "{name} has no gradient",
 }
 
 
@@ -32,9 +33,8 @@ def warn_of_cuts(log: Log) -> None:
         if moment not in arrived and (cuts := _cuts(log, moment, behind)):
             name = leaf.leaf.name or leaf.name or str(leaf.leaf)
             places = "; ".join(dict.fromkeys(f"{record.line}: {reason}" for record, reason in cuts))
-            warnings.warn(
+            warn_caller(
                 f"explain: {name}, used at {leaf.line}, got no gradient, because the path to it was cut at {places}",
-                stacklevel=5,
             )
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from .fold import Layer, layers, results
+from .fold import Layer, layers
+from .rows import Rows, results
 from .text import call
 
-if TYPE_CHECKING:
-    from .snapshot import Tape
 
-
-def graph(tape: Tape) -> str:
+def graph(tape: Rows) -> str:
     """The tape as a directed graph in the DOT language."""
     lines = ["digraph tape {", "  rankdir=TB", '  node [fontname="Helvetica"]', '  edge [fontname="Helvetica" fontsize=9]']
     for i, leaf in enumerate(tape.leaves):
@@ -23,7 +20,7 @@ def graph(tape: Tape) -> str:
     return "\n".join(lines)
 
 
-def _entries(tape: Tape) -> Iterator[str]:
+def _entries(tape: Rows) -> Iterator[str]:
     """The entries as boxes, in a frame for every layer."""
     starts: dict[int, list[tuple[int, Layer]]] = {}
     for i, layer in enumerate(layers(tape)):
@@ -47,7 +44,7 @@ def _entries(tape: Tape) -> Iterator[str]:
         yield "  " * depth + "}"
 
 
-def _edges(tape: Tape) -> Iterator[str]:
+def _edges(tape: Rows) -> Iterator[str]:
     for row in tape:
         for source in row.inputs:
             if source.leaf is not None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 from ..core.tape import explainer
-from ..within import context
+from ..switches import Context, F
 from .checks import Explained, check_forward
 from .cuts import warn_of_cuts
-from .record import Log, explaining
+from .record import Log
 
 
-class Explainer:
+class Observer:
     """Who is told of every op that runs inside explain()."""
 
     def __init__(self, definitions: bool, log: Log) -> None:
@@ -26,19 +28,22 @@ class Explainer:
             check_forward(record, entry)
 
 
-@context
-def explain(*, definitions: bool = False) -> Iterator[None]:
+@overload
+def explain(*, definitions: bool = False) -> Context: ...
+@overload
+def explain(f: F, /, *, definitions: bool = False) -> F: ...
+def explain(f: Any = None, /, *, definitions: bool = False) -> Any:
     """Note, of every op that runs inside, the line of your code, the layer, the names of its inputs and its result.
 
     A tape that is taken of it shows them, and what a backward would hand on (`tr.tape`, `save_html`). With `definitions`,
     compositions run by their definition in place of their fast form. What goes wrong is said where it does: the first NaN
-    or infinity, forward or backward, is a `NonFiniteError`; an array that was changed in place after the tape kept it, a
-    `RuntimeError` that names the op that had kept it; an error in a backward has a note with the line that made the
+    or infinity, forward or backward, is a `NonFiniteError`; an array that was changed in place after the tape saved it, a
+    `RuntimeError` that names the op that had saved it; an error in a backward has a note with the line that made the
     entry. At the end there is a `UserWarning` for a leaf that got no gradient from the backwards inside because the path
     to it was cut, with the place of the cut.
 
     It costs time, and every result is kept until it ends and the tape is gone: put a step inside, not a whole training.
-    It nests, and holds for the thread that entered it.
+    It nests, and holds for the thread that entered it. It is a decorator too: `@tr.explain` or `@tr.explain()`.
 
     >>> import tinyreg as tr
     >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
@@ -51,9 +56,15 @@ def explain(*, definitions: bool = False) -> Iterator[None]:
     Traceback (most recent call last):
     tinyreg.explore.checks.NonFiniteError: explain: entry #0, multiply(w, nan), from ...
     """
+    explaining = Context("explain", functools.partial(_explaining, definitions))
+    return explaining if f is None else explaining(f)
+
+
+@contextlib.contextmanager
+def _explaining(definitions: bool) -> Iterator[None]:
     outer = explainer.get()
     log = outer.log if outer else Log()
-    with explaining(Explainer(definitions, log)):
+    with explainer(Observer(definitions, log)):
         yield
     if outer is None:
         warn_of_cuts(log)

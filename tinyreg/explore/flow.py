@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import files
-from ..core.backend import Array, get
+from ..core.backend import Array, described, get
 from ..nn.module import Module
-from ..signature import described
 from ..training.callbacks import Callback
 from ..training.extra import extra
-from ..training.run import Run
+from ..training.run_state import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Norms = dict[str, list[float | None]]
 
@@ -71,7 +73,7 @@ class GradientFlow(Callback):
         """As a callback of `fit`: note the norms after the last step of each epoch."""
         self.record()
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw values and gradients as two maps, a row for each name; returns matplotlib's figure, saved at `path`.
 
         The colours are logarithmic, over six decades. Grey is a norm of exactly 0, red one that is not finite, and white
@@ -83,15 +85,17 @@ class GradientFlow(Callback):
             raise ValueError("plot: nothing was recorded; call record() after each backward")
         layers = {_shown(layer) for layer, names in self._layers.items() if len(names) > 1}
         rows = self.rows if len(self.rows) <= MOST else [name for name in self.rows if name in layers]
-        figure = extra("matplotlib.figure").Figure(figsize=(11, 1.6 + ROW * max(len(rows), 6)), layout="constrained")
+        figure: Figure = extra("matplotlib.figure").Figure(
+            figsize=(11, 1.6 + ROW * max(len(rows), 6)), layout="constrained"
+        )
         axes = figure.subplots(1, 2, sharey=True)
         for ax, title, norms in zip(axes, ("value", "gradient"), (self.values, self.gradients), strict=True):
             _draw(figure, ax, [norms[name] for name in rows])
             ax.set(title=f"norm of the {title}", xlabel="record")
             for row in (row for row, name in enumerate(rows) if row and name in layers):
                 ax.axhline(row - 0.5, color="white", linewidth=2)
-        size = 7 if len(rows) > 20 else 9
-        axes[0].set_yticks(range(len(rows)), rows, fontsize=size)
+        letters = 7 if len(rows) > 20 else 9
+        axes[0].set_yticks(range(len(rows)), rows, fontsize=letters)
         for label, name in zip(axes[0].get_yticklabels(), rows, strict=True):
             label.set_fontweight("bold" if name in layers else "normal")
         figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)

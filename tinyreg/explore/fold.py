@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from .record import Call
-
-if TYPE_CHECKING:
-    from .snapshot import Row, Tape
+from .rows import Call, Row, Rows, nbytes, results
 
 LONGEST_ROUND = 256  # lines; what repeats itself more slowly is not looked for
 ROUNDS = 3  # that make a repetition
@@ -34,49 +31,40 @@ class Folded(NamedTuple):
     key: Any = None  # equal for what looks alike
 
 
-Item = Any  # a Row, or a Folded
+Item = Row | Folded
 
 
-def layers(tape: Tape) -> list[Layer]:
+def layers(tape: Rows) -> list[Layer]:
     """The calls of layers that made a tape's entries, in order; a layer comes before those inside it."""
-    found: list[Layer] = []
+    calls: list[Layer] = []
     places: dict[Call, int] = {}
     for row in tape:
         for depth, call in enumerate(row.record.call.chain if row.record and row.record.call else ()):
             if call in places:
-                found[places[call]] = found[places[call]]._replace(last=row.number)
+                calls[places[call]] = calls[places[call]]._replace(last=row.number)
             else:
-                places[call] = len(found)
+                places[call] = len(calls)
                 parent = places[call.parent] if call.parent else None
-                found.append(Layer(call, row.number, row.number, parent, depth))
-    return found
+                calls.append(Layer(call, row.number, row.number, parent, depth))
+    return calls
 
 
-def folded(tape: Tape, limit: int) -> list[Item]:
+def folded(tape: Rows, limit: int) -> list[Item]:
     """The entries in at most `limit` lines, if that can be: with as much of the inside of layers as there is room for."""
     known = layers(tape)
     deepest = max((layer.depth for layer in known), default=-1)
     outermost = sum(layer.depth == 0 for layer in known)
     by_layer = [_by_layer(tape, known, depth) for depth in range(deepest, -1, -1)]
     informative = by_layer if outermost > 1 else by_layer[:-1]  # one line for the whole model says little
-    by_round = [_by_round(items) for items in (list(tape), *by_layer)]
+    entries: list[Item] = list(tape)
+    by_round = [_by_round(items) for items in (entries, *by_layer)]
     for items in (*informative, *by_round, *by_layer):
         if len(items) <= limit:
             return items
     return min(by_round, key=len)
 
 
-def results(row: Row) -> list[tuple[Any, Any]]:
-    """Dtype and shape of each result."""
-    return list(zip(row.dtype, row.shape, strict=True)) if isinstance(row.dtype, list) else [(row.dtype, row.shape)]
-
-
-def nbytes(rows: Sequence[Row]) -> int:
-    """The bytes that entries keep and nothing before them does."""
-    return sum(kept.counted for row in rows for kept in row.kept)
-
-
-def _by_layer(tape: Tape, known: Sequence[Layer], depth: int) -> list[Item]:
+def _by_layer(tape: Rows, known: Sequence[Layer], depth: int) -> list[Item]:
     """The entries, those of each layer at `depth` as one line; a layer of one entry stays as it is."""
     items: list[Item] = []
     starts = {layer.first: layer for layer in known if layer.depth == depth and layer.last > layer.first}
@@ -112,7 +100,7 @@ def _repetitions(keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     i = 0
     while i < len(keys):
         same = sum(1 for _ in takewhile(lambda key, first=keys[i]: key == first, keys[i : i + LONGEST_ROUND]))  # type: ignore[misc]
-        length, rounds = max(_rounds(keys, i, same + 1), key=lambda found: found[0] * found[1], default=(0, 0))
+        length, rounds = max(_rounds(keys, i, same + 1), key=lambda pair: pair[0] * pair[1], default=(0, 0))
         if rounds:
             yield i, length, rounds
         i += length * rounds or max(same - 1, 1)

@@ -9,15 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import files
-from .fold import results
+from .rows import Row, Rows, results
 from .scene import cut, detail, scene, short_path
 from .text import call
-
-if TYPE_CHECKING:
-    from .snapshot import Row, Tape
 
 SCRIPTS = ("elements", "timeline", "arrays", "tape", "source", "panel", "page")  # in this order, since they are run as one
 MOST_BYTES = 4_800_000  # of a page
@@ -29,7 +26,7 @@ FRAME = "width: 100%; height: 640px; border: 1px solid #8884; border-radius: 8px
 CELL = 'style="text-align: left; white-space: nowrap"'
 
 
-def page(tape: Tape) -> str:
+def page(tape: Rows) -> str:
     """The tape as one HTML file, to step through in a browser, forward and back; it loads nothing from anywhere.
 
     The page stays under 5 MB: of a long tape, large arrays are shown in less detail, and of one that is still too long,
@@ -43,7 +40,7 @@ def page(tape: Tape) -> str:
     return text
 
 
-def save_html(tape: Tape, path: str | os.PathLike[str]) -> Path:
+def save_html(tape: Rows, path: str | os.PathLike[str]) -> Path:
     """Write the page to a file, all of it or nothing; the path, to open in a browser.
 
     Raises `OSError` where the folder is missing or cannot be written.
@@ -52,7 +49,7 @@ def save_html(tape: Tape, path: str | os.PathLike[str]) -> Path:
     return files.write(path, page(tape), "save_html")
 
 
-def fragment(tape: Tape) -> str:
+def fragment(tape: Rows) -> str:
     """The tape in a notebook: the table, and the page in a frame where values were recorded and it is small enough."""
     table = _table(tape)
     if not any(row.record for row in tape):
@@ -65,7 +62,7 @@ def fragment(tape: Tape) -> str:
     return f"{table}{frame}"
 
 
-def _detailed(tape: Tape, most: int) -> tuple[str, int]:
+def _detailed(tape: Rows, most: int) -> tuple[str, int]:
     """The page in the most detail with which it stays within `most` bytes, if there is one; and the budget for that."""
     last = most // LEAST_OF_ENTRY  # of more it would be too long anyway
     budgets = {detail(tape, int(most * share)): int(most * share) for share in DETAIL}  # each detail once
@@ -109,7 +106,7 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
     return {"scene": pack(known), "shared": shared}
 
 
-def _table(tape: Tape) -> str:
+def _table(tape: Rows) -> str:
     """The entries as a table, of many the first and the last, under a line with the totals."""
     foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes kept"
     half = MOST_ROWS // 2
@@ -124,9 +121,9 @@ def _table(tape: Tape) -> str:
 
 def _row(row: Row) -> str:
     result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results(row))
-    kept = sum(each.nbytes for each in row.kept if each.holder is None)
+    saved = sum(each.nbytes for each in row.saved if each.holder is None)
     place = f"{short_path(row.record.line.path)}:{row.record.line.number}" if row.record else ""
-    return _cells([f"#{row.number}", cut(call(row)), cut(result), f"{kept:,}" if kept else "", cut(place)])
+    return _cells([f"#{row.number}", cut(call(row)), cut(result), f"{saved:,}" if saved else "", cut(place)])
 
 
 def _cells(texts: Sequence[str]) -> str:

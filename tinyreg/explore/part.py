@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from .snapshot import Origin, Row, Tape
+from .rows import Origin, Row, Rows
 
 
 class Earlier(NamedTuple):
@@ -18,7 +17,7 @@ class Earlier(NamedTuple):
 class Part:
     """The last entries of a tape, counted from 0; values from before them stand among the leaves, after those."""
 
-    def __init__(self, tape: Tape, last: int | None = None) -> None:
+    def __init__(self, tape: Rows, last: int | None = None) -> None:
         self.first = 0 if last is None else max(0, len(tape) - last)
         self.rows: tuple[Row, ...] = tape[self.first :]
         used = {(source.entry, source.result, source.leaf) for row in self.rows for source in row.inputs}

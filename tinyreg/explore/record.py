@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import linecache
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
+from ..callers import is_own
 from ..core.backend import Array
-from ..core.tape import Leaf, Node, Parents, Result, explainer, is_recording, tick
+from ..core.tape import Leaf, Node, Parents, Result, is_recording, tick
 from ..core.tensor import Tensor
 from ..nn.module import Module
+from .rows import Call, Line, Record
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-STANDARD = os.path.dirname(os.__file__) + os.sep  # functools and the like, by which the package calls itself
 LAYER_CALL = Module.__call__.__code__
 
-
-class Line(NamedTuple):
-    """A line of the reader's code."""
-
-    path: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{os.path.basename(self.path)}:{self.number}"
-
-    @property
-    def source(self) -> str:
-        """The line itself; empty where it cannot be had."""
-        return linecache.getline(self.path, self.number).strip()
-
-
-class Call:
-    """One call of a layer: its path from the outermost Module, its class, and the call that it stands in."""
-
-    __slots__ = ("kind", "parent", "path")
-
-    def __init__(self, path: str, kind: str, parent: Call | None) -> None:
-        self.path, self.kind, self.parent = path, kind, parent
-
-    def __str__(self) -> str:
-        return f"{self.path} ({self.kind})" if self.path else self.kind
-
-    @property
-    def chain(self) -> tuple[Call, ...]:
-        """The calls that this one stands in, outermost first, and itself."""
-        return (*(self.parent.chain if self.parent else ()), self)
-
-
-class Record:
-    """One op that ran inside explain(), whether it was put on the tape or not."""
-
-    __slots__ = ("call", "given", "inputs", "line", "made_by", "name", "names", "result", "sources", "state", "wants")
-
-    def __init__(
-        self, name: str, line: Line, call: Call | None, inputs: Sequence[Any], names: Sequence[str | None]
-    ) -> None:
-        self.name, self.line, self.call, self.inputs, self.names = name, line, call, inputs, names
-        self.result: Any = None  # an array, or a tuple of them
-        self.sources: list[int | None] = []  # of each argument: the time of its leaf, or of the op that made it
-        self.made_by: list[str] = []  # of each argument: the op that made it
-        self.wants: list[bool] = []  # of each argument: whether it wants a gradient
-        self.state = "plain"  # "recorded", or why it is not: "no_grad", or "plain" where nothing was to be recorded
-        self.given: set[int] = set()  # the arguments to which a backward has handed a gradient
-
-    @property
-    def text(self) -> str:
-        """The op as it was called, as far as names are known."""
-        return f"{self.name}({', '.join(map(self.label, range(len(self.inputs))))})"
-
-    def label(self, i: int) -> str:
-        """An argument: its name, its value where that is a number, the op that made it, or only that it is there."""
-        value = self.inputs[i]
-        if self.names[i]:
-            return str(self.names[i])
-        if isinstance(value, int | float | None):
-            return f"{value:.6g}" if type(value) is float else str(value)
-        return f"{self.made_by[i]}(...)" if self.made_by[i] else "..." if self.wants[i] else "const"
+FRAMES_HOLD_A_COPY = sys.implementation.name == "cpython" and sys.version_info < (3, 13)
+NOBODY_ELSE = 3  # references to such a copy: the frame's, that of the variable `asked`, and getrefcount's own
 
 
 class Use(NamedTuple):
@@ -111,7 +48,7 @@ class Log:
         values = [self._value(p) for p in parents] if arrays is None else arrays[: len(parents)]
         names = _names(user, values)
         record = Record(name, Line(user.f_code.co_filename, user.f_lineno), self._call(layers), values, names)
-        record.result, record.state = result, "recorded" if entry else "plain" if is_recording() else "no_grad"
+        record.result, record.state = result, "recorded" if entry else "nondifferentiable" if is_recording() else "no_grad"
         for parent, value, known in zip(parents, values, names, strict=True):
             if isinstance(parent, Leaf):
                 used = self.leaves.setdefault(parent.time, Use(parent, known, value, record.line))
@@ -158,16 +95,6 @@ class Log:
         return known.get(module, "")
 
 
-@contextlib.contextmanager
-def explaining(listener: Any) -> Iterator[None]:
-    """Tell `listener` of every op in a context; None for nobody."""
-    token = explainer.set(listener)
-    try:
-        yield
-    finally:
-        explainer.reset(token)
-
-
 def owner(node: Any) -> Node:
     """The entry of one of several results; any other node itself."""
     return node.parents[0] if type(node) is Result else node
@@ -186,45 +113,38 @@ def _position() -> tuple[FrameType, list[tuple[Module, Any]]]:
         if frame.f_code is LAYER_CALL:
             inside = _variables(frame)
             layers.append((inside["self"], inside["kwargs"]))
-        elif user is None and not _is_own(frame):
+        elif user is None and not is_own(frame):
             user = frame
         frame = frame.f_back
     return user or outermost, layers[::-1]
 
 
-def _is_own(frame: FrameType) -> bool:
-    """Whether a frame is tinyreg's own, or Python's; what tinyreg compiles from text has no module name."""
-    path = frame.f_code.co_filename
-    if path.startswith(STANDARD):
-        return "-packages" + os.sep not in path
-    return path.startswith(PACKAGE) or (path == "<string>" and "__name__" not in frame.f_globals)
-
-
 def _names(frame: FrameType, values: Sequence[Any]) -> list[str | None]:
     """Of each value, the variable of this code that holds it or its tensor."""
     code, local = frame.f_code, _variables(frame)
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names):
         value = local.get(name, frame.f_globals.get(name)) if name != "_" else None
         if isinstance(value, Tensor) or hasattr(value, "__array__"):
-            found.setdefault(id(getattr(value, "_array", value)), name)
-    return [found.get(id(value)) if hasattr(value, "shape") else None for value in values]
+            names.setdefault(id(getattr(value, "_array", value)), name)
+    return [names.get(id(value)) if hasattr(value, "shape") else None for value in values]
 
 
 def _variables(frame: FrameType) -> dict[str, Any]:
-    """A copy of a frame's variables.
+    """Copy a frame's variables.
 
-    Up to Python 3.12 a function's frame would go on holding the dict that was asked for, and every value in it; so that
-    is emptied, unless the function has asked for it too, with locals().
+    The frame of a function goes on holding the dict that `f_locals` gives, and with it every value, which would live for
+    longer than the variables do: so the dict is emptied. But where the function has called locals(), it holds the same
+    dict, and that is left alone. A module's or a class's variables are the dict itself.
     """
     asked = frame.f_locals
     variables = dict(asked)
-    if type(asked) is dict and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(asked) <= 3:
+    if FRAMES_HOLD_A_COPY and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(asked) <= NOBODY_ELSE:
         asked.clear()
     return variables
 
 
 def _paths(module: Module, path: str) -> Iterator[tuple[Module, str]]:
     """A module and all inside it, each with the path to it."""
-    for name, found in module.named_modules():
-        yield found, ".".join(part for part in (path, name) if part)
+    for name, inside in module.named_modules():
+        yield inside, ".".join(part for part in (path, name) if part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import inspect
 import itertools
 import linecache
@@ -9,19 +11,16 @@ import os
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
 from .checks import arrays_in
-from .fold import layers, results
+from .fold import layers
 from .part import Part
-from .record import Line
+from .rows import Input, Line, Row, Rows, results
 from .summary import Detail, summary
 from .text import call, setting
-
-if TYPE_CHECKING:
-    from .snapshot import Input, Row, Tape
 
 DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1, 1)]
 """How much is told of each array: the first with which the whole stays within the budget."""
@@ -34,7 +33,7 @@ WHOLE = 2000  # lines: a longer file is shown around the lines that made entries
 AROUND = 40  # lines before and after
 
 
-def scene(tape: Tape, budget: int = 4_300_000, last: int | None = None) -> dict[str, Any]:
+def scene(tape: Rows, budget: int = 4_300_000, last: int | None = None) -> dict[str, Any]:
     """The tape as a JSON value of about `budget` bytes: sources, leaves, entries, layers, and the way back.
 
     Large arrays are told in as much detail as there is room for; sources take a quarter at most, and names and lines
@@ -56,7 +55,7 @@ def scene(tape: Tape, budget: int = 4_300_000, last: int | None = None) -> dict[
     return {"sources": [source for _, source in sources], **drawn.parts()}
 
 
-def detail(tape: Tape, budget: int) -> Detail:
+def detail(tape: Rows, budget: int) -> Detail:
     """As much as there is room for."""
     arrays = [leaf.value for leaf in tape.leaves]
     arrays += [array for row in tape if row.record for array in arrays_in(row.record.result)]
@@ -77,7 +76,7 @@ def detail(tape: Tape, budget: int) -> Detail:
 class _Drawn:
     """The parts of a scene that hold arrays, at one level of detail."""
 
-    def __init__(self, tape: Tape, part: Part, detail: Detail, paths: Mapping[str, int]) -> None:
+    def __init__(self, tape: Rows, part: Part, detail: Detail, paths: Mapping[str, int]) -> None:
         self._tape, self._part, self._detail, self._paths = tape, part, detail, paths
         self._known: dict[int, dict[str, Any]] = {}  # an array that is there in many places is summed up once
         self._layers = [layer for layer in layers(tape) if layer.last >= part.first]
@@ -143,8 +142,8 @@ class _Drawn:
             "settings": {name: cut(setting(value)) for name, value in row.settings.items()},
             "results": self._results(row),
             "keeps": [
-                {"name": kept.name, "bytes": kept.nbytes, "holder": None if kept.holder is None else kept.holder - first}
-                for kept in row.kept
+                {"name": one.name, "bytes": one.nbytes, "holder": None if one.holder is None else one.holder - first}
+                for one in row.saved
             ],
             "line": line,
             "group": layer,
@@ -230,9 +229,29 @@ def vjp_source(op: Any, i: int) -> str:
     place = min(i, op.signature.first)
     rule: Any = next((f for places, f, _ in op.rules if place in places), None)
     try:
-        return textwrap.dedent(inspect.getsource(rule)).strip().rstrip(",") if rule else ""
+        return _statement(rule) if rule else ""
     except (OSError, TypeError):  # typed in where nothing keeps the source
         return ""
+
+
+def _statement(f: Any) -> str:
+    """The statement that makes a function: for a lambda in a row of a table, the whole row."""
+    lines, _ = inspect.findsource(f)
+    at = f.__code__.co_firstlineno
+    around = [(first, last) for first, last in _spans("".join(lines)) if first <= at <= last]
+    first, last = min(around, key=lambda span: span[1] - span[0])
+    return textwrap.dedent("".join(lines[first - 1 : last])).strip()
+
+
+@functools.lru_cache(maxsize=16)
+def _spans(source: str) -> list[tuple[int, int]]:
+    """The first and the last line of each statement; a decorator belongs to what it decorates."""
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    above = [getattr(node, "decorator_list", []) for node in statements]
+    return [
+        (min(n.lineno for n in [node, *more]), node.end_lineno or node.lineno)
+        for node, more in zip(statements, above, strict=True)
+    ]
 
 
 def _first_sentence(op: Any) -> str:
@@ -243,7 +262,7 @@ def _first_sentence(op: Any) -> str:
 
 def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, Any]]]:
     """The files that the lines stand in; of one that is long, or too long for its share, the part from before the first."""
-    found = []
+    files = []
     paths = {path: list(group) for path, group in itertools.groupby(lines, lambda line: line.path)}
     for path, lit in paths.items():
         text = [cut(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
@@ -253,8 +272,8 @@ def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, An
         last = len(text) if whole else min(lit[-1].number + AROUND, first + WHOLE - 1)
         sizes = itertools.accumulate(len(line) + 3 for line in text[first - 1 : last])
         shown = text[first - 1 : last] if whole else text[first - 1 : first - 1 + sum(size <= share for size in sizes)]
-        found.append((path, {"path": cut(short_path(path)), "first": first, "lines": shown}))
-    return found
+        files.append((path, {"path": cut(short_path(path)), "first": first, "lines": shown}))
+    return files
 
 
 def cut(text: str, longest: int = LONGEST) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from ..core.tape import Result, explainer
 from ..core.tensor import Tensor, wrap
 from .explain import explain
-from .snapshot import Tape, tape
+from .tape import Tape, tape
 
 GRACE = 5  # seconds, for threads that the script has begun
 
@@ -162,7 +162,7 @@ def _report(script: _Script) -> int:
 def _so_far() -> Tape | None:
     """The tape of the last entry that was recorded."""
     entry = explainer.get().log.latest
-    if entry is None or entry.kept is None:
+    if entry is None or entry.saved is None:
         return None
     result = entry.op.record.result
     return tape(wrap(result[0], Result(entry, 0)) if isinstance(result, tuple) else wrap(result, entry))

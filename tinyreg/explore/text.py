@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .fold import Folded, Item, folded, nbytes, results
-
-if TYPE_CHECKING:
-    from .snapshot import Row, Tape
+from .fold import Folded, Item, folded
+from .rows import Row, Rows, nbytes, results
 
 HEAD = ("entry", "op and inputs", "result", "keeps", "bytes")
 LONGEST = {"op and inputs": 56, "result": 40, "keeps": 32}  # what is longer is cut, so that ordinary lines stay short
 WIDTH = 100  # of the lines at the foot
 
 
-def table(tape: Tape, limit: int | None, fold: bool) -> str:
+def table(tape: Rows, limit: int | None, fold: bool) -> str:
     """The tape as a table; one of more than `limit` entries folded, and cut in the middle if it is still too long."""
     items: list[Item] = folded(tape, limit) if fold and limit is not None and len(tape) > limit else list(tape)
     shown = len(items) if limit is None or len(items) <= limit else limit
@@ -48,7 +46,7 @@ def setting(value: Any) -> str:
     return "..." if value is ... else repr(value) if isinstance(value, str) else str(value)
 
 
-def _explained(tape: Tape) -> bool:
+def _explained(tape: Rows) -> bool:
     return any(row.record for row in tape)
 
 
@@ -62,12 +60,12 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cells).rstrip() for cells in padded]
 
 
-def _cells(item: Item, tape: Tape) -> tuple[str, ...]:
+def _cells(item: Item, tape: Rows) -> tuple[str, ...]:
     if isinstance(item, Folded):
         line = tape[item.first].record.line if item.key else ""  # type: ignore[union-attr]
         return (f"#{item.first}-#{item.last}", item.text, "", "", "", str(line))
     result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results(item))
-    keeps = ", ".join(kept.name + (f" (#{kept.holder})" if kept.holder is not None else "") for kept in item.kept)
+    keeps = ", ".join(one.name + (f" (#{one.holder})" if one.holder is not None else "") for one in item.saved)
     counted = nbytes([item])
     cut = [_cut(text, longest) for text, longest in zip((call(item), result, keeps), LONGEST.values(), strict=True)]
     return (f"#{item.number}", *cut, f"{counted:,}" if counted else "", str(item.record.line) if item.record else "")
@@ -77,10 +75,10 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _foot(tape: Tape, shown: Sequence[Item], limit: int | None) -> list[str]:
+def _foot(tape: Rows, shown: Sequence[Item], limit: int | None) -> list[str]:
     counts = _count(len(tape), "entry", "entries"), _count(len(tape.leaves), "leaf", "leaves")
     lines = [f"{', '.join(counts)}, {tape.nbytes:,} bytes kept"]
-    if any(kept.holder is not None for item in shown if not isinstance(item, Folded) for kept in item.kept):
+    if any(one.holder is not None for item in shown if not isinstance(item, Folded) for one in item.saved):
         lines.append("(#n): kept by entry #n already, and counted there")
     if any(isinstance(item, Folded) for item in shown):
         lines.append("#n-#m: folded; .text(limit=None) shows all")

@@ -1,72 +1,54 @@
-"""Layers: compositions with parameters, put together as modules. Names and layouts are those of PyTorch."""
+"""Layers: compositions with parameters, put together as modules. Names and layouts are those of PyTorch.
 
-from . import init
-from .activations import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
-from .attention import MultiHeadAttention, TransformerBlock
-from .containers import Sequential
-from .conv import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d
-from .dropout import (
-    AlphaDropout,
-    Dropout,
-    DropPath,
-    GaussianDropout,
-    SpatialDropout,
-    monte_carlo,
-    monte_carlo_predict,
+What each module lists in its `__all__` is public here.
+"""
+
+# ruff: noqa: F403  (a module's `__all__` says what the star brings)
+
+from . import (
+    activations,
+    attention,
+    containers,
+    conv,
+    dropout,
+    embedding,
+    init,
+    linear,
+    module,
+    norm,
+    parameter,
+    recurrent,
+    shape,
+    wrappers,
 )
-from .embedding import Embedding
-from .linear import Linear
-from .module import Buffer, Module, Parameter
-from .norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from .recurrent import GRU, LSTM, RNN
-from .shape import Flatten
-from .wrappers import DropConnect, Reparametrization, SpectralNorm, WeightNorm
+from .activations import *
+from .attention import *
+from .containers import *
+from .conv import *
+from .dropout import *
+from .embedding import *
+from .linear import *
+from .module import *
+from .norm import *
+from .parameter import *
+from .recurrent import *
+from .shape import *
+from .wrappers import *
 
-__all__ = [
-    "ELU",
-    "GELU",
-    "GRU",
-    "LSTM",
-    "RNN",
-    "AlphaDropout",
-    "AvgPool2d",
-    "BatchNorm",
-    "Buffer",
-    "Conv2d",
-    "DropConnect",
-    "DropPath",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "GaussianDropout",
-    "GlobalAvgPool2d",
-    "GroupNorm",
-    "InstanceNorm",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "MaxPool2d",
-    "Module",
-    "MultiHeadAttention",
-    "Parameter",
-    "RMSNorm",
-    "ReLU",
-    "Reparametrization",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "SpatialDropout",
-    "SpectralNorm",
-    "Tanh",
-    "TransformerBlock",
-    "WeightNorm",
-    "init",
-    "monte_carlo",
-    "monte_carlo_predict",
-]
+__all__ = ["init"]
+__all__ += activations.__all__
+__all__ += attention.__all__
+__all__ += containers.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += embedding.__all__
+__all__ += linear.__all__
+__all__ += module.__all__
+__all__ += norm.__all__
+__all__ += parameter.__all__
+__all__ += recurrent.__all__
+__all__ += shape.__all__
+__all__ += wrappers.__all__
 
 
 def __dir__() -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import activations, ops
 from ..arguments import integer, number
+from ..core.backend import Array
+from ..core.tensor import Tensor
 from .module import Module
+
+__all__ = ["ELU", "GELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
 
 
 class ReLU(Module):
@@ -17,7 +19,7 @@ class ReLU(Module):
     tensor([0., 2.])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.relu(x)`."""
         return ops.relu(x)
 
@@ -33,7 +35,7 @@ class LeakyReLU(Module):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.leaky_relu(x, negative_slope)`."""
         return activations.leaky_relu(x, self.negative_slope)
 
@@ -53,7 +55,7 @@ class ELU(Module):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = number("ELU", "alpha", alpha)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.elu(x, alpha)`."""
         return activations.elu(x, self.alpha)
 
@@ -73,9 +75,9 @@ class GELU(Module):
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.gelu(x, approximate)`."""
-        return activations.gelu(x, self.approximate)
+        return activations.gelu(x, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         """The formula."""
@@ -90,7 +92,7 @@ class SiLU(Module):
     tensor([  0., 100.])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.silu(x)`."""
         return activations.silu(x)
 
@@ -103,7 +105,7 @@ class Sigmoid(Module):
     tensor([0.5, 1. ])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.sigmoid(x)`."""
         return ops.sigmoid(x)
 
@@ -116,7 +118,7 @@ class Tanh(Module):
     tensor([0., 1.])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.tanh(x)`."""
         return ops.tanh(x)
 
@@ -132,7 +134,7 @@ class Softplus(Module):
     def __init__(self, beta: float = 1.0) -> None:
         self.beta = number("Softplus", "beta", beta)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.softplus(x, beta=beta)`."""
         return ops.softplus(x, beta=self.beta)
 
@@ -152,7 +154,7 @@ class Softmax(Module):
     def __init__(self, dim: int = -1) -> None:
         self.dim = integer(type(self).__name__, "dim", dim)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.softmax(x, dim)`."""
         return activations.softmax(x, self.dim)
 
@@ -169,6 +171,6 @@ class LogSoftmax(Softmax):
     tensor([[    0., -1000.]])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.log_softmax(x, dim)`."""
         return activations.log_softmax(x, self.dim)

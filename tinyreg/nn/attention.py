@@ -8,20 +8,31 @@ from typing import Any
 
 from .. import activations, dropout, ops
 from ..arguments import integer
-from ..core.backend import get
+from ..core.backend import Array, described, get
+from ..core.tensor import Tensor
 from ..creation import backend_of, zeros
 from ..random import Generator, as_generator
-from ..signature import described
 from . import init
 from .dropout import Dropout, DropPath
+from .inputs import expect_dtype
 from .linear import Linear
-from .module import Module, Parameter, expect_dtype
+from .module import Module
 from .norm import LayerNorm
+from .parameter import Parameter
+
+__all__ = ["MultiHeadAttention", "TransformerBlock"]
 
 
 def attention(
-    q: Any, k: Any, v: Any, *, mask: Any = None, p: float = 0.0, training: bool, rng: Generator | int | None = None
-) -> Any:
+    q: Tensor | Array,
+    k: Tensor | Array,
+    v: Tensor | Array,
+    *,
+    mask: Tensor | Array | None = None,
+    p: float = 0.0,
+    training: bool,
+    rng: Generator | int | None = None,
+) -> Tensor:
     """softmax(q k^T / sqrt(d) + mask) v, with a share p of the softmax dropped in training.
 
     q: (..., L, d), L queries; k: (..., S, d) and v: (..., S, e), S keys and their values; the axes in front broadcast; the
@@ -56,7 +67,8 @@ def attention(
     if mask is not None:
         _check_mask("attention", "mask", mask)
     source = None if rng is None else as_generator(rng, "attention")
-    return _attended(q, k, v, mask, lambda weights: dropout.dropout(weights, p, training=training, rng=source))[0]
+    y: Tensor = _attended(q, k, v, mask, lambda w: dropout.dropout(w, p, training=training, rng=source))[0]
+    return y
 
 
 def _attended(q: Any, k: Any, v: Any, mask: Any, drop: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -172,16 +184,16 @@ class MultiHeadAttention(Module):
 
     def forward(
         self,
-        query: Any,
-        key: Any,
-        value: Any,
+        query: Tensor | Array,
+        key: Tensor | Array,
+        value: Tensor | Array,
         *,
-        key_padding_mask: Any = None,
-        attn_mask: Any = None,
+        key_padding_mask: Tensor | Array | None = None,
+        attn_mask: Tensor | Array | None = None,
         need_weights: bool = False,
         is_causal: bool = False,
-    ) -> tuple[Any, Any]:
-        """(y, weights or None)."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Give (y, weights or None)."""
         self._check(query, key, value)
         mask, used, asking = self._masks(query, key, key_padding_mask, attn_mask, is_causal)
         if used is not None:
@@ -255,7 +267,7 @@ class MultiHeadAttention(Module):
         return _without_padding(x, self._masks(x, x, padding, None, False)[1])
 
     def extra_repr(self) -> str:
-        """Width and number of heads."""
+        """Show width and number of heads."""
         return f"{self.embed_dim}, {self.num_heads}{', batch_first=True' * self.batch_first}"
 
 
@@ -321,8 +333,14 @@ class TransformerBlock(Module):
         self.dropout1, self.dropout2 = Dropout(dropout, rng=rng), Dropout(dropout, rng=rng)
         self.drop_path = DropPath(drop_path, rng=rng)
 
-    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
-        """The block's formula."""
+    def forward(
+        self,
+        src: Tensor | Array,
+        src_mask: Tensor | Array | None = None,
+        src_key_padding_mask: Tensor | Array | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """Apply the block's formula."""
         masks = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask, "is_causal": is_causal}
         if src_key_padding_mask is not None:
             src = self.self_attn._without_padding(src, src_key_padding_mask)
@@ -330,22 +348,25 @@ class TransformerBlock(Module):
             x = src + self._attended(self.norm1(src), masks)
             return x + self._fed_forward(self.norm2(x))
         x = self.norm1(src + self._attended(src, masks))
-        return self.norm2(x + self._fed_forward(x))
+        y: Tensor = self.norm2(x + self._fed_forward(x))
+        return y
 
-    def _attended(self, x: Any, masks: dict[str, Any]) -> Any:
+    def _attended(self, x: Any, masks: dict[str, Any]) -> Tensor:
         return self._by_path(self.dropout1(self.self_attn(x, x, x, **masks)[0]))
 
-    def _fed_forward(self, x: Any) -> Any:
+    def _fed_forward(self, x: Any) -> Tensor:
         act = ops.relu if self.activation == "relu" else activations.gelu
         return self._by_path(self.dropout2(self.linear2(self.dropout(act(self.linear1(x))))))
 
-    def _by_path(self, x: Any) -> Any:
+    def _by_path(self, x: Any) -> Tensor:
         """What is left of a branch where whole samples are skipped, which `drop_path` finds along the first axis."""
         if self.batch_first or not self.drop_path.p:
-            return self.drop_path(x)
-        return ops.permute_dims(self.drop_path(ops.permute_dims(x, axes=(1, 0, 2))), axes=(1, 0, 2))
+            y: Tensor = self.drop_path(x)
+        else:
+            y = ops.permute_dims(self.drop_path(ops.permute_dims(x, axes=(1, 0, 2))), axes=(1, 0, 2))
+        return y
 
     def extra_repr(self) -> str:
-        """What differs from the defaults."""
+        """Show what differs from the defaults."""
         shown = [f"activation={self.activation!r}"] * (self.activation != "relu")
         return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "norm_first") if getattr(self, n)])

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, overload
 
-from ..core.tape import explainer
+from ..arguments import integer
+from ..core.backend import Array
+from ..core.tensor import Tensor
+from .fusion import steps
 from .module import Module
+
+__all__ = ["Sequential"]
 
 S = TypeVar("S", bound="Sequential")
 
@@ -18,10 +23,10 @@ class Sequential(Module):
     replaces one; `append`, `extend` and `insert` return the model, as in PyTorch, `pop` what it takes out. An optimizer
     that was made before knows nothing of new layers.
 
-    A BatchNorm that trains does a ReLU and a Dropout that follow it in its own passes, as one entry of the tape; inside
-    `tr.explain()` each layer has its own.
+    Some neighbours run as one, and are one entry of the tape: a BatchNorm that trains with a ReLU and a Dropout that follow
+    it. The results are the same. Inside `tr.explain()` each layer has its own entry.
 
-    Raises `TypeError` for something that cannot be called.
+    Raises `TypeError` for something that is no layer, and `IndexError` for the place of a layer that is not there.
 
     >>> import tinyreg as tr
     >>> model = tr.nn.Sequential(tr.nn.Linear(4, 3), tr.nn.ReLU(), tr.nn.Linear(3, 2))
@@ -57,13 +62,10 @@ class Sequential(Module):
                 )
         self.layers = held
 
-    def forward(self, x: Any) -> Any:
-        """The last layer's result."""
-        layers, i, explained = self.layers, 0, explainer.get()
-        while i < len(layers):
-            end = i + 1 + (0 if explained else layers[i].joins(layers[i + 1 :]))
-            x = layers[i](x, *layers[i + 1 : end])
-            i = end
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Give the last layer's result."""
+        for step in steps(self.layers):
+            x = step(x)
         return x
 
     # ---- as a list
@@ -80,19 +82,20 @@ class Sequential(Module):
     def __getitem__(self, i: slice) -> Sequential: ...
     def __getitem__(self, i: int | slice) -> Module:
         if not isinstance(i, slice):
-            return self.layers[i]
+            place: int = self._place(i)
+            return self.layers[place]
         part = Sequential(*self.layers[i])
         part.training = self.training
         return part
 
     def __setitem__(self, i: Any, layer: Any) -> None:
         layers = list(self.layers)
-        layers[i] = layer
+        layers[self._place(i)] = layer
         self._hold(layers)
 
     def __delitem__(self, i: int | slice) -> None:
         layers = list(self.layers)
-        del layers[i]
+        del layers[self._place(i)]
         self._hold(layers)
 
     def insert(self: S, i: int, layer: Module) -> S:
@@ -113,6 +116,17 @@ class Sequential(Module):
 
     def pop(self, i: int = -1) -> Module:
         """Take a layer out."""
-        layer = self.layers[i]
+        layer = self[i]
         del self[i]
         return layer
+
+    def _place(self, i: Any) -> Any:
+        """Check that a layer stands at a place; a slice may go beyond."""
+        if isinstance(i, slice):
+            return i
+        name, n = type(self).__name__, len(self.layers)
+        i = integer(name, "the index", i)
+        if not -n <= i < n:
+            expected = f"one from {-n} to {n - 1} for its {n} layer{'s' * (n > 1)}" if n else "none, as it has no layers"
+            raise IndexError(f"{name}: got the index {i}, expected {expected}")
+        return i

@@ -6,15 +6,21 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer
+from ..core.backend import Array
+from ..core.tensor import Tensor
 from ..creation import zeros
 from ..ops.window import Pair, pair
 from ..random import Generator, as_generator
 from . import init
-from .module import Module, Parameter, expect_dtype
+from .inputs import expect_dtype
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["AvgPool2d", "Conv2d", "GlobalAvgPool2d", "MaxPool2d"]
 
 
 def _setting(layer: str, name: str, value: Pair, least: int = 1) -> Pair:
-    """A setting for both axes, or a pair of them, in Python's integers."""
+    """Take a setting for both axes, or a pair of them, in Python's integers."""
     down, across = pair(layer, name, value, least)
     return (down, across) if isinstance(value, tuple | list) else down
 
@@ -65,7 +71,7 @@ class Conv2d(Module):
         self.weight = Parameter(init.weight(shape, nonlinearity, rng=as_generator(rng, "Conv2d")))
         self.bias = Parameter(zeros(out_channels), decay=False) if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.conv2d(x, weight, bias, ...)`."""
         expect_dtype("Conv2d", x, self.weight)
         return ops.conv2d(
@@ -83,7 +89,14 @@ class Conv2d(Module):
         shown = [str(self.in_channels), str(self.out_channels), f"kernel_size={self.kernel_size}"]
         usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
         shown += [f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value]
-        return ", ".join(shown + ["bias=False"] * (self.bias is None))
+        if self.bias is None:
+            shown.append("bias=False")
+        return ", ".join(shown)
+
+
+def _pooling(layer: Any) -> str:
+    """Show the kernel of a pooling layer, and the stride where it is another."""
+    return f"{layer.kernel_size}" if layer.stride is None else f"{layer.kernel_size}, stride={layer.stride}"
 
 
 class MaxPool2d(Module):
@@ -100,13 +113,13 @@ class MaxPool2d(Module):
         self.padding = _setting("MaxPool2d", "padding", padding, least=0)
         self.dilation = _setting("MaxPool2d", "dilation", dilation)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.max_pool2d(x, kernel_size, stride, padding, dilation)`."""
         return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
 
     def extra_repr(self) -> str:
         """The kernel, and the stride where it is another."""
-        return f"{self.kernel_size}" + f", stride={self.stride}" * (self.stride is not None)
+        return _pooling(self)
 
 
 class AvgPool2d(Module):
@@ -125,13 +138,13 @@ class AvgPool2d(Module):
         self.padding = _setting("AvgPool2d", "padding", padding, least=0)
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.avg_pool2d(x, kernel_size, stride, padding, count_include_pad)`."""
         return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
 
     def extra_repr(self) -> str:
         """The kernel, and the stride where it is another."""
-        return f"{self.kernel_size}" + f", stride={self.stride}" * (self.stride is not None)
+        return _pooling(self)
 
 
 class GlobalAvgPool2d(Module):
@@ -144,6 +157,6 @@ class GlobalAvgPool2d(Module):
     (5, 3)
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """The mean over the last two axes."""
         return ops.mean(x, axis=(-2, -1))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import dropout, ops
 from ..arguments import integer, number
+from ..core.backend import Array
 from ..core.tape import no_grad
+from ..core.tensor import Tensor
 from ..random import Generator, as_generator
-from ..recompute import SETTINGS
-from ..within import context
-from .module import Module, in_mode
+from ..switches import Context, Switch
+from .mode import in_mode
+from .module import Module
 
-_sampled: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("tinyreg_sampled", default=frozenset())
-SETTINGS.append(_sampled)
+__all__ = ["AlphaDropout", "DropPath", "Dropout", "GaussianDropout", "SpatialDropout", "monte_carlo", "monte_carlo_predict"]
+
+_sampled = Switch[frozenset[int]]("sampled", frozenset(), replayed=True)
 
 
 class Sampling(Module):
@@ -42,7 +44,7 @@ class Sampling(Module):
         return (self.training or self.sampling) and self.p > 0
 
     def extra_repr(self) -> str:
-        """The share."""
+        """Show the share."""
         return f"p={self.p:g}"
 
 
@@ -62,19 +64,19 @@ class Dropout(Sampling):
     tensor([1., 1., 1., 1., 1.])
     """
 
-    drop: ClassVar[Callable[..., Any]] = staticmethod(dropout.dropout)
+    drop: ClassVar[Callable[..., Tensor]] = staticmethod(dropout.dropout)
 
     def __init__(self, p: float = 0.5, *, rng: Generator | int | None = None) -> None:
         self.p = number(type(self).__name__, "p", p, least=0, most=1, expected=dropout.SHARE)
         self._draws_from(rng)
 
-    def forward(self, x: Any) -> Any:
-        """x with a share of it dropped, or x itself."""
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Drop a share of x, or give x itself."""
         return type(self).drop(x, self.p, training=self.training or self.sampling, rng=self.rng)
 
-    def mask(self, x: Any) -> dict[str, Any]:
-        """What `thinned` is to keep of x, drawn anew, and its scale."""
-        return {"keep": dropout._keep(x, self.p, x.shape, self.rng), "scale": dropout._scale(self.p)}
+    def mask(self, x: Any) -> dropout.Mask:
+        """Draw a mask for x, to apply it elsewhere or more than once."""
+        return dropout.Mask.drawn(type(self).__name__, x, self.p, self.rng)
 
 
 class SpatialDropout(Dropout):
@@ -124,8 +126,7 @@ class DropPath(Dropout):
 # ---- Monte Carlo dropout ---------------------------------------------------------------------------------------------
 
 
-@context
-def monte_carlo(model: Module) -> Iterator[None]:
+def monte_carlo(model: Module) -> Context:
     """Have every dropout layer of a model drop in this context, whatever its mode; other layers keep to theirs.
 
     Nothing is set on the layers, so other threads that use the model see nothing of it.
@@ -138,15 +139,14 @@ def monte_carlo(model: Module) -> Iterator[None]:
     ...     layer(tr.ones(5))
     tensor([2., 0., 2., 2., 2.])
     """
-    layers = [module for module in model.modules() if isinstance(module, Sampling)]
-    token = _sampled.set(_sampled.get() | {id(layer) for layer in layers})
-    try:
-        yield
-    finally:
-        _sampled.reset(token)
+
+    def layers() -> set[int]:
+        return {id(module) for module in model.modules() if isinstance(module, Sampling)}
+
+    return Context("monte_carlo", lambda: _sampled(_sampled.get() | layers()))
 
 
-def monte_carlo_predict(model: Module, *inputs: Any, passes: int = 30) -> tuple[Any, Any]:
+def monte_carlo_predict(model: Module, *inputs: Any, passes: int = 30) -> tuple[Tensor, Tensor]:
     """(mean, standard deviation) of the outputs of `passes` forward passes, with dropout in each and no gradient.
 
     model: a Module with dropout; everything else in it acts as in `eval` mode, in this call alone. inputs: what it takes.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
 from ..arguments import integer
+from ..core.backend import Array, described
 from ..core.tensor import Tensor
 from ..random import Generator, as_generator
-from ..signature import described
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["Embedding"]
 
 
 class Embedding(Module):
@@ -34,17 +35,17 @@ class Embedding(Module):
         num_embeddings = integer("Embedding", "num_embeddings", num_embeddings, least=1)
         embedding_dim = integer("Embedding", "embedding_dim", embedding_dim, least=1)
         if padding_idx is not None:
-            found = integer("Embedding", "padding_idx", padding_idx)
-            padding_idx = found + num_embeddings if found < 0 else found
+            given = integer("Embedding", "padding_idx", padding_idx)
+            padding_idx = given + num_embeddings if given < 0 else given
             if not 0 <= padding_idx < num_embeddings:
-                raise ValueError(f"Embedding: got padding_idx={found}, expected 0 to {num_embeddings - 1}")
+                raise ValueError(f"Embedding: got padding_idx={given}, expected 0 to {num_embeddings - 1}")
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         table = as_generator(rng, "Embedding").normal(shape=(num_embeddings, embedding_dim))
         if padding_idx is not None:
             table[padding_idx] = 0.0
         self.weight = Parameter(table)
 
-    def forward(self, index: Any) -> Any:
+    def forward(self, index: Tensor | Array) -> Tensor:
         """The rows of the table."""
         if getattr(getattr(index, "dtype", None), "kind", None) not in ("i", "u"):
             raise TypeError(f"Embedding: got {described(index)}, expected integers: which rows to take")

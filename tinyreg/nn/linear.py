@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
 from ..arguments import integer
+from ..core.backend import Array, described
+from ..core.tensor import Tensor
 from ..creation import zeros
 from ..random import Generator, as_generator
-from ..signature import described
 from . import init
-from .module import Module, Parameter, expect_dtype
+from .inputs import expect_dtype
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["Linear"]
 
 
 class Linear(Module):
@@ -45,7 +48,7 @@ class Linear(Module):
         self.weight = Parameter(init.weight((out_features, in_features), nonlinearity, rng=as_generator(rng, "Linear")))
         self.bias = Parameter(zeros(out_features), decay=False) if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """The layer's formula."""
         expect_dtype("Linear", x, self.weight)
         if x.shape[-1:] != (self.in_features,):
@@ -54,4 +57,5 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """The number of inputs and outputs."""
-        return f"{self.in_features}, {self.out_features}{', bias=False' * (self.bias is None)}"
+        bias = ", bias=False" if self.bias is None else ""
+        return f"{self.in_features}, {self.out_features}{bias}"

@@ -9,101 +9,39 @@ A forward writes nothing on its module but buffers, those in one step, so thread
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import reprlib
 import textwrap
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
-from ..core.backend import home
-from ..core.tape import Leaf
+from ..core.backend import described
 from ..core.tensor import Tensor
 from ..creation import as_array
-from ..recompute import SETTINGS
-from ..signature import PLAIN, described
+from .mode import modes
+from .parameter import Buffer, Parameter
+
+__all__ = ["Module"]
 
 M = TypeVar("M", bound="Module")
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 HOLDERS = (list, tuple, dict)
-VALUES = PLAIN - {tuple}  # attributes of these types, the most of all, hold no parameter
+VALUES = {bool, int, float, str, type(None)}  # attributes of these types, the most of all, hold no parameter
 DATA = VALUES | {bytes}
 LARGE = 256
 
 updating = threading.RLock()
 """Held while buffers are read and replaced, so that of two threads that do so neither loses what the other did."""
 
-_modes: contextvars.ContextVar[Mapping[int, bool]] = contextvars.ContextVar("tinyreg_modes", default={})  # noqa: B039
-_promoting: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyreg_promoting", default=False)
-SETTINGS.extend([_modes, _promoting])
 
-
-class Parameter(Tensor):
-    """A Tensor that is trained: it wants a gradient, and a Module that holds it in an attribute finds it.
-
-    data: as for `tr.tensor`; it is copied. decay: whether optimizers may shrink it (`l2=`, `weight_decay=`); layers say
-    False for their biases. The name, by which the tape calls it, is set by the Module.
-
-    >>> import tinyreg as tr
-    >>> tr.nn.Parameter([1.0, 2.0])
-    Parameter([1., 2.], requires_grad=True)
-    """
-
-    __slots__ = ("_name", "decay")
-
-    def __init__(self, data: Any, *, requires_grad: bool = True, decay: bool = True) -> None:
-        self._name, self.decay = "", decay
-        super().__init__(as_array(data.data if isinstance(data, Tensor) else data), requires_grad)
+class HasForward(Protocol[P, R_co]):
+    """What a Module is to a type checker: a call takes what its own `forward` takes, and gives what that gives."""
 
     @property
-    def name(self) -> str:
-        """The path from the outermost Module, such as "0.weight"; empty where no Module holds it."""
-        return self._name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        self._name = name
-        if isinstance(self._node, Leaf):
-            self._node.name = name
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether it is trained. False freezes it and drops its gradient."""
-        return self._node is not None
-
-    @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
-        Tensor.requires_grad.fset(self, wanted)  # type: ignore[attr-defined]
-        self.name = self._name  # a new leaf does not know it yet
-
-    def __getstate__(self) -> Any:
-        return super().__getstate__(), self._name, self.decay
-
-    def __setstate__(self, state: Any) -> None:
-        tensor, self._name, self.decay = state
-        super().__setstate__(tensor)
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("tensor", "Parameter", 1)
-
-
-class Buffer(Tensor):
-    """A Tensor that a Module keeps but does not train, such as a running mean: in `state_dict`, not in `parameters`.
-
-    data: as for `tr.tensor`; it is copied. Give it a new value with `assign`.
-
-    >>> import tinyreg as tr
-    >>> tr.nn.Buffer([0.0, 0.0])
-    Buffer([0., 0.])
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(as_array(data.data if isinstance(data, Tensor) else data))
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("tensor", "Buffer", 1)
+    def forward(self) -> Callable[P, R_co]:
+        """What it computes."""
 
 
 class Module:
@@ -129,24 +67,20 @@ class Module:
     def training(self) -> bool:
         """Whether layers that differ in training, such as dropout, are to act so: see `train`, `eval` and `in_mode`."""
         mode: bool = self.__dict__.get("training", True)
-        modes = _modes.get()
-        return modes.get(id(self), mode) if modes else mode
+        here = modes.get()
+        return here.get(id(self), mode) if here else mode
 
     @training.setter
     def training(self, mode: bool) -> None:
         vars(self)["training"] = mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; every Module writes its own."""
+        """Compute what the module stands for; every Module writes its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward; write one")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What `forward` gives."""
+    def __call__(self: HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `forward`."""
         return self.forward(*args, **kwargs)
-
-    def joins(self, ahead: Sequence[Module]) -> int:
-        """How many of the layers ahead in a Sequential this one does too: those are handed to its `forward` after x."""
-        return 0
 
     # ---- what it holds
 
@@ -161,74 +95,76 @@ class Module:
         if isinstance(value, Parameter):
             _name([(name, value)])
         elif isinstance(value, Module | list | tuple | dict):
-            found: list[tuple[str, Any]] = []
-            _add(found, "" if name == self.unnamed else name, value, {}, {})
-            _name(found)
-            for path, module in found:
+            members: list[tuple[str, Any]] = []
+            _add(members, "" if name == self.unnamed else name, value, {}, {})
+            _name(members)
+            for path, module in members:
                 if isinstance(module, Module):
                     _name((f"{path}.{inner}", parameter) for inner, parameter in module.named_parameters())
 
     def members(self) -> list[tuple[str, Any]]:
-        """What the attributes hold, by name, but for plain values; the elements of lists, tuples and dicts one by one."""
-        found: list[tuple[str, Any]] = []
-        known, data = vars(self).get("_data", {}), dict[int, Any]()
-        for name, value in list(vars(self).items()):
+        """List what the attributes hold by name, but for numbers and text; elements of lists, tuples and dicts apart."""
+        own = self.__dict__
+        known: dict[int, Any] = own.get("_data", {})
+        members: list[tuple[str, Any]] = []
+        data: dict[int, Any] = {}
+        for name, value in list(own.items()):
             if type(value) in VALUES or name == "_data":
                 continue
             if isinstance(value, HOLDERS):
-                _add(found, "" if name == self.unnamed else name, value, known, data)
+                _add(members, "" if name == self.unnamed else name, value, known, data)
             else:
-                found.append((name, value))
+                members.append((name, value))
         if data != known:
-            vars(self)["_data"] = data
-        return found
+            own["_data"] = data
+        return members
 
     def children(self) -> list[Module]:
-        """The modules directly inside this one."""
+        """List the modules directly inside this one."""
         return [value for _, value in self.members() if isinstance(value, Module)]
 
     def named_modules(self) -> list[tuple[str, Module]]:
-        """This module, named "", and all inside it with their names; one that stands in two places comes once."""
+        """List this module, named "", and all inside it with their names; one that stands in two places comes once."""
         return [("", self), *_each_once(self._inside(Module, entered={id(self)}), but=self)]
 
     def modules(self) -> list[Module]:
-        """This module and all inside it, each once."""
+        """List this module and all inside it, each once."""
         return [module for _, module in self.named_modules()]
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
-        """All parameters with their names; one that stands in two places comes once, under its first name."""
-        found = _each_once(self._inside(Parameter, entered={id(self)}))
-        _name(found)
-        return found
+        """List all parameters with their names; one that stands in two places comes once, under its first name."""
+        named = _each_once(self._inside(Parameter, entered={id(self)}))
+        _name(named)
+        return named
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, each once: a list, so that it can be gone through more than once."""
+        """List all parameters, each once, so that they can be gone through more than once."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
-        """All buffers with their names, each once."""
+        """List all buffers with their names, each once."""
         return _each_once(self._inside(Buffer, entered={id(self)}))
 
     def buffers(self) -> list[Buffer]:
-        """All buffers, each once."""
+        """List all buffers, each once."""
         return [buffer for _, buffer in self.named_buffers()]
 
     def _inside(
         self, kinds: Any, path: str = "", above: tuple[int, ...] = (), entered: set[int] | None = None
     ) -> list[tuple[str, Any]]:
-        """All of some kinds that this module and those inside it hold, with their paths.
+        """List all of some kinds that this module and those inside it hold, with their paths.
 
         No module is entered within itself, so that one may know its parent; and none of `entered`, which grows.
         """
-        found, above = [], (*above, id(self))
+        inside, above = [], (*above, id(self))
         for name, value in self.members():
             if isinstance(value, kinds):
-                found.append((path + name, value))
+                inside.append((path + name, value))
             if isinstance(value, Module) and id(value) not in (above if entered is None else entered):
                 if entered is not None:
                     entered.add(id(value))
-                found += value._inside(kinds, f"{path}{name}.", above, entered)
-        return found
+                inside += value._inside(kinds, f"{path}{name}.", above, entered)
+        return inside
 
     # ---- modes and gradients
 
@@ -250,7 +186,7 @@ class Module:
     # ---- state
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of all parameters and buffers, by name: later training does not change them.
+        """Copy all parameters and buffers, by name: later training does not change the copies.
 
         >>> import tinyreg as tr
         >>> list(tr.nn.Linear(2, 1).state_dict())
@@ -287,7 +223,7 @@ class Module:
     # ---- as text
 
     def extra_repr(self) -> str:
-        """The settings, as they stand between the brackets of the module's text."""
+        """Show the settings, as they stand between the brackets of the module's text."""
         return ""
 
     @reprlib.recursive_repr("...")
@@ -295,65 +231,6 @@ class Module:
         name, settings = type(self).__name__, self.extra_repr()
         inside = [f"({key}): {value!r}\n" for key, value in self.members() if isinstance(value, Module)]
         return f"{name}({settings}" + textwrap.indent("".join(["\n", *inside]), "  ") * bool(inside) + ")"
-
-
-# ---- in one context --------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def in_mode(model: Module, training: bool) -> Iterator[None]:
-    """Have a model and all inside it act as in training, or as out of it, in this context and in no other thread.
-
-    What `train` and `eval` have set is left alone.
-
-    >>> import tinyreg as tr
-    >>> from tinyreg.nn.module import in_mode
-    >>> layer = tr.nn.Dropout(0.5)
-    >>> with in_mode(layer, False):
-    ...     layer(tr.ones(3)), layer.training
-    (tensor([1., 1., 1.]), False)
-    >>> layer.training
-    True
-    """
-    token = _modes.set({**_modes.get(), **dict.fromkeys(map(id, model.modules()), training)})
-    try:
-        yield
-    finally:
-        _modes.reset(token)
-
-
-# ---- what a layer is given -------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def promoting() -> Iterator[None]:
-    """Let layers take inputs of other dtypes in this context, for checks that try one function in several."""
-    token = _promoting.set(True)
-    try:
-        yield
-    finally:
-        _promoting.reset(token)
-
-
-def expect_dtype(layer: str, x: Any, parameter: Any, *, name: str = "x", mixed: bool = False) -> None:
-    """Whether x has the dtype of a layer's parameter: an input never decides in what dtype a network computes.
-
-    mixed: float16 will do too, for layers that compute it in the parameter's dtype and round. PyTorch does the same.
-
-    Raises `TypeError` for another dtype, integers among them, and for what is neither a Tensor nor an array.
-    """
-    dtype = getattr(x, "dtype", None)
-    if dtype == parameter.dtype or (mixed and dtype == "float16"):
-        return
-    if not isinstance(x, Tensor) and home(x, f"{layer}: ") is None:
-        raise TypeError(f"{layer}: got {name}={x!r}, expected a Tensor or an array of {parameter.dtype}")
-    if _promoting.get():
-        return
-    other = f', or make the layer after tr.set_default_dtype("{dtype}")' * (x.dtype.kind == "f")
-    raise TypeError(
-        f"{layer}: got {name} {described(x)}, expected {parameter.dtype}, the dtype of the layer's parameters; use "
-        f'{name}.astype("{parameter.dtype}"){other}'
-    )
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -364,7 +241,7 @@ def _elements(held: Any) -> Collection[Any]:
 
 
 def _add(
-    found: list[tuple[str, Any]],
+    members: list[tuple[str, Any]],
     path: str,
     value: Any,
     known: Mapping[int, tuple[Any, int]],
@@ -376,7 +253,7 @@ def _add(
     known: the large ones that hold only data, with the lengths at which that was seen; data: which are so now.
     """
     if not isinstance(value, HOLDERS):
-        found.append((path, value))
+        members.append((path, value))
         return
     if len(value) > LARGE:
         before, length = known.get(id(value), (None, 0))
@@ -388,13 +265,13 @@ def _add(
     path = f"{path}." if path else ""
     for key, element in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(element, HOLDERS):
-            _add(found, f"{path}{key}", element, known, data, (*above, value))
+            _add(members, f"{path}{key}", element, known, data, (*above, value))
         elif type(element) not in VALUES:
-            found.append((f"{path}{key}", element))
+            members.append((f"{path}{key}", element))
 
 
 def _is_data(held: Any, depth: int = 4) -> bool:
-    """Whether a list, tuple or dict holds nothing that is a tensor or a module, or a place that was kept free for one."""
+    """Whether a list, tuple or dict holds nothing that is a tensor or a module, or a place that is free for one."""
     kinds = set(map(type, _elements(held)))
     if not depth or any(issubclass(kind, (Tensor, Module)) for kind in kinds):
         return False

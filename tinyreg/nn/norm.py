@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from .. import normalization
 from ..arguments import integer, number
-from ..core.backend import Shape, as_zero_dimensional, underflow_ignored
+from ..core.backend import Array, Shape, as_zero_dimensional, described, underflow_ignored
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
-from ..normalization.activations import by_batch
-from ..signature import described
-from .activations import ReLU
-from .dropout import Dropout
-from .module import Buffer, Module, Parameter, expect_dtype, updating
+from .inputs import expect_dtype
+from .module import Module, updating
+from .parameter import Buffer, Parameter
+
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
 
 
 class BatchNorm(Module):
@@ -67,32 +66,25 @@ class BatchNorm(Module):
         self.running_mean, self.running_var = Buffer(zeros(num_features)), Buffer(ones(num_features))
         self.num_batches_tracked = Buffer(zeros((), dtype="int64"))
 
-    def forward(self, x: Any, *followers: Any) -> Any:
-        """The layer's formula; followers are layers that come next, as `joins` allows, done in the same passes."""
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Apply `tr.normalization.batch_norm`: by the batch, which the running averages then follow, or by those."""
+        self.check(x)
+        if not self.training or self.frozen:
+            old_mean, old_var = self.running_mean, self.running_var
+            return normalization.batch_norm(x, self.weight, self.bias, mean=old_mean, var=old_var, eps=self.eps)
+        y, mean, var = normalization.batch_norm(x, self.weight, self.bias, eps=self.eps, return_stats=True)
+        self.follow(mean, var, x.size // self.num_features)
+        return y
+
+    def check(self, x: Any) -> None:
+        """Refuse an x of another dtype or number of channels."""
         expect_dtype("BatchNorm", x, self.running_mean, mixed=True)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"BatchNorm: got x {described(x)}, expected (N, {self.num_features}) or (N, {self.num_features}, ...)"
             )
-        if not self.training or self.frozen:
-            mean, var = self.running_mean, self.running_var
-            return normalization.batch_norm(x, self.weight, self.bias, mean=mean, var=var, eps=self.eps)
 
-        def then() -> dict[str, Any]:
-            return {"relu": bool(followers), **(followers[1].mask(x) if len(followers) == 2 else {})}
-
-        y, mean, var = by_batch(x, self.weight, self.bias, eps=self.eps, then=then)
-        self._follow(mean, var, x.size // self.num_features)
-        return y
-
-    def joins(self, ahead: Sequence[Module]) -> int:
-        """How many of the layers that come next this one does too: a ReLU, and a Dropout after it, while it trains."""
-        own = type(self) is BatchNorm and self.training and not self.frozen
-        if not own or not ahead or type(ahead[0]) is not ReLU:
-            return 0
-        return 2 if len(ahead) > 1 and type(ahead[1]) is Dropout and ahead[1].active else 1
-
-    def _follow(self, mean: Any, var: Any, n: int) -> None:
+    def follow(self, mean: Any, var: Any, n: int) -> None:
         """Move the running averages towards the statistics of a batch of n values a channel."""
         mean, var = (value.data if isinstance(value, Tensor) else value for value in (mean, var))
         buffers = (self.running_mean, self.running_var, self.num_batches_tracked)
@@ -105,7 +97,7 @@ class BatchNorm(Module):
             replace(buffers, [*arrays, as_zero_dimensional(count + 1)])
 
     def extra_repr(self) -> str:
-        """The settings."""
+        """Show the settings."""
         shown = f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum}"
         return shown + f", running={self.running!r}" * (self.running != "biased") + ", frozen=True" * self.frozen
 
@@ -127,13 +119,13 @@ class LayerNorm(Module):
         self.normalized_shape, self.eps = _as_shape(normalized_shape), number("LayerNorm", "eps", eps, least=0)
         self.weight, self.bias = _affine(self.normalized_shape, affine)
 
-    def forward(self, x: Any) -> Any:
-        """`tr.normalization.layer_norm` over the last axes."""
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Apply `tr.normalization.layer_norm` over the last axes."""
         axes = _last_axes(self, x)
         return normalization.layer_norm(x, self.weight, self.bias, axes=axes, eps=self.eps)
 
     def extra_repr(self) -> str:
-        """The settings."""
+        """Show the settings."""
         return f"{self.normalized_shape}, eps={self.eps:g}"
 
 
@@ -153,13 +145,13 @@ class RMSNorm(Module):
         self.normalized_shape, self.eps = _as_shape(normalized_shape), number("RMSNorm", "eps", eps, least=0)
         self.weight = _affine(self.normalized_shape, affine)[0]
 
-    def forward(self, x: Any) -> Any:
-        """`tr.normalization.rms_norm` over the last axes."""
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Apply `tr.normalization.rms_norm` over the last axes."""
         axes = _last_axes(self, x)
         return normalization.rms_norm(x, self.weight, axes=axes, eps=self.eps)
 
     def extra_repr(self) -> str:
-        """The settings."""
+        """Show the settings."""
         return f"{self.normalized_shape}, eps={self.eps:g}"
 
 
@@ -185,15 +177,15 @@ class GroupNorm(Module):
         self.eps = number("GroupNorm", "eps", eps, least=0)
         self.weight, self.bias = _affine(num_channels, affine)
 
-    def forward(self, x: Any) -> Any:
-        """`tr.normalization.group_norm`."""
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Apply `tr.normalization.group_norm`."""
         _expect_dtype(self, x)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(f"GroupNorm: got x {described(x)}, expected (N, {self.num_channels}, ...)")
         return normalization.group_norm(x, self.num_groups, self.weight, self.bias, eps=self.eps)
 
     def extra_repr(self) -> str:
-        """The settings."""
+        """Show the settings."""
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}"
 
 
@@ -215,20 +207,20 @@ class InstanceNorm(Module):
         self.eps = number("InstanceNorm", "eps", eps, least=0)
         self.weight, self.bias = _affine(num_features, affine)
 
-    def forward(self, x: Any) -> Any:
-        """`tr.normalization.instance_norm`."""
+    def forward(self, x: Tensor | Array) -> Tensor:
+        """Apply `tr.normalization.instance_norm`."""
         _expect_dtype(self, x)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(f"InstanceNorm: got x {described(x)}, expected (N, {self.num_features}, ...)")
         return normalization.instance_norm(x, self.weight, self.bias, eps=self.eps)
 
     def extra_repr(self) -> str:
-        """The settings."""
+        """Show the settings."""
         return f"{self.num_features}, eps={self.eps:g}"
 
 
 def _affine(shape: int | Shape, wanted: bool) -> tuple[Parameter | None, Parameter | None]:
-    """A weight of ones and a bias of zeros, where they are wanted."""
+    """Make a weight of ones and a bias of zeros, where they are wanted."""
     return (Parameter(ones(shape), decay=False), Parameter(zeros(shape), decay=False)) if wanted else (None, None)
 
 
@@ -239,10 +231,10 @@ def _expect_dtype(layer: Any, x: Any) -> None:
 
 def _as_shape(shape: int | Shape) -> Shape:
     sizes = shape if isinstance(shape, tuple | list) else (shape,)
-    found = tuple(integer("normalized_shape", "size", n, expected="an integer, or a tuple of them") for n in sizes)
-    if not found or math.prod(found) < 1:
+    checked = tuple(integer("normalized_shape", "size", n, expected="an integer, or a tuple of them") for n in sizes)
+    if not checked or math.prod(checked) < 1:
         raise ValueError(f"normalized_shape: got {shape}, expected at least one axis, none of them empty")
-    return found
+    return checked
 
 
 def _last_axes(layer: LayerNorm | RMSNorm, x: Any) -> tuple[int, ...]:

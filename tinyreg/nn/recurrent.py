@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import ops
 from ..arguments import integer
-from ..core.backend import get
+from ..callers import warn_caller
+from ..core.backend import Array, described, get
 from ..core.tensor import Tensor
 from ..creation import as_array, backend_of, ones, zeros
 from ..random import Generator, as_generator
-from ..signature import described
 from . import init
 from .dropout import Dropout, SpatialDropout
-from .module import Module, Parameter, expect_dtype
+from .inputs import expect_dtype
+from .module import Module
+from .parameter import Parameter
 from .scan import lstm_scan, lstm_step, scan
+
+__all__ = ["GRU", "LSTM", "RNN"]
 
 NONLINEARITIES = {"tanh": ops.tanh, "relu": ops.relu}
 
@@ -53,8 +56,7 @@ class _Recurrent(Module):
             )
         if dropout and num_layers == 1:
             text = f"{name}: got dropout={dropout:g} with one layer, where it does nothing: it drops between layers"
-            own_init = type(self).__init__ is not _Recurrent.__init__  # then the caller is a frame further away
-            warnings.warn(text, stacklevel=2 + own_init)
+            warn_caller(text)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout = (SpatialDropout if variational else Dropout)(dropout, rng=rng)
@@ -69,7 +71,7 @@ class _Recurrent(Module):
         return [f"_l{layer}", f"_l{layer}_reverse"][: 1 + self.bidirectional]
 
     def _create(self, suffix: str, inputs: int, rng: Generator | None) -> None:
-        """The parameters of one layer in one direction."""
+        """Make the parameters of one layer in one direction."""
         size, rows = self.hidden_size, self.gates * self.hidden_size
         square = [init.orthogonal((size, size), rng=rng) for _ in range(self.gates)]
         made = {
@@ -85,24 +87,26 @@ class _Recurrent(Module):
         """Where `bias_ih` starts."""
         return zeros(self.gates * self.hidden_size)
 
-    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
-        """One layer in one direction, as `scan` has it, from x (T, N, inputs) and W_ih, W_hh, b_ih, b_hh."""
+    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Tensor, ...]:
+        """Run one layer in one direction, as `scan` has it, from x (T, N, inputs) and W_ih, W_hh, b_ih, b_hh."""
         w_ih, w_hh, b_ih, b_hh = parameters
         return scan(self.step, ops.linear(x, w_ih, b_ih), state, w_hh, b_hh, **settings)
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """The state after one step, from x = W_ih x + b_ih, h = W_hh h + b_hh, and the state before, which h leads."""
         raise NotImplementedError
 
     # ---- over time
 
-    def forward(self, x: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Any, Any]:
-        """(output, h)."""
+    def forward(
+        self, x: Tensor | Array, hx: Tensor | Array | None = None, *, lengths: Tensor | Array | Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Give (output, h)."""
         output, (h,) = self._run(x, None if hx is None else (hx,), lengths)
         return output, h
 
-    def _run(self, x: Any, state: tuple[Any, ...] | None, lengths: Any) -> tuple[Any, tuple[Any, ...]]:
-        """The outputs of the last layer, and the state in which each layer and direction ended."""
+    def _run(self, x: Any, state: tuple[Any, ...] | None, lengths: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Give the outputs of the last layer, and the state in which each layer and direction ended."""
         x, state = self._checked(x, state)
         active = None if lengths is None else self._active(lengths, x)
         if active is not None:  # before any product: 0 * NaN, of what stands beyond an end, is NaN
@@ -114,7 +118,7 @@ class _Recurrent(Module):
             for suffix in self._suffixes(layer):
                 parameters = [getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
                 first = tuple(part[len(ends)] for part in state)
-                settings = {"active": active, "reverse": suffix.endswith("reverse"), **self._thinning(first[0])}
+                settings = {"active": active, "reverse": suffix.endswith("reverse"), **self._recurrent_mask(first[0])}
                 output, *end = self.run(x, first, parameters, **settings)
                 outputs.append(output)
                 ends.append(tuple(end))
@@ -128,9 +132,12 @@ class _Recurrent(Module):
             return ops.permute_dims(self.dropout(ops.permute_dims(x, axes=(1, 2, 0))), axes=(2, 0, 1))
         return self.dropout(x)
 
-    def _thinning(self, h: Any) -> dict[str, Any]:
-        """What `thinned` does to h before W_hh, at every step the same; nothing where nothing is dropped."""
-        return self.recurrent_dropout.mask(h) if self.recurrent_dropout.active else {}
+    def _recurrent_mask(self, h: Any) -> dict[str, Any]:
+        """Draw the mask for h before W_hh, the same at every step, as `scan` takes it; none where nothing is dropped."""
+        if not self.recurrent_dropout.active:
+            return {}
+        mask = self.recurrent_dropout.mask(h)
+        return {"keep": mask.keep, "scale": mask.scale}
 
     # ---- what it is given
 
@@ -164,7 +171,7 @@ class _Recurrent(Module):
         return (get(backend_of(x)).arange(steps)[:, None] < array)[:, :, None]
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults."""
+        """Show sizes, and what differs from the defaults."""
         shown = [str(self.input_size), str(self.hidden_size)] + [f"num_layers={self.num_layers}"] * (self.num_layers > 1)
         shown += ["bias=False"] * (not self.bias)
         return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "bidirectional") if getattr(self, n)])
@@ -213,12 +220,12 @@ class RNN(_Recurrent):
         )
         self.nonlinearity = nonlinearity
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The formula of the class."""
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """Apply the formula of the class."""
         return (NONLINEARITIES[self.nonlinearity](x + h),)
 
     def extra_repr(self) -> str:
-        """Sizes, and what differs from the defaults."""
+        """Show sizes, and what differs from the defaults."""
         return super().extra_repr() + f", nonlinearity={self.nonlinearity!r}" * (self.nonlinearity != "tanh")
 
 
@@ -258,29 +265,33 @@ class LSTM(_Recurrent):
 
     gates, states = 4, ("h", "c")
 
-    def forward(self, x: Any, hx: tuple[Any, Any] | None = None, *, lengths: Any = None) -> tuple[Any, tuple[Any, Any]]:
-        """(output, (h, c))."""
+    def forward(  # type: ignore[override]
+        self,
+        x: Tensor | Array,
+        hx: tuple[Tensor | Array, Tensor | Array] | None = None,
+        *,
+        lengths: Tensor | Array | Sequence[int] | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Give (output, (h, c))."""
         output, (h, c) = self._run(x, hx, lengths)
         return output, (h, c)
 
-    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Any, ...]:
-        """One layer in one direction: by a fast form, unless a subclass has a step of its own."""
+    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Tensor, ...]:
+        """Run one layer in one direction: by a fast form, unless a subclass has a step of its own."""
         if type(self).step is not LSTM.step:
             return super().run(x, state, parameters, **settings)
         w_ih, w_hh, b_ih, b_hh = parameters
         inputs = ops.linear(x, w_ih, None if b_ih is None else b_ih + b_hh)
-        found: tuple[Any, ...] = lstm_scan(inputs, *state, w_hh, **settings)
-        return found
+        return lstm_scan(inputs, state[0], state[1], w_hh, **settings)
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The formula of the class."""
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """Apply the formula of the class."""
         return lstm_step(x, h, state)
 
     def first_bias(self) -> Tensor:
         """0, and 1 for the forget gate, so that it remembers at first (Jozefowicz, Zaremba and Sutskever, 2015)."""
         size = self.hidden_size
-        made: Tensor = ops.concat(zeros(size), ones(size), zeros(2 * size), axis=0)
-        return made
+        return ops.concat(zeros(size), ones(size), zeros(2 * size), axis=0)
 
 
 class GRU(_Recurrent):
@@ -304,8 +315,8 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The formula of the class."""
+    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """Apply the formula of the class."""
         size = 2 * self.hidden_size
         r, z = ops.split(ops.sigmoid(x[:, :size] + h[:, :size]), 2, axis=-1)
         n = ops.tanh(x[:, size:] + r * h[:, size:])

@@ -7,7 +7,9 @@ from typing import Any
 
 from .. import ops
 from ..core.backend import Array, Backend, accumulator, get
-from ..recompute import fused
+from ..core.fused import fused
+from ..core.tensor import Tensor
+from ..dropout import masked
 
 State = tuple[Any, ...]
 Step = Callable[[Any, Any, State], State]
@@ -36,7 +38,7 @@ def scan(
     outputs: list[Any] = [None] * x.shape[0]
     for t in _times(x.shape[0], reverse):
         before = state if active is None else tuple(ops.where(active[t], part, 0.0) for part in state)
-        h = before[0] if keep is None else ops.thinned(before[0], keep, scale=scale)
+        h = before[0] if keep is None else masked(before[0], keep, scale=scale)
         product = ops.matmul(h, w)
         new = step(inputs[t], product if bias is None else product + bias, before)
         if active is None:
@@ -58,7 +60,11 @@ def lstm_step(x: Any, h: Any, state: State) -> State:
     return ops.sigmoid(o) * ops.tanh(c), c
 
 
-@fused(nondifferentiable=("active", "keep"), expects="x (T, N, 4 size), h and c (N, size), weight (4 size, size)")
+@fused(
+    name="LSTM",
+    nondifferentiable=("active", "keep"),
+    expects="x (T, N, 4 size), h and c (N, size), weight (4 size, size)",
+)
 def lstm_scan(
     x: Any,
     h: Any,
@@ -69,7 +75,7 @@ def lstm_scan(
     *,
     reverse: bool = False,
     scale: float = 1.0,
-) -> Any:
+) -> tuple[Tensor, ...]:
     """(output, h, c): `scan` with the step of an LSTM, whose biases are in x already."""
     return scan(lstm_step, x, (h, c), weight, None, active, keep, reverse=reverse, scale=scale)
 
@@ -98,9 +104,9 @@ def _(
         for t in _times(steps, reverse):
             last_h, last_c = h, c
             if active is not None:
-                h, c = xp.kept(active[t], h), xp.kept(active[t], c)
+                h, c = xp.masked(h, active[t]), xp.masked(c, active[t])
             if keep is not None:
-                h = xp.kept(keep, h) * scale
+                h = xp.masked(h, keep) * scale
             fed[t], before[t] = h, c
             z[t] += h @ w
             s = gates[t, :3]
@@ -113,7 +119,7 @@ def _(
             c = f * c
             c += i * new
             h = o * xp.tanh(c, out=bent[t])
-            output[t] = h if active is None else xp.kept(active[t], h)
+            output[t] = h if active is None else xp.masked(h, active[t])
             if active is not None:
                 h, c = xp.where(active[t], h, last_h), xp.where(active[t], c, last_c)
     return _cast([dtype] * 3, output, h, c), (own, gates, fed, before, bent)
@@ -133,14 +139,14 @@ def _(g: Any, xp: Backend, weight: Array, active: Array, keep: Array, reverse: b
         past_h, past_c = dh, dc
         dh = dh if g is None else dh + g[t]
         if active is not None:
-            dh, dc = xp.kept(active[t], dh), xp.kept(active[t], dc)
+            dh, dc = xp.masked(dh, active[t]), xp.masked(dc, active[t])
         dc = dc + dh * bent[t]
         d = dx[t]
         d[:, 3] *= dh
         d[:, :3] *= dc[:, None]
         dh, dc = d.reshape(batch, 4 * size) @ weight, dc * f[t]
         if keep is not None:
-            dh = xp.kept(keep, dh) * scale
+            dh = xp.masked(dh, keep) * scale
         if active is not None:
             dh, dc = xp.where(active[t], dh, past_h), xp.where(active[t], dc, past_c)
     dx = dx.reshape(steps, batch, 4 * size)

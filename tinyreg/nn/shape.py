@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from .. import ops
 from ..arguments import integer
+from ..core.backend import Array
+from ..core.tensor import Tensor
 from .module import Module
+
+__all__ = ["Flatten"]
 
 
 class Flatten(Module):
@@ -21,7 +24,7 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1) -> None:
         self.start_dim = integer("Flatten", "start_dim", start_dim)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor | Array) -> Tensor:
         """x: at least `start_dim` axes."""
-        kept = x.shape[: self.start_dim]
-        return ops.reshape(x, (*kept, math.prod(x.shape[len(kept) :])))
+        unchanged = x.shape[: self.start_dim]
+        return ops.reshape(x, (*unchanged, math.prod(x.shape[len(unchanged) :])))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Generic
 
 from .. import dropout, normalization, ops
 from ..arguments import axis as checked_axis
 from ..arguments import integer, number
-from ..core.tape import new, no_grad
+from ..core.backend import described
+from ..core.tape import no_grad
 from ..core.tensor import Tensor, replace
 from ..normalization.weights import image_shape
 from ..random import Generator, as_generator
-from ..signature import described
 from .conv import Conv2d
 from .dropout import Sampling
-from .module import Buffer, Module, Parameter, in_mode, updating
+from .mode import in_mode
+from .module import HasForward, Module, P, R, updating
+from .parameter import Buffer, Parameter
+
+__all__ = ["DropConnect", "Reparametrization", "SpectralNorm", "WeightNorm"]
 
 
 @contextlib.contextmanager
@@ -34,7 +38,7 @@ def substituted(module: Module, **values: Any) -> Iterator[Module]:
     tensor([6.])
     """
     held = {**vars(module), "training": module.training, **values}
-    stand_in = new(type(module))
+    stand_in = object.__new__(type(module))
     vars(stand_in).update(held)
     try:
         yield stand_in
@@ -43,7 +47,7 @@ def substituted(module: Module, **values: Any) -> Iterator[Module]:
         vars(module).update(assigned)
 
 
-class Reparametrization(Module):
+class Reparametrization(Module, Generic[P, R]):
     """A layer that is called with `value(weight)` in place of its weight; subclasses say what that is.
 
     layer: a Module; name: of its parameter. The layer keeps it under its own name, so that optimizers, `state_dict` and
@@ -64,9 +68,9 @@ class Reparametrization(Module):
     3.0
     """
 
-    def __init__(self, layer: Module, name: str = "weight") -> None:
-        self.layer, self.name = layer, name
-        innermost = self.innermost
+    def __init__(self, layer: HasForward[P, R], name: str = "weight") -> None:
+        self.layer: Any = layer
+        self.name, innermost = name, self.innermost
         if not isinstance(innermost, Module) or not isinstance(vars(innermost).get(name), Parameter):
             raise TypeError(f"{type(self).__name__}: got {layer!r:.80}, expected a layer with a parameter {name!r}")
 
@@ -78,33 +82,34 @@ class Reparametrization(Module):
     @property
     def weight(self) -> Parameter:
         """The parameter that the layer holds."""
-        found: Parameter = vars(self.innermost)[self.name]
-        return found
+        parameter: Parameter = vars(self.innermost)[self.name]
+        return parameter
 
-    def value(self, weight: Any) -> Any:
-        """What the layer is to use."""
+    def value(self, weight: Tensor) -> Tensor:
+        """Give what the layer is to use in place of its weight."""
         raise NotImplementedError(f"{type(self).__name__} has no value; write one")
 
-    def computed(self) -> dict[str, Any]:
-        """What the layer is to find in place of its parameters, by name."""
+    def computed(self) -> dict[str, Tensor]:
+        """Work out what the layer is to find in place of its parameters, by name."""
         inner = self.layer.computed() if isinstance(self.layer, Reparametrization) else {}
         return {**inner, self.name: self.value(inner.get(self.name, self.weight))}
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer gives with the computed weight."""
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the layer with the computed weight."""
         with substituted(self.innermost, **self.computed()) as layer:
-            return layer(*args, **kwargs)
+            result: R = layer(*args, **kwargs)
+            return result
 
     def _given(self) -> Any:
         """The weight from which a wrapper starts: the parameter, or what wrappers inside make of it out of training."""
         if not isinstance(self.layer, Reparametrization):
             return self.weight.data
         with in_mode(self.layer, False), no_grad():
-            found = self.layer.computed().get(self.name, self.weight)
-        return found.data
+            weight = self.layer.computed().get(self.name, self.weight)
+        return weight.data
 
 
-class WeightNorm(Reparametrization):
+class WeightNorm(Reparametrization[P, R]):
     """A layer with g v / |v| in place of its weight. See `tr.normalization.weight_norm`.
 
     v is the layer's own parameter and g, "g" in `state_dict`, starts as its length, so that nothing changes at first. axis:
@@ -116,18 +121,18 @@ class WeightNorm(Reparametrization):
     [('layer.weight', (2, 3)), ('layer.bias', (2,)), ('g', (2, 1))]
     """
 
-    def __init__(self, layer: Module, name: str = "weight", *, axis: int = 0) -> None:
+    def __init__(self, layer: HasForward[P, R], name: str = "weight", *, axis: int = 0) -> None:
         super().__init__(layer, name)
         self.axis, self.weight.decay = checked_axis("WeightNorm", axis, self.weight.ndim), False
         others = tuple(i for i in range(self.weight.ndim) if i != self.axis)
         self.g = Parameter(ops.norm(self._given(), axis=others, keepdims=True))
 
-    def value(self, weight: Any) -> Any:
-        """g v / |v|."""
+    def value(self, weight: Tensor) -> Tensor:
+        """Give g v / |v|."""
         return normalization.weight_norm(weight, self.g, axis=self.axis)
 
 
-class SpectralNorm(Reparametrization):
+class SpectralNorm(Reparametrization[P, R]):
     """A layer with weight / sigma in place of its weight, where sigma is the largest singular value of that as a matrix.
 
     So a Linear makes no input longer. A convolution still can, by up to the square root of how many windows an element is
@@ -161,7 +166,7 @@ class SpectralNorm(Reparametrization):
 
     def __init__(
         self,
-        layer: Module,
+        layer: HasForward[P, R],
         name: str = "weight",
         *,
         iterations: int = 1,
@@ -195,27 +200,27 @@ class SpectralNorm(Reparametrization):
         """The names of the buffers."""
         return ("u", "v") if self.input_shape is None else ("v",)
 
-    def value(self, weight: Any) -> Any:
-        """weight / sigma."""
+    def value(self, weight: Tensor) -> Tensor:
+        """Give weight / sigma, after some steps of the power method in training."""
         if self.exact:
             return self._normalized(weight)
         buffers = [getattr(self, name) for name in self.vectors]
         with updating:
             arrays = [buffer.data for buffer in buffers]
         if self.training:
-            found = self._iterated(weight.data if isinstance(weight, Tensor) else weight, arrays[0], self.iterations)
-            arrays = [array.astype(buffer.dtype, copy=False) for array, buffer in zip(found, buffers, strict=True)]
+            vectors = self._iterated(weight.data if isinstance(weight, Tensor) else weight, arrays[0], self.iterations)
+            arrays = [array.astype(buffer.dtype, copy=False) for array, buffer in zip(vectors, buffers, strict=True)]
             with updating:
                 replace(buffers, arrays)
         return self._normalized(weight, *arrays)
 
     def _iterated(self, weight: Any, first: Any, iterations: int) -> tuple[Any, ...]:
-        """The vectors after some steps of the power method from the first of them."""
+        """Do some steps of the power method from the first of the vectors, and give them all."""
         if self.input_shape is None:
             return normalization.power_iteration(weight, first, iterations=iterations, axis=self.axis)
         return (normalization.conv_power_iteration(weight, first, iterations=iterations, **self._convolution()),)
 
-    def _normalized(self, weight: Any, *vectors: Any) -> Any:
+    def _normalized(self, weight: Any, *vectors: Any) -> Tensor:
         if self.input_shape is None:
             return normalization.spectral_norm(weight, *vectors, axis=self.axis)
         settings = self._convolution()
@@ -225,12 +230,12 @@ class SpectralNorm(Reparametrization):
         return {name: getattr(self.innermost, name) for name in ("stride", "padding", "dilation", "groups")}
 
     def extra_repr(self) -> str:
-        """How sigma is found."""
+        """Show how sigma is worked out."""
         of_convolution = f", input_shape={self.input_shape}" * (self.input_shape is not None)
         return ("exact" if self.exact else f"iterations={self.iterations}") + of_convolution
 
 
-class DropConnect(Reparametrization, Sampling):
+class DropConnect(Reparametrization[P, R], Sampling):
     """A layer with mask * weight / (1 - p) in place of its weight in training. See `tr.dropout.drop_connect`.
 
     p: the share of connections that is dropped, in [0, 1]. rng: a generator or a seed; the default generator if None. As
@@ -244,11 +249,13 @@ class DropConnect(Reparametrization, Sampling):
     [1, 1, 2]
     """
 
-    def __init__(self, layer: Module, p: float = 0.5, name: str = "weight", *, rng: Generator | int | None = None) -> None:
+    def __init__(
+        self, layer: HasForward[P, R], p: float = 0.5, name: str = "weight", *, rng: Generator | int | None = None
+    ) -> None:
         super().__init__(layer, name)
         self.p = number("DropConnect", "p", p, least=0, most=1, expected=dropout.SHARE)
         self._draws_from(rng)
 
-    def value(self, weight: Any) -> Any:
-        """The weight with a share of it dropped, or the weight itself."""
+    def value(self, weight: Tensor) -> Tensor:
+        """Drop a share of the weight, or give the weight itself."""
         return dropout.drop_connect(weight, self.p, training=self.training or self.sampling, rng=self.rng)

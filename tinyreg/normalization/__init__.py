@@ -5,7 +5,7 @@ out in two passes, the mean first; float16 is computed in float32 and rounded at
 and beta) may be left out; `eps` is added to the variance, once.
 """
 
-from .activations import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .norms import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .weights import conv_power_iteration, conv_spectral_norm, power_iteration, spectral_norm, weight_norm
 
 __all__ = [

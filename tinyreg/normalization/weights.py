@@ -6,18 +6,19 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer, number
-from ..core.backend import get
+from ..core.backend import Array, described, get
 from ..core.tape import no_grad
 from ..core.tensor import Tensor
 from ..creation import backend_of
+from ..hints import with_axis
 from ..ops.precision import matched, narrowed, widened
 from ..ops.window import Pair, conv2d
-from ..signature import described
 from ..transforms import vjp
-from .axes import checked_axes, other_axes
+from .inputs import checked_axes, other_axes
 
 
-def weight_norm(v: Any, g: Any, *, axis: int = 0) -> Any:
+@with_axis
+def weight_norm(v: Tensor | Array, g: Tensor | Array, *, axis: int = 0) -> Tensor:
     """g v / |v|: a weight by its length and its direction, for each index along `axis`.
 
     v: floats of any shape with at least one axis, none of its slices along `axis` all 0, where the direction is NaN. g:
@@ -37,10 +38,14 @@ def weight_norm(v: Any, g: Any, *, axis: int = 0) -> Any:
     if getattr(g, "shape", None) != expected:
         raise ValueError(f"weight_norm: got g {described(g)} for v {described(v)}, expected shape {list(expected)}")
     wide = widened(v)
-    return narrowed(matched(g, wide) * (wide / ops.norm(wide, axis=others, keepdims=True)), v)
+    normalized: Tensor = narrowed(matched(g, wide) * (wide / ops.norm(wide, axis=others, keepdims=True)), v)
+    return normalized
 
 
-def spectral_norm(weight: Any, u: Any = None, v: Any = None, *, axis: int = 0) -> Any:
+@with_axis
+def spectral_norm(
+    weight: Tensor | Array, u: Tensor | Array | None = None, v: Tensor | Array | None = None, *, axis: int = 0
+) -> Tensor:
     """weight / sigma(weight), where sigma is the largest singular value of the weight as a matrix.
 
     weight: floats of two or more axes; the rows of the matrix are along `axis`, its columns along all the others together.
@@ -65,17 +70,22 @@ def spectral_norm(weight: Any, u: Any = None, v: Any = None, *, axis: int = 0) -
         raise ValueError(f"spectral_norm: got {'v' if u is None else 'u'} alone, expected both, or neither")
     wide = widened(weight)
     if u is None:
-        return narrowed(wide / ops.largest_singular_value(widened(matrix)), weight)
+        exact: Tensor = narrowed(wide / ops.largest_singular_value(widened(matrix)), weight)
+        return exact
     rows, columns = matrix.shape
     if getattr(u, "shape", None) != (rows,) or getattr(v, "shape", None) != (columns,):
         raise ValueError(
             f"spectral_norm: got u {described(u)} and v {described(v)}, expected shapes [{rows}] and [{columns}] for a "
             f"weight {described(weight)} whose rows are along axis {axis}"
         )
-    return narrowed(wide / (matched(u, wide) @ widened(matrix) @ matched(v, wide)), weight)
+    iterated: Tensor = narrowed(wide / (matched(u, wide) @ widened(matrix) @ matched(v, wide)), weight)
+    return iterated
 
 
-def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, eps: float = 1e-12) -> tuple[Any, Any]:
+@with_axis
+def power_iteration(
+    weight: Tensor | Array, u: Tensor | Array, *, iterations: int = 1, axis: int = 0, eps: float = 1e-12
+) -> tuple[Tensor, Tensor]:
     """(u, v), nearer to the singular vectors of the largest singular value: v = W^T u / |W^T u|, then u = W v / |W v|.
 
     weight: as for `spectral_norm`. u: (rows,), of any length but 0. iterations: at least 1. eps: the least length to
@@ -105,15 +115,15 @@ def power_iteration(weight: Any, u: Any, *, iterations: int = 1, axis: int = 0, 
 
 
 def conv_spectral_norm(
-    weight: Any,
-    v: Any = None,
+    weight: Tensor | Array,
+    v: Tensor | Array | None = None,
     *,
     input_shape: tuple[int, int],
     stride: Pair = 1,
     padding: Pair | str = 0,
     dilation: Pair = 1,
     groups: int = 1,
-) -> Any:
+) -> Tensor:
     """weight / sigma, where sigma is the norm of the convolution itself: the most by which it makes an image longer.
 
     weight: floats, (O, C / groups, kernel height, kernel width). input_shape: (height, width) of the images, C channels
@@ -143,12 +153,13 @@ def conv_spectral_norm(
     else:
         _expect_image("conv_spectral_norm", v, shape)
         sigma = ops.norm(conv2d(matched(v, wide)[None], wide, **settings))
-    return narrowed(wide / sigma, weight)
+    normalized: Tensor = narrowed(wide / sigma, weight)
+    return normalized
 
 
 def conv_power_iteration(
-    weight: Any,
-    v: Any,
+    weight: Tensor | Array,
+    v: Tensor | Array,
     *,
     iterations: int = 1,
     stride: Pair = 1,
@@ -156,7 +167,7 @@ def conv_power_iteration(
     dilation: Pair = 1,
     groups: int = 1,
     eps: float = 1e-12,
-) -> Any:
+) -> Tensor:
     """v, nearer to the image that a convolution K makes longest: v = K^T K v / |K^T K v|.
 
     weight, stride, padding, dilation, groups: as for `conv_spectral_norm`. v: (C, height, width), of any length but 0.
@@ -182,7 +193,8 @@ def conv_power_iteration(
         (image,) = pull(y)
         image = image / ops.maximum(ops.norm(image), eps)
     image = narrowed(image[0], weight)
-    return image if isinstance(v, Tensor) else image.data
+    iterated: Tensor = image if isinstance(v, Tensor) else image.data
+    return iterated
 
 
 def image_shape(name: str, weight: Any, input_shape: Any, groups: int) -> tuple[int, ...]:
@@ -203,7 +215,7 @@ def _expect_image(name: str, v: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name}: got v {described(v)}, expected shape {list(shape)}")
 
 
-def _as_matrix(name: str, weight: Any, axis: int) -> Any:
+def _as_matrix(name: str, weight: Any, axis: int) -> Tensor:
     """The weight with its rows along `axis` and everything else in columns."""
     if getattr(weight, "ndim", 0) < 2:
         raise ValueError(f"{name}: got weight {described(weight)}, expected at least two axes")

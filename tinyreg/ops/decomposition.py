@@ -11,11 +11,27 @@ from typing import Any
 
 from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
-from .elementwise import abs, equal, sign, where
+from ..core.tensor import Tensor
+from . import elementwise, reduction
+from .elementwise import equal, sign, where
 from .linalg import diagonal, tril
 from .precision import narrowed, widened
-from .reduction import max, norm, prod, sum
+from .reduction import norm, prod
 from .shape import expand_dims, matrix_transpose, squeeze
+
+__all__ = [
+    "cholesky",
+    "det",
+    "eigh",
+    "inv",
+    "largest_singular_value",
+    "matrix_norm",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+]
 
 SQUARE = "square matrices of float32 or float64"
 
@@ -133,7 +149,7 @@ def _(g: Any, x: Any, x_like: Any) -> Any:
     return expand_dims(sign(det(u) * det(vh)), axis=(-2, -1)) * (inner @ vh)
 
 
-@primitive(expects=SQUARE)
+@primitive(expects=SQUARE, result=tuple[Tensor, Tensor])
 def slogdet(xp: Backend, x: Array) -> tuple[Array, Array]:
     """The sign of each determinant, and the logarithm of its absolute value: 0 and -inf for a singular matrix.
 
@@ -157,7 +173,7 @@ def _(g: Any, x: Any) -> Any:
 
 
 @primitive(expects=f"{SQUARE} that are positive definite")
-def cholesky(xp: Backend, x: Array, *, upper: bool = False) -> Array:
+def cholesky(xp: Backend, x: Array, /, upper: bool = False) -> Array:
     """The lower triangular y with y y^T = x; with `upper`, the upper triangular one with y^T y = x.
 
     x: (..., n, n), positive definite; of a matrix that is not symmetric the symmetric part (x + x^T) / 2 is taken
@@ -186,7 +202,7 @@ def _(g: Any, y: Any, upper: bool) -> Any:
     return solve(transposed, matrix_transpose(half))
 
 
-@primitive(expects="matrices of float32 or float64 with at least as many rows as columns")
+@primitive(expects="matrices of float32 or float64 with at least as many rows as columns", result=tuple[Tensor, Tensor])
 def qr(xp: Backend, x: Array) -> tuple[Array, Array]:
     """The product x = q r of a q with orthonormal columns and an upper triangular r, in the reduced form.
 
@@ -217,7 +233,7 @@ def _(g: Any, y: Any) -> Any:
     return matrix_transpose(solve(r, matrix_transpose(gq + q @ symmetric)))
 
 
-@primitive(expects=SQUARE)
+@primitive(expects=SQUARE, result=tuple[Tensor, Tensor])
 def eigh(xp: Backend, x: Array) -> tuple[Array, Array]:
     """The eigenvalues w of each symmetric matrix, in ascending order, and eigenvectors v, so that x = v diag(w) v^T.
 
@@ -248,8 +264,8 @@ def _(g: Any, y: Any) -> Any:
     return (gx + matrix_transpose(gx)) / 2
 
 
-@primitive(expects="matrices of float32 or float64")
-def svd(xp: Backend, x: Array, *, full_matrices: bool = False) -> tuple[Array, Array, Array]:
+@primitive(expects="matrices of float32 or float64", result=tuple[Tensor, Tensor, Tensor])
+def svd(xp: Backend, x: Array, /, full_matrices: bool = False) -> tuple[Array, Array, Array]:
     """The singular value decomposition x = u diag(s) vh: u and vh^T with orthonormal columns, s in descending order.
 
     x: (..., n, m); with k = min(n, m), u: (..., n, k); s: (..., k); vh: (..., k, m). This is the reduced form; the full
@@ -291,7 +307,7 @@ def _(g: Any, y: Any) -> Any:
 # ---- norms -----------------------------------------------------------------------------------------------------------
 
 
-def svdvals(x: Any) -> Any:
+def svdvals(x: Tensor | Array) -> Tensor:
     """The singular values of each matrix, in descending order. See `svd`.
 
     x: (..., n, m); the result: (..., min(n, m)). A second derivative needs values that differ and are not 0.
@@ -303,7 +319,7 @@ def svdvals(x: Any) -> Any:
     return narrowed(svd(widened(x))[1], x)
 
 
-def largest_singular_value(x: Any) -> Any:
+def largest_singular_value(x: Tensor | Array) -> Tensor:
     """The spectral norm of each matrix, the largest |x v| for |v| = 1.
 
     x: (..., n, m), not empty; the result: (...). Derivative: u v^T, of the singular vectors that belong to it; shared
@@ -313,19 +329,19 @@ def largest_singular_value(x: Any) -> Any:
     >>> tr.largest_singular_value(tr.tensor([[0.0, 2.0], [3.0, 0.0]]))
     tensor(3.)
     """
-    return max(svdvals(x), axis=-1)
+    return reduction.max(svdvals(x), axis=-1)
 
 
 NORMS: dict[Any, Any] = {
     "fro": lambda x: norm(x, axis=(-2, -1)),
-    "nuc": lambda x: sum(svdvals(x), axis=-1),
+    "nuc": lambda x: reduction.sum(svdvals(x), axis=-1),
     2: largest_singular_value,
-    1: lambda x: max(sum(abs(x), axis=-2), axis=-1),
-    float("inf"): lambda x: max(sum(abs(x), axis=-1), axis=-1),
+    1: lambda x: reduction.max(reduction.sum(elementwise.abs(x), axis=-2), axis=-1),
+    float("inf"): lambda x: reduction.max(reduction.sum(elementwise.abs(x), axis=-1), axis=-1),
 }
 
 
-def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Any:
+def matrix_norm(x: Tensor | Array, ord: str | float = "fro", keepdims: bool = False) -> Tensor:
     """A norm of each matrix: `"fro"` sqrt(sum x^2), `"nuc"` the sum of the singular values, 2 the largest of them.
 
     Also 1 and inf: the largest sum of |x| over a column, or over a row. x: (..., n, m); the result: (...), or with

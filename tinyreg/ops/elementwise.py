@@ -7,19 +7,68 @@ half for each of two equal arrays in `maximum` and `minimum`, and 0 where an arr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
-from ..core.backend import Array, Backend, get, transfer
-from ..core.primitive import Primitive, primitive
+from ..core.backend import Array, Backend, get, is_float, transfer
+from ..core.primitive import primitive
+from ..core.tensor import Tensor
 from ..creation import get_default_dtype
 from .precision import wide
-from .table import POSITIVE, binary, unary
+from .table import POSITIVE, Binary, Unary, binary, unary
+
+__all__ = [
+    "abs",
+    "add",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clip",
+    "copysign",
+    "divide",
+    "equal",
+    "floor",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "nextafter",
+    "not_equal",
+    "positive",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "sign",
+    "signbit",
+    "sqrt",
+    "square",
+    "subtract",
+    "thinned",
+    "to",
+    "trunc",
+    "where",
+]
 
 # ---- choosing --------------------------------------------------------------------------------------------------------
 
 
-def _where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
+@primitive(broadcasting=True, nondifferentiable=("condition",))
+def where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
     """x1 where the condition holds, elsewhere x2; the shapes broadcast.
 
     condition: booleans; it has no gradient. Two plain numbers give the default dtype. Derivatives: the incoming gradient
@@ -34,11 +83,15 @@ def _where(xp: Backend, condition: Array, x1: Array, x2: Array) -> Array:
         x1 = xp.asarray(x1, dtype=get_default_dtype())
     condition = xp.asarray(condition)
     if condition.dtype == bool:
-        if _is_zero(x2) and _is_float(x1):
-            return xp.kept(condition, x1)
-        if _is_zero(x1) and _is_float(x2):
-            return xp.kept(~condition, x2)
+        if _is_zero(x2) and is_float(x1):
+            return xp.masked(x1, condition)
+        if _is_zero(x1) and is_float(x2):
+            return xp.masked(x2, ~condition)
     return xp.where(condition, x1, x2)
+
+
+where.vjp("x1")(lambda g, condition: where(condition, g, 0.0))
+where.vjp("x2")(lambda g, condition: where(condition, 0.0, g))
 
 
 def _is_zero(x: Any) -> bool:
@@ -46,18 +99,8 @@ def _is_zero(x: Any) -> bool:
     return type(x) in (int, float) and x == 0 and math.copysign(1.0, x) > 0
 
 
-def _is_float(x: Any) -> bool:
-    return hasattr(x, "dtype") and x.dtype.kind == "f" and x.dtype.itemsize <= 8
-
-
-_where.__name__ = "where"
-where = Primitive(_where, broadcasting=True, nondifferentiable=("condition",))
-where.vjp("x1")(lambda g, condition: where(condition, g, 0.0))
-where.vjp("x2")(lambda g, condition: where(condition, 0.0, g))
-
-
 @wide(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
-def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
+def thinned(xp: Backend, x: Array, keep: Array, /, scale: float) -> Array:
     """scale x where the mask keeps, elsewhere 0: what dropout does with its mask.
 
     x: floats; keep: booleans that broadcast to it. Derivative: the incoming gradient, thinned alike.
@@ -66,22 +109,10 @@ def thinned(xp: Backend, x: Array, keep: Array, *, scale: float) -> Array:
     >>> tr.thinned(tr.tensor([1.0, 2.0]), tr.tensor([True, False]), scale=2.0)
     tensor([2., 0.])
     """
-    y = xp.kept(keep, x)
-    y *= scale
-    return y
+    return xp.masked(x, keep) * scale
 
 
 thinned.vjp("x")(lambda g, keep, scale: thinned(g, keep, scale=scale))
-
-
-@primitive(nondifferentiable=("share",), residuals=("entering",), expects="a share that broadcasts to x")
-def let_in(xp: Backend, x: Array, share: Array) -> tuple[Array, Array]:
-    """What may enter a product with `share`: x, but 0 in place of NaN and infinities where the share is 0."""
-    entering = xp.logical_or(share != 0, xp.isfinite(x))
-    return xp.kept(entering, x), entering
-
-
-let_in.vjp("x")(lambda g, entering: where(entering, g, 0.0))
 
 
 def _tie(other: Any) -> float:
@@ -89,50 +120,55 @@ def _tie(other: Any) -> float:
     return 0.5 if hasattr(other, "shape") else 0.0
 
 
-def _kept_by(g: Any, ahead: Any, level: Any, other: Any) -> Any:
+def _passed(g: Any, ahead: Any, level: Any, other: Any) -> Any:
     return where(ahead, g, where(level, _tie(other) * g, 0.0))
 
 
 # ---- non-differentiable ----------------------------------------------------------------------------------------------
 
 
-def _plain(name: str, formula: str, forward: Callable[..., Array], check: Any, note: str = "") -> Primitive:
-    f: Any = binary if len(check) == 3 else unary
-    vjps = (None, None) if len(check) == 3 else (None,)
-    return f(name, formula, forward, *vjps, "none; the result has no gradient", check=check, note=note)  # type: ignore[no-any-return]
+@overload
+def without_gradient(name: str, formula: str, *, example: tuple[float, float], **text: Any) -> Unary: ...
+@overload
+def without_gradient(name: str, formula: str, *, example: tuple[float, float, float], **text: Any) -> Binary: ...
+def without_gradient(name: str, formula: str, *, example: Any, **text: Any) -> Any:
+    """Make an elementwise op of as many arguments as the example has, whose result has no gradient."""
+    row: Any = binary if len(example) == 3 else unary
+    vjps = [None] * (len(example) - 1)
+    return row(name, formula, *vjps, "none; the result has no gradient", example=example, module=__name__, **text)
 
 
 BITS = ", bit by bit, of integers and booleans only"
 
 
-equal = _plain("equal", "x1 == x2", lambda xp, x1, x2: x1 == x2, (1.0, 1.0, 1))
-not_equal = _plain("not_equal", "x1 != x2", lambda xp, x1, x2: x1 != x2, (1.0, 1.0, 0))
-less = _plain("less", "x1 < x2", lambda xp, x1, x2: x1 < x2, (1.0, 2.0, 1))
-less_equal = _plain("less_equal", "x1 <= x2", lambda xp, x1, x2: x1 <= x2, (2.0, 2.0, 1))
-greater = _plain("greater", "x1 > x2", lambda xp, x1, x2: x1 > x2, (1.0, 2.0, 0))
-greater_equal = _plain("greater_equal", "x1 >= x2", lambda xp, x1, x2: x1 >= x2, (2.0, 2.0, 1))
-logical_and = _plain("logical_and", "x1 and x2", lambda xp, x1, x2: xp.logical_and(x1, x2), (1.0, 0.0, 0))
-logical_or = _plain("logical_or", "x1 or x2", lambda xp, x1, x2: xp.logical_or(x1, x2), (1.0, 0.0, 1))
-logical_xor = _plain("logical_xor", "x1 or x2, not both", lambda xp, x1, x2: xp.logical_xor(x1, x2), (1.0, 0.0, 1))
-logical_not = _plain("logical_not", "not x", lambda xp, x: xp.logical_not(x), (1.0, 0))
-bitwise_and = _plain("bitwise_and", "x1 and x2", lambda xp, x1, x2: xp.bitwise_and(x1, x2), (6, 3, 2), BITS)
-bitwise_or = _plain("bitwise_or", "x1 or x2", lambda xp, x1, x2: xp.bitwise_or(x1, x2), (6, 3, 7), BITS)
-bitwise_xor = _plain("bitwise_xor", "x1 or x2, not both", lambda xp, x1, x2: xp.bitwise_xor(x1, x2), (6, 3, 5), BITS)
-bitwise_invert = _plain("bitwise_invert", "not x", lambda xp, x: xp.invert(x), (6, -7), BITS)
-floor_divide = _plain("floor_divide", "floor(x1 / x2)", lambda xp, x1, x2: x1 // x2, (7.0, 2.0, 3.0))
-floor = _plain("floor", "the largest integer <= x", lambda xp, x: xp.floor(x), (1.5, 1.0))
-ceil = _plain("ceil", "the smallest integer >= x", lambda xp, x: xp.ceil(x), (1.5, 2.0))
-trunc = _plain("trunc", "the integer next to x towards 0", lambda xp, x: xp.trunc(x), (-1.5, -1.0))
-sign = _plain("sign", "-1, 0 or 1 as x < 0, x = 0 or x > 0", lambda xp, x: xp.sign(x), (-1.5, -1.0))
-signbit = _plain("signbit", "whether the sign bit of x is set", lambda xp, x: xp.signbit(x), (-1.5, 1))
-isfinite = _plain("isfinite", "whether x is neither infinite nor NaN", lambda xp, x: xp.isfinite(x), (1.0, 1))
-isinf = _plain("isinf", "whether x is infinite", lambda xp, x: xp.isinf(x), (1.0, 0))
-isnan = _plain("isnan", "whether x is NaN", lambda xp, x: xp.isnan(x), (1.0, 0))
-nextafter = _plain("nextafter", "the float after x1 towards x2", lambda xp, x1, x2: xp.nextafter(x1, x2), (1.0, 2.0, 1.0))
+equal = without_gradient("equal", "x1 == x2", example=(1.0, 1.0, 1))
+not_equal = without_gradient("not_equal", "x1 != x2", example=(1.0, 1.0, 0))
+less = without_gradient("less", "x1 < x2", example=(1.0, 2.0, 1))
+less_equal = without_gradient("less_equal", "x1 <= x2", example=(2.0, 2.0, 1))
+greater = without_gradient("greater", "x1 > x2", example=(1.0, 2.0, 0))
+greater_equal = without_gradient("greater_equal", "x1 >= x2", example=(2.0, 2.0, 1))
+logical_and = without_gradient("logical_and", "x1 and x2", example=(1.0, 0.0, 0))
+logical_or = without_gradient("logical_or", "x1 or x2", example=(1.0, 0.0, 1))
+logical_xor = without_gradient("logical_xor", "x1 or x2, not both", example=(1.0, 0.0, 1))
+logical_not = without_gradient("logical_not", "not x", example=(1.0, 0))
+bitwise_and = without_gradient("bitwise_and", "x1 and x2", example=(6, 3, 2), note=BITS)
+bitwise_or = without_gradient("bitwise_or", "x1 or x2", example=(6, 3, 7), note=BITS)
+bitwise_xor = without_gradient("bitwise_xor", "x1 or x2, not both", example=(6, 3, 5), note=BITS)
+bitwise_invert = without_gradient("bitwise_invert", "not x", forward="invert", example=(6, -7), note=BITS)
+floor_divide = without_gradient("floor_divide", "floor(x1 / x2)", example=(7.0, 2.0, 3.0))
+floor = without_gradient("floor", "the largest integer <= x", example=(1.5, 1.0))
+ceil = without_gradient("ceil", "the smallest integer >= x", example=(1.5, 2.0))
+trunc = without_gradient("trunc", "the integer next to x towards 0", example=(-1.5, -1.0))
+sign = without_gradient("sign", "-1, 0 or 1 as x < 0, x = 0 or x > 0", example=(-1.5, -1.0))
+signbit = without_gradient("signbit", "whether the sign bit of x is set", example=(-1.5, 1))
+isfinite = without_gradient("isfinite", "whether x is neither infinite nor NaN", example=(1.0, 1))
+isinf = without_gradient("isinf", "whether x is infinite", example=(1.0, 0))
+isnan = without_gradient("isnan", "whether x is NaN", example=(1.0, 0))
+nextafter = without_gradient("nextafter", "the float after x1 towards x2", example=(1.0, 2.0, 1.0))
 
 
 @primitive(nondifferentiable=True)
-def round(xp: Backend, x: Array, *, decimals: int = 0) -> Array:
+def round(xp: Backend, x: Array, /, decimals: int = 0) -> Array:
     """x rounded to `decimals` places, halves to the even neighbour; the result has no gradient.
 
     x: numbers of any shape.
@@ -146,74 +182,77 @@ def round(xp: Backend, x: Array, *, decimals: int = 0) -> Array:
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
 
-add = binary("add", "x1 + x2", lambda xp, x1, x2: x1 + x2, lambda g: g, lambda g: g, "1 and 1", check=(1.0, 2.0, 3.0))
+add = binary(
+    "add", "x1 + x2", lambda g: g, lambda g: g, "1 and 1", forward=lambda xp, x1, x2: x1 + x2, example=(1.0, 2.0, 3.0)
+)
 subtract = binary(
-    "subtract", "x1 - x2", lambda xp, x1, x2: x1 - x2, lambda g: g, lambda g: -g, "1 and -1", check=(1.0, 2.0, -1.0)
+    "subtract",
+    "x1 - x2",
+    lambda g: g,
+    lambda g: -g,
+    "1 and -1",
+    forward=lambda xp, x1, x2: x1 - x2,
+    example=(1.0, 2.0, -1.0),
 )
 multiply = binary(
     "multiply",
     "x1 * x2",
-    lambda xp, x1, x2: x1 * x2,
     lambda g, x2: g * x2,
     lambda g, x1: g * x1,
     "x2 and x1",
-    check=(2.0, 3.0, 6.0),
+    forward=lambda xp, x1, x2: x1 * x2,
+    example=(2.0, 3.0, 6.0),
 )
 divide = binary(
     "divide",
     "x1 / x2",
-    lambda xp, x1, x2: x1 / x2,
     lambda g, x2: g / x2,
     lambda g, x2, y: -(g / x2) * y,
     "1 / x2 and -x1 / x2^2",
-    check=(3.0, 2.0, 1.5),
+    forward=lambda xp, x1, x2: x1 / x2,
+    example=(3.0, 2.0, 1.5),
 )
 remainder = binary(
     "remainder",
     "x1 - floor(x1 / x2) x2",
-    lambda xp, x1, x2: xp.remainder(x1, x2),
     lambda g: g,
     lambda g, x1, x2, y: g * ((y - x1) / x2),
     "1 and -floor(x1 / x2); at a jump that of the side on which the value lies",
-    check=(7.0, 4.0, 3.0),
+    example=(7.0, 4.0, 3.0),
 )
 maximum = binary(
     "maximum",
     "the larger of x1 and x2",
-    lambda xp, x1, x2: xp.maximum(x1, x2),
-    lambda g, x1, x2: _kept_by(g, greater(x1, x2), equal(x1, x2), x2),
-    lambda g, x1, x2: _kept_by(g, greater(x2, x1), equal(x1, x2), x1),
+    lambda g, x1, x2: _passed(g, greater(x1, x2), equal(x1, x2), x2),
+    lambda g, x1, x2: _passed(g, greater(x2, x1), equal(x1, x2), x1),
     "1 for the larger, 0 for the smaller; equal arrays get half each, an array equal to a plain number 0",
-    check=(1.0, 2.0, 2.0),
+    example=(1.0, 2.0, 2.0),
 )
 minimum = binary(
     "minimum",
     "the smaller of x1 and x2",
-    lambda xp, x1, x2: xp.minimum(x1, x2),
-    lambda g, x1, x2: _kept_by(g, less(x1, x2), equal(x1, x2), x2),
-    lambda g, x1, x2: _kept_by(g, less(x2, x1), equal(x1, x2), x1),
+    lambda g, x1, x2: _passed(g, less(x1, x2), equal(x1, x2), x2),
+    lambda g, x1, x2: _passed(g, less(x2, x1), equal(x1, x2), x1),
     "1 for the smaller, 0 for the larger; equal arrays get half each, an array equal to a plain number 0",
-    check=(1.0, 2.0, 1.0),
+    example=(1.0, 2.0, 1.0),
 )
 hypot = binary(
     "hypot",
     "sqrt(x1^2 + x2^2)",
-    lambda xp, x1, x2: xp.hypot(x1, x2),
-    lambda g, x1, y: g * (finite(x1) / nonzero(finite(y))),
-    lambda g, x2, y: g * (finite(x2) / nonzero(finite(y))),
+    lambda g, x1, y: g * (finite(x1) / length(y)),
+    lambda g, x2, y: g * (finite(x2) / length(y)),
     "x1 / y and x2 / y; 0 at the origin",
-    check=(3.0, 4.0, 5.0),
+    example=(3.0, 4.0, 5.0),
     note=", without overflow",
     wide=True,
 )
-copysign: Primitive = binary(
+copysign: Binary = binary(
     "copysign",
     "|x1| with the sign of x2",
-    lambda xp, x1, x2: xp.copysign(x1, x2),
     lambda g, x1, x2: g * copysign(sign(x1), x2) * sign(x1),
     None,
     "1 where the signs agree, -1 where they differ, 0 at x1 = 0; none for x2",
-    check=(2.0, -1.0, -2.0),
+    example=(2.0, -1.0, -2.0),
 )
 
 
@@ -230,34 +269,34 @@ def finite(x: Any) -> Any:
     return clamp(x, min=-largest, max=largest)
 
 
-negative = unary("negative", "-x", lambda xp, x: -x, lambda g: -g, "-1", check=(2.0, -2.0))
-positive = unary("positive", "x", lambda xp, x: xp.positive(x), lambda g: g, "1", check=(2.0, 2.0))
-abs = unary("abs", "|x|", lambda xp, x: xp.abs(x), lambda g, x: g * sign(x), "sign(x), which is 0 at 0", check=(-2.0, 2.0))
-square = unary("square", "x^2", lambda xp, x: x * x, lambda g, x: g * (2 * x), "2 x", check=(3.0, 9.0))
+def length(y: Any) -> Any:
+    """A length as a denominator: not 0, where the numerator is 0 too, and not infinite."""
+    info = get("numpy").finfo(y.dtype)
+    return clamp(y, min=info.smallest_subnormal, max=info.max)
+
+
+negative = unary("negative", "-x", lambda g: -g, "-1", example=(2.0, -2.0))
+positive = unary("positive", "x", lambda g: g, "1", example=(2.0, 2.0))
+abs = unary("abs", "|x|", lambda g, x: g * sign(x), "sign(x), which is 0 at 0", example=(-2.0, 2.0))
+square = unary("square", "x^2", lambda g, x: g * (2 * x), "2 x", example=(3.0, 9.0))
 reciprocal = unary(
-    "reciprocal", "1 / x", lambda xp, x: 1 / x, lambda g, x: -(g / x) / x, "-1 / x^2", POSITIVE, check=(4.0, 0.25)
+    "reciprocal", "1 / x", lambda g, x: -(g / x) / x, "-1 / x^2", POSITIVE, forward=lambda xp, x: 1 / x, example=(4.0, 0.25)
 )
 sqrt = unary(
-    "sqrt",
-    "the square root of x",
-    lambda xp, x: xp.sqrt(x),
-    lambda g, y: g / (2 * y),
-    "1 / (2 sqrt(x)), infinite at 0",
-    POSITIVE,
-    check=(4.0, 2.0),
+    "sqrt", "the square root of x", lambda g, y: g / (2 * y), "1 / (2 sqrt(x)), infinite at 0", POSITIVE, example=(4.0, 2.0)
 )
 relu = unary(
     "relu",
     "max(x, 0)",
-    lambda xp, x: xp.maximum(x, 0),
     lambda g, y: where(greater(y, 0.0), g, 0.0),
     "1 where x > 0, elsewhere 0, also at 0",
-    check=(-1.0, 0.0),
+    forward=lambda xp, x: xp.maximum(x, 0),
+    example=(-1.0, 0.0),
 )
 
 
-@primitive
-def clamp(xp: Backend, x: Array, *, min: float, max: float) -> Array:
+@primitive(name="clip")
+def clamp(xp: Backend, x: Array, /, min: Any, max: Any) -> Array:
     """x between two plain numbers, in one pass. Derivative: 1 between them, elsewhere 0, also at them. See `clip`."""
     return xp.clip(x, min, max)
 
@@ -265,7 +304,7 @@ def clamp(xp: Backend, x: Array, *, min: float, max: float) -> Array:
 clamp.vjp("x")(lambda g, y, min, max: where(greater(y, min), where(less(y, max), g, 0.0), 0.0))
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+def clip(x: Tensor | Array, min: Tensor | Array | float | None = None, max: Tensor | Array | float | None = None) -> Tensor:
     """minimum(maximum(x, min), max), elementwise; a bound that is None does not hold.
 
     x, min, max: numbers of shapes that broadcast. Derivatives: those of `maximum` and `minimum`, so 0 for x at a bound
@@ -275,7 +314,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     >>> tr.clip(tr.tensor([-1.0, 0.5, 3.0]), 0.0, 1.0)
     tensor([0. , 0.5, 1. ])
     """
-    if type(min) in (int, float) and type(max) in (int, float) and _is_float(x):
+    if type(min) in (int, float) and type(max) in (int, float) and is_float(x):
         return clamp(x, min=min, max=max)
     if min is not None:
         x = maximum(x, min)
@@ -286,7 +325,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
 
 
 @primitive
-def to(xp: Backend, x: Array, *, backend: str) -> Array:
+def to(xp: Backend, x: Array, /, backend: str) -> Array:
     """x on another backend, by way of the host. Derivative: the incoming gradient, brought back.
 
     >>> import tinyreg as tr

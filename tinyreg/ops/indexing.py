@@ -10,8 +10,10 @@ from ..core.backend import Array, Backend, Shape, home
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import as_array
-from ..signature import with_axis
-from .scattering import from_front, scatter_add
+from ..hints import with_axis
+from .scattering import from_front, placed, scatter_add
+
+__all__ = ["argsort", "getitem", "sort", "take", "take_along_axis", "topk"]
 
 
 class Slot(NamedTuple):
@@ -27,7 +29,7 @@ def _filled(key: tuple[Any, ...], arrays: tuple[Array, ...]) -> tuple[Any, ...]:
     return tuple(arrays[part.number] if isinstance(part, Slot) else part for part in key)
 
 
-@primitive(nondifferentiable=("indices",), expects="indices that are in range and fit the axes")
+@primitive(name="getitem", nondifferentiable=("indices",), expects="indices that are in range and fit the axes")
 def index(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...]) -> Array:
     """x[key], where a `Slot` in the key stands for one of the index arrays. See `getitem`."""
     return x[_filled(key, indices)]
@@ -35,7 +37,7 @@ def index(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...]) -> Array
 
 @primitive(nondifferentiable=("indices",))
 def scatter(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...], shape: Shape) -> Array:
-    """Zeros of `shape` to which x is added at key: the way back of `index`. Repeated indices add up."""
+    """Add x at key to zeros of `shape`: the gradient of `getitem`. Repeated indices add up."""
     if any(array.dtype != "bool" for array in indices):
         axes, short = _short(_filled(key, indices), len(shape))
         n, width = math.prod(shape[:axes]), math.prod(shape[axes:])
@@ -43,13 +45,11 @@ def scatter(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...], shape:
         places = from_front(xp, short[0], n) if alone else xp.reshape(xp.arange(n), shape[:axes])[short]
         rows = scatter_add(xp, n, xp.reshape(places, (-1,)), xp.reshape(x, (places.size, width)))
         return xp.reshape(rows, shape)
-    y = xp.zeros(shape, dtype=x.dtype)  # nothing is taken twice
-    y[_filled(key, indices)] = x
-    return y
+    return placed(xp, x, _filled(key, indices), shape)  # nothing is taken twice
 
 
 def _short(key: tuple[Any, ...], ndim: int) -> tuple[int, tuple[Any, ...]]:
-    """How many axes a key says something about, and the key for these: the others are taken whole."""
+    """Count the axes that a key says something about, and give the key for these: the others are taken whole."""
     where = next((i for i, part in enumerate(key) if part is ...), len(key))
     whole = ndim - sum(map(_axes_taken, key))
     if where < len(key):
@@ -76,7 +76,7 @@ def _(g: Any, indices: Any, key: tuple[Any, ...]) -> Any:
     return index(g, *indices, key=key)
 
 
-def getitem(x: Any, key: Any) -> Any:
+def getitem(x: Tensor | Array, key: Any) -> Tensor:
     """x[key], as in NumPy: integers, slices, `None`, `...`, boolean and integer arrays or tensors, and lists of them.
 
     Raises `IndexError` where an index is out of range (on CuPy an array index wraps around instead). Derivative: the
@@ -99,14 +99,14 @@ def getitem(x: Any, key: Any) -> Any:
 
 
 def _on_the_same_backend(indices: Any, x: Any) -> Any:
-    """Index arrays from the host go to where x is: they are small, and often written by hand."""
+    """Bring index arrays from the host to where x is: they are small, and often written by hand."""
     array = indices._array if isinstance(indices, Tensor) else indices
     place = home(x._array if isinstance(x, Tensor) else x)
     return array if place is None or home(array) is place else as_array(array, backend=place.name)
 
 
 @with_axis
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: Tensor | Array, indices: Tensor | Array, axis: int | None = None) -> Tensor:
     """The elements of x at integer `indices` along `axis`, which only a 1-d x may leave out (as in the array API).
 
     indices: integers of any shape; their axes take the place of `axis`. Derivative: as of indexing.
@@ -120,7 +120,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     return getitem(x, (slice(None),) * arguments.axis("take", 0 if axis is None else axis, x.ndim) + (indices,))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
+def take_along_axis(x: Tensor | Array, indices: Tensor | Array, axis: int = -1) -> Tensor:
     """The elements of x at `indices` along `axis`, each line of x by its own line of indices.
 
     x: of any shape with at least one axis; indices: integers of the same shape but along `axis`, from -n to n - 1 for a
@@ -137,9 +137,13 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
     return getitem(x.reshape((-1,)), places)
 
 
-@primitive(nondifferentiable=True, expects="integer indices with as many axes as x, in range along the axis")
-def flat_places(xp: Backend, indices: Array, *, shape: Shape, axis: int) -> Array:
-    """Where the elements at `indices` along `axis` are in an array of this shape, flattened."""
+@primitive(
+    name="take_along_axis",
+    nondifferentiable=True,
+    expects="integer indices with as many axes as x, in range along the axis",
+)
+def flat_places(xp: Backend, indices: Array, /, shape: Shape, axis: int) -> Array:
+    """Find where the elements at `indices` along `axis` are in an array of this shape, flattened."""
     ndim = len(shape)
     axis = arguments.axis("take_along_axis", axis, ndim)
     if indices.ndim != ndim or indices.dtype.kind not in "iu":
@@ -155,7 +159,7 @@ def flat_places(xp: Backend, indices: Array, *, shape: Shape, axis: int) -> Arra
 
 
 @primitive(nondifferentiable=True)
-def argsort(xp: Backend, x: Array, *, axis: int = -1, descending: bool = False) -> Array:
+def argsort(xp: Backend, x: Array, /, axis: int = -1, descending: bool = False) -> Array:
     """The indices that sort x along `axis`; equal elements keep their order. No gradient.
 
     >>> import tinyreg as tr
@@ -170,7 +174,7 @@ def argsort(xp: Backend, x: Array, *, axis: int = -1, descending: bool = False) 
 
 
 @with_axis
-def sort(x: Any, axis: int = -1, descending: bool = False) -> Any:
+def sort(x: Tensor | Array, axis: int = -1, descending: bool = False) -> Tensor:
     """x sorted along `axis`. Derivative: the incoming gradient, each element's to where it came from; ties in order.
 
     >>> import tinyreg as tr
@@ -181,7 +185,7 @@ def sort(x: Any, axis: int = -1, descending: bool = False) -> Any:
 
 
 @with_axis
-def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any]:
+def topk(x: Tensor | Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest (or smallest) elements along `axis` in order, and their indices (as in PyTorch).
 
     Raises `ValueError` where there are fewer than k. Derivative of the values: as of `sort`; the indices have none.
@@ -199,9 +203,9 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any
     return take_along_axis(x, indices, axis=axis), indices
 
 
-@primitive(nondifferentiable=True)
-def first_of_sorted(xp: Backend, x: Array, *, k: int, axis: int, descending: bool) -> Array:
-    """The first k of `argsort`, where that is worth while without sorting the others.
+@primitive(name="topk", nondifferentiable=True)
+def first_of_sorted(xp: Backend, x: Array, /, k: int, axis: int, descending: bool) -> Array:
+    """Give the first k of `argsort`, where that is worth while without sorting the others.
 
     Of the extremes of many groups the k-th is a bound: at least k elements reach it, and only these are sorted.
     """

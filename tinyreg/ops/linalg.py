@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Sequence
 from typing import Any
 
 from ..arguments import integer
 from ..core.backend import Array, Backend, accumulator, get
+from ..core.fused import fused
 from ..core.primitive import primitive
-from ..recompute import fused
+from ..core.tensor import Tensor
+from . import reduction
 from .elementwise import multiply
 from .indexing import getitem
-from .reduction import sum
 from .shape import broadcast_to, expand_dims, matrix_transpose, reshape, squeeze
+
+__all__ = ["diagonal", "einsum", "linear", "matmul", "outer", "trace", "tril", "triu"]
 
 
 @primitive(broadcasting=True, expects="as many columns in x1 as rows in x2, at least one axis each, stacks that broadcast")
@@ -49,7 +51,7 @@ def _(g: Any, x1: Any, x2_like: Any) -> Any:
     return matmul(matrix_transpose(x1), g)
 
 
-def outer(x1: Any, x2: Any) -> Any:
+def outer(x1: Tensor | Array, x2: Tensor | Array) -> Tensor:
     """The outer product of two vectors, y[i, j] = x1[i] x2[j].
 
     x1: (n,); x2: (m,); the result: (n, m). Raises `ValueError` for other numbers of axes (as in the array API; NumPy
@@ -71,7 +73,11 @@ def outer(x1: Any, x2: Any) -> Any:
 # ---- einsum ----------------------------------------------------------------------------------------------------------
 
 
-@primitive(broadcasting=True, expects="a term of subscripts for each array, and equal lengths where letters are equal")
+@primitive(
+    name="einsum",
+    broadcasting=True,
+    expects="a term of subscripts for each array, and equal lengths where letters are equal",
+)
 def contract(xp: Backend, *xs: Array, subscripts: str) -> Array:
     """The einsum of arrays, with a letter for each axis and the result's letters written out. See `einsum`."""
     dtype = xp.result_type(*xs)
@@ -110,7 +116,7 @@ def _without_repeats(term: str, unused: Sequence[str]) -> tuple[str, list[str]]:
     return "".join(letters), [old + fresh for old, fresh in zip(term, letters, strict=True) if old != fresh]
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Tensor | Array) -> Tensor:
     """The sum of products that `subscripts` describe: "ij,jk->ik" is a @ b, y[i, k] = sum over j of a[i, j] b[j, k].
 
     subscripts: a term for each operand, with a letter for each axis. "..." stands for further axes, which broadcast; a
@@ -154,7 +160,7 @@ def _written_out(subscripts: str, ndims: list[int]) -> str:
 
 
 @fused(expects="x (..., in), weight (out, in) and bias (out,)")
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(x: Tensor | Array, weight: Tensor | Array, bias: Tensor | Array | None = None) -> Tensor:
     """y = x W^T + b.
 
     x: (..., in); weight: (out, in), as in PyTorch; bias: (out,), or None; y: (..., out). Derivatives: g W for x, g^T x for
@@ -168,34 +174,6 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     return y if bias is None else y + bias
 
 
-@linear.fast
-def _(xp: Backend, x: Array, weight: Array, bias: Array = None) -> tuple[Array, None]:
-    y = xp.matmul(_rows(x), weight.T)
-    y = y if bias is None else onto(xp.add, y, bias)
-    return y.reshape(*x.shape[:-1], len(weight)), None
-
-
-@linear.backward
-def _(g: Array, xp: Backend, x: Array, weight: Array, bias: Array, wanted: Sequence[int]) -> tuple[Array, Array, Array]:
-    rows = _rows(g)
-    return (
-        xp.matmul(rows, weight).reshape(x.shape) if 0 in wanted else None,
-        xp.matmul(rows.T, _rows(x)) if 1 in wanted else None,
-        sum(rows, axis=0) if 2 in wanted else None,
-    )
-
-
-def _rows(x: Array) -> Array:
-    """All axes but the last as one, so that a stack is multiplied in one product, which is faster than many."""
-    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-
-
-def onto(operation: Any, y: Array, other: Array) -> Array:
-    """y and another, of a y that nobody else holds: written to its memory, unless the other has another dtype."""
-    result: Array = operation(y, other, out=y if other.dtype == y.dtype else None)
-    return result
-
-
 # ---- diagonals and triangles -----------------------------------------------------------------------------------------
 
 
@@ -204,7 +182,7 @@ def _expect_matrices(op: str, x: Any) -> None:
         raise ValueError(f"{op}: got shape {list(x.shape)}, expected at least two axes")
 
 
-def diagonal(x: Any, offset: int = 0) -> Any:
+def diagonal(x: Tensor | Array, offset: int = 0) -> Tensor:
     """The diagonal of each matrix: y[..., i] = x[..., i, i + offset], or x[..., i - offset, i] below the main one.
 
     x: (..., n, m). A diagonal that lies outside of the matrix is empty. As in the array API the last two axes are the
@@ -223,7 +201,7 @@ def diagonal(x: Any, offset: int = 0) -> Any:
     return getitem(elements, (..., slice(start, start + length * (m + 1), m + 1)))
 
 
-def trace(x: Any, offset: int = 0) -> Any:
+def trace(x: Tensor | Array, offset: int = 0) -> Tensor:
     """The sum of the diagonal of each matrix. See `diagonal`.
 
     x: (..., n, m); the result: (...).
@@ -232,11 +210,11 @@ def trace(x: Any, offset: int = 0) -> Any:
     >>> tr.trace(tr.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(5.)
     """
-    return sum(diagonal(x, offset), axis=-1)
+    return reduction.sum(diagonal(x, offset), axis=-1)
 
 
 @primitive
-def tril(xp: Backend, x: Array, *, k: int = 0) -> Array:
+def tril(xp: Backend, x: Array, /, k: int = 0) -> Array:
     """Each matrix with zeros above its k-th diagonal (0: the main one, 1: that above it, -1: that below).
 
     x: (..., n, m). Derivative: the incoming gradient, with zeros at the same places.
@@ -251,7 +229,7 @@ def tril(xp: Backend, x: Array, *, k: int = 0) -> Array:
 
 
 @primitive
-def triu(xp: Backend, x: Array, *, k: int = 0) -> Array:
+def triu(xp: Backend, x: Array, /, k: int = 0) -> Array:
     """Each matrix with zeros below its k-th diagonal (0: the main one, 1: that above it, -1: that below).
 
     x: (..., n, m). Derivative: the incoming gradient, with zeros at the same places.

@@ -9,17 +9,20 @@ on the tape, so that its backward works there too. Primitives are declared `wide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate
 
 from ..core.backend import Array, Backend, accumulator, get
-from ..core.primitive import Primitive, primitive
+from ..core.primitive import P, Primitive, R, primitive
+from ..core.tensor import Tensor
+
+__all__ = ["astype"]
 
 SCALAR: type[Any] = get("numpy").generic
 """What NumPy makes of one element: a number, which has no backend."""
 
 
-@primitive
-def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
+@primitive(name="astype")
+def cast(xp: Backend, x: Array, /, dtype: Any) -> Array:
     """x in another float dtype. Derivative: the incoming gradient in the dtype of x. See `astype`."""
     return x.astype(dtype)
 
@@ -27,13 +30,13 @@ def cast(xp: Backend, x: Array, *, dtype: Any) -> Array:
 cast.vjp("x")(lambda g, x_like: cast(g, dtype=x_like.dtype))
 
 
-@primitive(nondifferentiable=True)
-def discretize(xp: Backend, x: Array, *, dtype: Any) -> Array:
+@primitive(name="astype", nondifferentiable=True)
+def discretize(xp: Backend, x: Array, /, dtype: Any) -> Array:
     """x in a dtype without gradients. See `astype`."""
     return x.astype(dtype)
 
 
-def astype(x: Any, dtype: Any) -> Any:
+def astype(x: Tensor | Array, dtype: Any) -> Tensor:
     """x in another dtype: a float dtype lets the gradient pass, in the dtype of x; another has none.
 
     >>> import tinyreg as tr
@@ -53,7 +56,7 @@ def widened(x: Any) -> Any:
     return x if wider is None else cast(x, dtype=wider)
 
 
-def narrowed(y: Any, like: Any) -> Any:
+def narrowed(y: Tensor, like: Any) -> Tensor:
     """What was computed from `widened(like)`, in the dtype of `like` again."""
     return y if accumulator(like.dtype) is None else cast(y, dtype=like.dtype)
 
@@ -65,7 +68,7 @@ def matched(value: Any, like: Any) -> Any:
     return value if getattr(value, "dtype", like.dtype) == like.dtype else astype(value, like.dtype)
 
 
-class Wide(Primitive):
+class Wide(Primitive[P, R]):
     """A primitive that works in the accumulator's dtype: between a cast of what is float16, and one back of its result."""
 
     def apply(self, values: Sequence[Any], settings: dict[str, Any]) -> Any:
@@ -82,6 +85,6 @@ class Wide(Primitive):
         return y if accumulator(dtype) is None else cast(y, dtype=dtype)
 
 
-def wide(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]:
+def wide(**declared: Any) -> Callable[[Callable[Concatenate[Any, P], Any]], Primitive[P, Tensor]]:
     """`primitive` for an op that squares, sums, or rounds several times: see `Wide`."""
     return lambda forward: Wide(forward, **declared)

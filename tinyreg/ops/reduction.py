@@ -7,22 +7,25 @@ float16 is summed in float32, forward and backward. At ties of `max` and `min` t
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate
 
 from .. import arguments
 from ..arguments import Axis
+from ..callers import warn_caller
 from ..core.backend import Array, Backend, Shape, accumulator
-from ..core.primitive import Primitive
-from ..signature import with_axis
+from ..core.primitive import P, Primitive, R
+from ..core.tensor import Tensor
+from ..hints import with_axis
 from .elementwise import abs, equal, finite, nonzero, sign, where
 from .indexing import getitem
 from .precision import Wide, astype
-from .shape import broadcast_to, expand_dims, flip, pad, permute_dims, reshape
+from .shape import broadcast_to, concat, cut, flip, pad, permute_dims, reshape
+
+__all__ = ["all", "any", "argmax", "argmin", "cumulative_sum", "max", "mean", "min", "norm", "prod", "std", "sum", "var"]
 
 
-class Reduction(Primitive):
+class Reduction(Primitive[P, R]):
     """An op along axes: refuses those that x lacks, since VJPs and CuPy take some of them for others."""
 
     def apply(self, values: Sequence[Any], settings: dict[str, Any]) -> Any:
@@ -34,25 +37,23 @@ class Reduction(Primitive):
         return super().apply(values, settings)
 
 
-class WideReduction(Reduction, Wide):
+class WideReduction(Reduction[P, R], Wide[P, R]):
     """A reduction that sums: see `Wide`."""
 
 
-def reduction(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]:
+def reduction(**declared: Any) -> Callable[[Callable[Concatenate[Any, P], Any]], Primitive[P, Tensor]]:
     """`primitive` for an op with the setting `axis`."""
     return lambda forward: Reduction(forward, **declared)
 
 
-def wide_reduction(**declared: Any) -> Callable[[Callable[..., Any]], Primitive]:
+def wide_reduction(**declared: Any) -> Callable[[Callable[Concatenate[Any, P], Any]], Primitive[P, Tensor]]:
     """`primitive` for an op with the setting `axis` that sums."""
     return lambda forward: WideReduction(forward, **declared)
 
 
 def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
-    """The axes that a reduction goes over, from 0 to ndim - 1; they are known to be there."""
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple([a % ndim for a in ((axis,) if isinstance(axis, int) else axis)])
+    """The axes that a reduction goes over, from 0 to ndim - 1."""
+    return arguments.axes("a reduction", axis, ndim)
 
 
 def kept_shape(shape: Shape, axis: Axis) -> Shape:
@@ -72,7 +73,7 @@ def restored(y: Any, shape: Shape, axis: Axis) -> Any:
 
 
 @reduction(expects="axes that x has")
-def sum(xp: Backend, x: Array, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+def sum(xp: Backend, x: Array, /, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
     """The sum over `axis`.
 
     x: numbers of any shape; `dtype` is that of the sum, by default that of x, int64 for smaller integers and booleans.
@@ -92,7 +93,7 @@ def _(g: Any, x_like: Any, axis: Axis) -> Any:
 
 
 @wide_reduction(expects="axes that x has")
-def mean(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def mean(xp: Backend, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over `axis`, divided by the number n of its elements; NaN where there are none.
 
     x: floats of any shape; integers give float64. Derivative: 1 / n for every element.
@@ -110,7 +111,7 @@ def _(g: Any, x_like: Any, axis: Axis) -> Any:
 
 
 @wide_reduction(expects="axes that x has, with at least one element")
-def max(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def max(xp: Backend, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest element along `axis`; NaN where one is NaN.
 
     x: numbers of any shape with at least one element along `axis`, `ValueError` otherwise. Derivative: 1 for the
@@ -124,7 +125,7 @@ def max(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
 
 
 @wide_reduction(expects="axes that x has, with at least one element")
-def min(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def min(xp: Backend, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest element along `axis`; NaN where one is NaN.
 
     x: numbers of any shape with at least one element along `axis`, `ValueError` otherwise. Derivative: 1 for the
@@ -148,7 +149,7 @@ min.vjp("x")(_shared_by_the_chosen)
 
 
 @wide_reduction(expects="axes that x has")
-def prod(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def prod(xp: Backend, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over `axis`; 1 where there is nothing.
 
     x: numbers of any shape. Derivative: the product of all other elements, exact also where some are 0.
@@ -172,21 +173,25 @@ def _(g: Any, x: Any, axis: Axis) -> Any:
 
 
 def _product_of_others(x: Any) -> Any:
-    """The product of the other elements along the last axis: that of the other pairs, times the other one of the pair."""
+    """The product of the other elements along the last axis.
+
+    Each element of the first half has a partner in the second: of the others, that is the product of the other pairs, times
+    the partner.
+    """
     n = x.shape[-1]
     in_front = [(0, 0)] * (x.ndim - 1)
     if n < 2:
         return pad(getitem(x, (..., slice(0, 0))), (*in_front, (0, n)), value=1.0)
     if n % 2:
         x = pad(x, (*in_front, (0, 1)), value=1.0)
-    pairs = reshape(x, (*x.shape[:-1], (n + 1) // 2, 2))
-    others = _product_of_others(getitem(pairs, (..., 0)) * getitem(pairs, (..., 1)))
-    found = reshape(expand_dims(others, axis=-1) * flip(pairs, axis=-1), x.shape)
-    return getitem(found, (..., slice(0, n)))
+    first, second = cut(x, sections=((n + 1) // 2,), axis=-1)
+    other_pairs = _product_of_others(first * second)
+    others = concat(other_pairs * second, other_pairs * first, axis=-1)
+    return getitem(others, (..., slice(0, n)))
 
 
 @wide_reduction(expects="axes that x has")
-def var(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
+def var(xp: Backend, x: Array, /, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The mean of (x - mean(x))^2 over `axis`, with n - correction in place of n; computed in two passes.
 
     x: floats of any shape. correction: 0 is the biased variance (NumPy's default), 1 the unbiased one (PyTorch's). NaN,
@@ -204,7 +209,7 @@ def _variance(xp: Backend, x: Array, axis: Axis, correction: float, keepdims: bo
     n = count(x.shape, axis)
     if n <= correction:
         text = f"got {n} {'value' if n == 1 else 'values'} and correction={correction}: too few, so the variance is NaN"
-        warnings.warn(text, RuntimeWarning, stacklevel=8)
+        warn_caller(text, RuntimeWarning)
     c = x - xp.sum(x, axis=axis, keepdims=True) / (n or 1)
     c -= xp.sum(c, axis=axis, keepdims=True) / (n or 1)  # what rounding left of the mean
     c *= c
@@ -229,7 +234,7 @@ def _less_its_mean(x: Any, axis: Axis) -> Any:
 
 
 @wide_reduction(expects="axes that x has")
-def std(xp: Backend, x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
+def std(xp: Backend, x: Array, /, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
     """The square root of `var`.
 
     x: floats of any shape. correction: as in `var`. Derivative: (x - mean(x)) / ((n - correction) std(x)), and 0 where
@@ -247,54 +252,8 @@ def _(g: Any, x: Any, y: Any, axis: Axis, correction: float) -> Any:
     return restored(g / nonzero(y) * _rate(count(x.shape, axis), correction), x.shape, axis) * _centred(x, axis)
 
 
-@wide_reduction(expects="axes that x has, with at least one element")
-def logsumexp(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """log(sum(exp(x))) over `axis`, without overflow.
-
-    x: floats of any shape with at least one element along `axis`. Derivative: the softmax of x; 0 where every element is
-    -inf.
-
-    >>> import tinyreg as tr
-    >>> tr.logsumexp(tr.tensor([1000.0, -1000.0]))
-    tensor(1000.)
-    """
-    e, top = _exp_below(xp, x, axis)
-    total = xp.sum(e, axis=axis, keepdims=True)
-    nothing = total == 0
-    y = xp.where(nothing, -math.inf, xp.log(xp.where(nothing, 1, total)) + top)
-    return y if keepdims else xp.squeeze(y, axis=axes_of(x.ndim, axis))
-
-
-def _exp_below(xp: Backend, x: Array, axis: Axis) -> tuple[Array, Array]:
-    """exp(x - top), with the largest element for top, and top; inf counts as the largest number."""
-    x = x.astype(xp.result_type(x.dtype, xp.float16), copy=False)
-    largest = float(xp.finfo(x.dtype).max)
-    top = xp.max(x, axis=axis, keepdims=True)
-    return xp.exp(xp.minimum(x, largest) - xp.where(top == -math.inf, 0, xp.minimum(top, largest))), top
-
-
-@logsumexp.vjp("x")
-def _(g: Any, x: Any, axis: Axis) -> Any:
-    return restored(g, x.shape, axis) * shares(x, axis=axis, zeros=True)
-
-
-@wide_reduction(expects="axes that x has, with at least one element")
-def shares(xp: Backend, x: Array, *, axis: Axis = None, zeros: bool = False) -> Array:
-    """exp(x_i) / sum_j exp(x_j) over `axis`; where every element is -inf, NaN or `zeros`. See `softmax`."""
-    e, _ = _exp_below(xp, x, axis)
-    total = xp.sum(e, axis=axis, keepdims=True)
-    e /= xp.where(total == 0, 1, total)
-    return e if zeros else xp.where(total == 0, math.nan, e)
-
-
-@shares.vjp("x")
-def _(g: Any, y: Any, axis: Axis) -> Any:
-    product = g * y
-    return product - y * sum(product, axis=axis, keepdims=True)
-
-
 @wide_reduction(expects="axes that x has")
-def cumulative_sum(xp: Backend, x: Array, *, axis: int | None = None, include_initial: bool = False) -> Array:
+def cumulative_sum(xp: Backend, x: Array, /, axis: int | None = None, include_initial: bool = False) -> Array:
     """The sum of each element and those before it along `axis`, which only a 1-d x may leave out.
 
     x: floats of at least one axis. `include_initial` puts a 0 in front. Derivative: 1 for each element that was added.
@@ -305,7 +264,7 @@ def cumulative_sum(xp: Backend, x: Array, *, axis: int | None = None, include_in
     """
     if axis is None and x.ndim != 1:
         raise ValueError("an array of several axes needs an axis to sum along")
-    along = (axis or 0) % x.ndim
+    along = arguments.axis("cumulative_sum", axis or 0, x.ndim)
     y = xp.cumsum(x, axis=along)
     if not include_initial:
         return y
@@ -315,14 +274,14 @@ def cumulative_sum(xp: Backend, x: Array, *, axis: int | None = None, include_in
 
 @cumulative_sum.vjp("x")
 def _(g: Any, axis: int | None, include_initial: bool) -> Any:
-    along = (axis or 0) % g.ndim
+    along = arguments.axis("cumulative_sum", axis or 0, g.ndim)
     if include_initial:
         g = getitem(g, (slice(None),) * along + (slice(1, None),))
     return flip(cumulative_sum(flip(g, axis=along), axis=along), axis=along)
 
 
-@wide_reduction(expects="a finite ord of at least 1, and axes that x has")
-def p_norm(xp: Backend, x: Array, *, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Array:
+@wide_reduction(name="norm", expects="a finite ord of at least 1, and axes that x has")
+def p_norm(xp: Backend, x: Array, /, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Array:
     """(sum |x|^ord)^(1/ord) over `axis`, for a finite ord of at least 1. See `norm`."""
     if not 1 <= ord < math.inf:
         raise ValueError(f"ord is {ord}")
@@ -348,7 +307,7 @@ def _(g: Any, x: Any, y: Any, ord: float, axis: Axis) -> Any:
 
 
 @with_axis
-def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Any:
+def norm(x: Tensor | Array, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The vector norm (sum |x|^ord)^(1/ord) over `axis`: of all elements by default, whatever the shape.
 
     x: floats. ord: at least 1; `math.inf` gives the largest |x|. Derivative: sign(x) (|x| / y)^(ord - 1), and 0 where
@@ -368,7 +327,7 @@ def norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> A
 
 
 @reduction(nondifferentiable=True, expects="axes that x has, with at least one element")
-def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmax(xp: Backend, x: Array, /, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first largest element along `axis`, of the flattened array without one. No gradient.
 
     >>> import tinyreg as tr
@@ -379,7 +338,7 @@ def argmax(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
 
 
 @reduction(nondifferentiable=True, expects="axes that x has, with at least one element")
-def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmin(xp: Backend, x: Array, /, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first smallest element along `axis`, of the flattened array without one. No gradient.
 
     >>> import tinyreg as tr
@@ -390,7 +349,7 @@ def argmin(xp: Backend, x: Array, *, axis: int | None = None, keepdims: bool = F
 
 
 @reduction(nondifferentiable=True, expects="axes that x has")
-def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def all(xp: Backend, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether every element along `axis` is true. No gradient.
 
     >>> import tinyreg as tr
@@ -401,7 +360,7 @@ def all(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> 
 
 
 @reduction(nondifferentiable=True, expects="axes that x has")
-def any(xp: Backend, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def any(xp: Backend, x: Array, /, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether some element along `axis` is true. No gradient.
 
     >>> import tinyreg as tr

@@ -1,16 +1,25 @@
-"""Sums of what comes to the same place, and places counted from the front: what the way back of indexing is made of."""
+"""What the gradient of indexing is made of: elements put at their places, and summed where these are the same."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from ..core.backend import Array, Backend, accumulator
+from ..core.backend import Array, Backend, Shape, accumulator
+
+
+def placed(xp: Backend, x: Array, key: Any, shape: Shape, value: float = 0) -> Array:
+    """Put x at `key`, which names no place twice, into an array of `shape` and of `value`, in the memory order of x."""
+    y = xp.full_like(x, value, shape=shape)
+    y[key] = x
+    return y
+
 
 _ROW = 16  # from how many elements on a row is added as one
 
 
 def scatter_add(xp: Backend, n: int, places: Array, rows: Array) -> Array:
-    """n rows of zeros to which rows are added at places from 0 to n - 1, in float32 at least.
+    """Add rows, at places from 0 to n - 1, to n rows of zeros, in float32 at least.
 
     On the CPU always in the same order: NumPy's `add.at` is quick with columns only, so long rows are added in rounds.
     """
@@ -48,7 +57,7 @@ def _add_rows(xp: Backend, y: Array, places: Array, rows: Array) -> None:
 
 
 def from_front(xp: Backend, indices: Array, n: int) -> Array:
-    """Indices from -n to n - 1, counted from the front; others are an `IndexError`, or wrap around on CuPy."""
+    """Count indices from -n to n - 1 from the front; others are an `IndexError`, or wrap around on CuPy."""
     if xp.wraps:
         return indices % n
     low, high = (indices.min(), indices.max()) if indices.size else (0, 0)

@@ -7,16 +7,36 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..arguments import axes, integer
-from ..arguments import axis as one_axis
+from .. import arguments
+from ..arguments import integer
 from ..core.backend import Array, Backend, Shape
 from ..core.primitive import primitive
-from ..signature import with_axis
+from ..core.tensor import Tensor
+from ..hints import with_axis
 from .indexing import getitem
+from .scattering import placed
+
+__all__ = [
+    "broadcast_to",
+    "concat",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matrix_transpose",
+    "pad",
+    "permute_dims",
+    "reshape",
+    "roll",
+    "split",
+    "squeeze",
+    "stack",
+    "tile",
+    "unstack",
+]
 
 
 @primitive(expects="a shape of as many elements, with at most one -1")
-def reshape(xp: Backend, x: Array, *, shape: int | Shape) -> Array:
+def reshape(xp: Backend, x: Array, /, shape: int | Sequence[int]) -> Array:
     """x with another shape, in C order; one length may be -1, and is then worked out.
 
     Derivative: the incoming gradient in the shape of x.
@@ -32,12 +52,13 @@ def reshape(xp: Backend, x: Array, *, shape: int | Shape) -> Array:
 reshape.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
 
 
-def reshape_method(x: Any, *shape: Any) -> Any:
+def reshape_method(x: Tensor | Array, *shape: int | Sequence[int]) -> Tensor:
     """`reshape`, with the lengths as one tuple or one by one."""
-    return reshape(x, shape=shape[0] if len(shape) == 1 else shape)
+    lengths: Any = shape[0] if len(shape) == 1 else shape
+    return reshape(x, shape=lengths)
 
 
-def flatten(x: Any) -> Any:
+def flatten(x: Tensor | Array) -> Tensor:
     """All elements of x along one axis, in C order.
 
     >>> import tinyreg as tr
@@ -48,7 +69,7 @@ def flatten(x: Any) -> Any:
 
 
 @primitive(expects="each axis of x once")
-def permute_dims(xp: Backend, x: Array, *, axes: tuple[int, ...]) -> Array:
+def permute_dims(xp: Backend, x: Array, /, axes: Sequence[int]) -> Array:
     """x with its axes in another order: axis i of the result is axis axes[i] of x.
 
     Derivative: the incoming gradient with the axes put back.
@@ -62,17 +83,17 @@ def permute_dims(xp: Backend, x: Array, *, axes: tuple[int, ...]) -> Array:
 
 @permute_dims.vjp("x")
 def _(g: Any, axes: tuple[int, ...]) -> Any:
-    order = [a % len(axes) for a in axes]
-    return permute_dims(g, axes=tuple(order.index(i) for i in range(len(axes))))
+    order = arguments.axes("permute_dims", axes, g.ndim)
+    return permute_dims(g, axes=tuple(order.index(i) for i in range(g.ndim)))
 
 
-def transpose_method(x: Any, *axes: Any) -> Any:
+def transpose_method(x: Tensor | Array, *axes: int | Sequence[int]) -> Tensor:
     """`permute_dims`, with the axes as one tuple or one by one, in reverse order where none are given (as in NumPy)."""
-    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    given: Any = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
     return permute_dims(x, axes=tuple(given or reversed(range(x.ndim))))
 
 
-def matrix_transpose(x: Any) -> Any:
+def matrix_transpose(x: Tensor | Array) -> Tensor:
     """x with its last two axes swapped: each matrix of a stack transposed.
 
     >>> import tinyreg as tr
@@ -85,7 +106,7 @@ def matrix_transpose(x: Any) -> Any:
 
 
 @primitive(expects="axes that the result has")
-def expand_dims(xp: Backend, x: Array, *, axis: int | tuple[int, ...] = 0) -> Array:
+def expand_dims(xp: Backend, x: Array, /, axis: int | tuple[int, ...] = 0) -> Array:
     """x with axes of length 1 put in, so that they stand at `axis` of the result.
 
     Derivative: the incoming gradient in the shape of x.
@@ -95,14 +116,14 @@ def expand_dims(xp: Backend, x: Array, *, axis: int | tuple[int, ...] = 0) -> Ar
     (3, 1)
     """
     several = axis if isinstance(axis, tuple | list) else (axis,)
-    return xp.expand_dims(x, axes("expand_dims", several, x.ndim + len(several)))
+    return xp.expand_dims(x, arguments.axes("expand_dims", several, x.ndim + len(several)))
 
 
 expand_dims.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
 
 
 @primitive(expects="axes of length 1")
-def squeeze(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
+def squeeze(xp: Backend, x: Array, /, axis: int | tuple[int, ...] | None = None) -> Array:
     """x without the axes of length 1 at `axis`, or without any of that length.
 
     Raises `ValueError` for an axis of another length. Derivative: the incoming gradient in the shape of x.
@@ -111,14 +132,14 @@ def squeeze(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None)
     >>> tr.squeeze(tr.ones((1, 3, 1)), axis=0).shape
     (3, 1)
     """
-    return xp.squeeze(x, axis=None if axis is None else axes("squeeze", axis, x.ndim))
+    return xp.squeeze(x, axis=None if axis is None else arguments.axes("squeeze", axis, x.ndim))
 
 
 squeeze.vjp("x")(lambda g, x_like: reshape(g, shape=x_like.shape))
 
 
 @primitive(broadcasting=True, expects="a shape that x broadcasts to")
-def broadcast_to(xp: Backend, x: Array, *, shape: Shape) -> Array:
+def broadcast_to(xp: Backend, x: Array, /, shape: Sequence[int]) -> Array:
     """x repeated along new axes in front, and along axes of length 1, to `shape`.
 
     Derivative: the incoming gradient, summed over the copies.
@@ -150,7 +171,7 @@ def concat(xp: Backend, *xs: Array, axis: int | None = 0) -> Array:
 @concat.vjp("xs")
 def _(g: Any, xs_like: Any, axis: int | None) -> Any:
     lengths = [math.prod(x.shape) if axis is None else x.shape[axis] for x in xs_like]
-    parts = cut(g, bounds=tuple(itertools.accumulate(lengths[:-1])), axis=axis or 0)
+    parts = cut(g, sections=tuple(itertools.accumulate(lengths[:-1])), axis=axis or 0)
     return parts if axis is not None else [reshape(g, shape=x.shape) for g, x in zip(parts, xs_like, strict=True)]
 
 
@@ -173,11 +194,12 @@ def _(g: Any, axis: int) -> Any:
     return unstack(g, axis=axis)
 
 
-@primitive(expects="bounds along an axis that x has")
-def cut(xp: Backend, x: Array, *, bounds: tuple[int, ...], axis: int) -> tuple[Array, ...]:
-    """x cut before each of the bounds along `axis`: several results, whose way back is one `concat`. See `split`."""
-    pairs = itertools.pairwise([0, *bounds, x.shape[axis]])
-    before = (slice(None),) * (axis % x.ndim)
+@primitive(name="split", expects="places along an axis that x has", result=tuple[Tensor, ...])
+def cut(xp: Backend, x: Array, /, sections: tuple[int, ...], axis: int) -> tuple[Array, ...]:
+    """Cut x before each of the places in `sections`: several results, whose gradient is one `concat`. See `split`."""
+    axis = arguments.axis("split", axis, x.ndim)
+    pairs = itertools.pairwise([0, *sections, x.shape[axis]])
+    before = (slice(None),) * axis
     return tuple([x[(*before, slice(start, end))] for start, end in pairs])
 
 
@@ -185,7 +207,7 @@ cut.vjp("x")(lambda g, axis: concat(*g, axis=axis))
 
 
 @with_axis
-def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ...]:
+def split(x: Tensor | Array, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """x cut along `axis`: into `sections` equal parts, or before each of the indices in a list (as in NumPy).
 
     Raises `ValueError` for an axis that x lacks, where x does not divide into equal parts, and for indices that are not
@@ -195,7 +217,7 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ..
     >>> [part.tolist() for part in tr.split(tr.arange(5), [2, 3])]
     [[0, 1], [2], [3, 4]]
     """
-    axis = one_axis("split", axis, x.ndim)
+    axis = arguments.axis("split", axis, x.ndim)
     n = x.shape[axis]
     several: Any = sections
     if not isinstance(sections, list | tuple) and not getattr(sections, "shape", ()):
@@ -207,40 +229,40 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ..
     places = [i + n if i < 0 else i for i in ends]
     if any(b < a for a, b in itertools.pairwise([0, *places])):
         raise ValueError(f"split: got the indices {ends} for length {n}, expected them in order")
-    found: tuple[Any, ...] = cut(x, bounds=tuple(places), axis=axis)
-    return found
+    parts: tuple[Tensor, ...] = cut(x, sections=tuple(places), axis=axis)
+    return parts
 
 
-@primitive(expects="an axis that x has")
-def unstack(xp: Backend, x: Array, *, axis: int = 0) -> tuple[Array, ...]:
+@primitive(expects="an axis that x has", result=tuple[Tensor, ...])
+def unstack(xp: Backend, x: Array, /, axis: int = 0) -> tuple[Array, ...]:
     """The parts of x along `axis`, without that axis. Derivative: the incoming gradients, side by side.
 
     >>> import tinyreg as tr
     >>> [row.tolist() for row in tr.unstack(tr.tensor([[1, 2], [3, 4]]))]
     [[1, 2], [3, 4]]
     """
-    return tuple(xp.moveaxis(x, one_axis("unstack", axis, x.ndim), 0))
+    return tuple(xp.moveaxis(x, arguments.axis("unstack", axis, x.ndim), 0))
 
 
 unstack.vjp("x")(lambda g, axis: stack(*g, axis=axis))
 
 
 @primitive(expects="axes that x has")
-def flip(xp: Backend, x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
+def flip(xp: Backend, x: Array, /, axis: int | tuple[int, ...] | None = None) -> Array:
     """x in reverse order along `axis`, or along every axis. Derivative: the incoming gradient, reversed.
 
     >>> import tinyreg as tr
     >>> tr.flip(tr.arange(3))
     tensor([2, 1, 0])
     """
-    return xp.flip(x, axis=axes("flip", axis, x.ndim))
+    return xp.flip(x, axis=arguments.axes("flip", axis, x.ndim))
 
 
 flip.vjp("x")(lambda g, axis: flip(g, axis=axis))
 
 
 @primitive(expects="axes that x has, and a shift for each")
-def roll(xp: Backend, x: Array, *, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Array:
+def roll(xp: Backend, x: Array, /, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Array:
     """x moved on by `shift` places along `axis`, what falls off coming in again; without an axis, of the flattened x.
 
     Derivative: the incoming gradient, moved back.
@@ -253,7 +275,7 @@ def roll(xp: Backend, x: Array, *, shift: int | tuple[int, ...], axis: int | tup
         integer("roll", "shift", n)
     for i in axis if isinstance(axis, tuple) else (axis,):
         if i is not None:
-            one_axis("roll", i, x.ndim)
+            arguments.axis("roll", i, x.ndim)
     return xp.roll(x, shift, axis=axis)
 
 
@@ -263,7 +285,7 @@ def _(g: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None) 
 
 
 @primitive(expects="a pair (before, after) of at least 0 for each axis of x")
-def pad(xp: Backend, x: Array, *, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
+def pad(xp: Backend, x: Array, /, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
     """x with `value` put around it: pad_width has (how many before, how many after) for each axis, as in NumPy.
 
     Derivative: the part of the incoming gradient that belongs to x.
@@ -276,10 +298,8 @@ def pad(xp: Backend, x: Array, *, pad_width: Sequence[tuple[int, int]], value: f
         raise ValueError(f"pad_width has {len(pad_width)} pairs for {x.ndim} axes")
     if any(integer("pad", "pad_width", n) < 0 for pair in pad_width for n in pair):
         raise ValueError(f"pad_width is {tuple(pad_width)}; to take away, use a slice")
-    shape = [sum(pair) + n for pair, n in zip(pad_width, x.shape, strict=True)]
-    y = xp.full_like(x, value, shape=shape)  # in the memory order of x
-    y[_inside(pad_width, x.shape)] = x
-    return y
+    shape = tuple([sum(pair) + n for pair, n in zip(pad_width, x.shape, strict=True)])
+    return placed(xp, x, _inside(pad_width, x.shape), shape, value)
 
 
 @pad.vjp("x")
@@ -292,7 +312,7 @@ def _inside(pad_width: Sequence[tuple[int, int]], shape: Shape) -> tuple[slice, 
     return tuple(slice(before, before + n) for (before, _), n in zip(pad_width, shape, strict=True))
 
 
-def tile(x: Any, repetitions: int | Shape) -> Any:
+def tile(x: Tensor | Array, repetitions: int | Shape) -> Tensor:
     """x repeated as a block, `repetitions` times along each axis; new axes come in front (as in NumPy).
 
     Derivative: the incoming gradient, summed over the copies.

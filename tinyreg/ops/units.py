@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from ..core.backend import Array, Backend
-from ..erf import ndtr as normal_distribution
-from .elementwise import clamp, greater, minimum, where
-from .precision import wide
-from .smooth import bounded, density, logistic, ndtr, sigmoid, sigmoid_of
+from ..arguments import number
+from ..blocks import by_blocks
+from ..core.backend import Array, Backend, accumulator
+from ..core.fused import fused
+from ..core.primitive import primitive
+from ..core.tensor import Tensor
+from ..erf import gelu as gelu_by_erf
+from .elementwise import abs, clip, greater, minimum, relu, where
+from .precision import narrowed, wide, widened
+from .smooth import exponential, ndtr, sigmoid
 from .transcendental import exp
 
+__all__ = ["elu", "gelu", "leaky_relu", "silu"]
 
-@wide()
-def silu(xp: Backend, x: Array) -> Array:
+
+@fused(expects="floats")
+def silu(x: Tensor | Array) -> Tensor:
     """x / (1 + exp(-x)), elementwise; also called swish.
 
     x: floats of any shape. Derivative: y / x + y / (1 + exp(x)).
@@ -26,16 +34,21 @@ def silu(xp: Backend, x: Array) -> Array:
     >>> round(tr.silu(tr.tensor(1.0)).item(), 4)
     0.7311
     """
-    return xp.maximum(x, -1000) * sigmoid_of(xp, x)  # 0 from there on
+    return _gated(x, sigmoid)
 
 
-@silu.vjp("x")
-def _(g: Any, x: Any) -> Any:
-    return g * (sigmoid(x) + bounded(x) * logistic(x))
+@silu.fast
+def _(xp: Backend, x: Array) -> tuple[Array, Array]:
+    return _with_slope(_silu, xp, x)
 
 
-@wide(expects="approximate='none' or 'tanh'")
-def gelu(xp: Backend, x: Array, *, approximate: str = "none") -> Array:
+@silu.backward
+def _(g: Any, residuals: Any) -> Any:
+    return g * residuals
+
+
+@fused(expects="approximate='none' or 'tanh'")
+def gelu(x: Tensor | Array, *, approximate: str = "none") -> Tensor:
     """x P(Z <= x) for a standard normal Z, elementwise: x (1 + erf(x / sqrt 2)) / 2.
 
     x: floats of any shape. approximate: "none", or "tanh" for x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
@@ -48,20 +61,46 @@ def gelu(xp: Backend, x: Array, *, approximate: str = "none") -> Array:
     >>> round(tr.gelu(tr.tensor(1.0)).item(), 4)
     0.8413
     """
-    if approximate == "none":
-        return xp.maximum(x, -1000) * normal_distribution(xp, x)
-    if approximate == "tanh":
-        return xp.maximum(x, -1000) * sigmoid_of(xp, _cubic(xp.clip(x, -REACH, REACH)))
-    raise ValueError(f"got approximate={approximate!r}")
+    share, _ = _form(approximate)
+    return _gated(x, share)
 
 
-@gelu.vjp("x")
-def _(g: Any, x: Any, approximate: str) -> Any:
-    if approximate == "none":
-        return g * (ndtr(x) + bounded(x) * density(x))
-    inside = clamp(x, min=-REACH, max=REACH)
-    z = _cubic(inside)
-    return g * (sigmoid(z) + inside * logistic(z) * (SLOPE * (1 + 3 * CUBIC * inside * inside)))
+@gelu.fast
+def _(xp: Backend, x: Array, *, approximate: str) -> tuple[Array, Array]:
+    _, value_and_slope = _form(approximate)
+    return _with_slope(value_and_slope, xp, x)
+
+
+@gelu.backward
+def _(g: Any, residuals: Any) -> Any:
+    return g * residuals
+
+
+def _gated(x: Any, share: Callable[[Any], Any]) -> Tensor:
+    """x share(x), which far out is relu: infinities are not to meet 0."""
+    wide = widened(x)
+    far = greater(abs(wide), 1000.0)
+    near = where(far, 0.0, wide)
+    return narrowed(where(far, relu(wide), near * share(near)), x)
+
+
+def _with_slope(f: Callable[..., tuple[Array, Array]], xp: Backend, x: Array) -> tuple[Array, Array]:
+    """What f gives, a value and a slope: of float16 worked out in float32."""
+    x = xp.asarray(x)
+    dtype = xp.result_type(x.dtype, xp.float16)
+    y, slope = by_blocks(f, xp, x.astype(accumulator(dtype) or dtype, copy=False))
+    return y.astype(dtype, copy=False), slope.astype(dtype, copy=False)
+
+
+def _silu(xp: Backend, x: Array) -> tuple[Array, Array]:
+    e = exponential(xp, x)
+    above = 1 + e
+    e /= above
+    slope = xp.clip(x, -1000, 80)  # what lies beyond changes nothing
+    slope /= above
+    slope += 1
+    slope *= e
+    return xp.clip(x, -1000, math.inf) * e, slope
 
 
 REACH = 30.0  # beyond, the slope of the sigmoid is 0 in every dtype
@@ -73,8 +112,58 @@ def _cubic(x: Any) -> Any:
     return SLOPE * (x + CUBIC * x * x * x)
 
 
+def _share_by_tanh(x: Any) -> Any:
+    return sigmoid(_cubic(clip(x, -REACH, REACH)))
+
+
+def _gelu_by_tanh(xp: Backend, x: Array) -> tuple[Array, Array]:
+    inside = xp.clip(x, -REACH, REACH)
+    e = exponential(xp, _cubic(inside))
+    above = 1 + e
+    e /= above
+    slope = inside * (SLOPE + 3 * SLOPE * CUBIC * inside * inside)
+    slope /= above
+    slope += 1
+    slope *= e
+    return xp.clip(x, -1000, math.inf) * e, slope
+
+
+FORMS: dict[str, tuple[Callable[[Any], Any], Callable[..., tuple[Array, Array]]]] = {
+    "none": (ndtr, gelu_by_erf),
+    "tanh": (_share_by_tanh, _gelu_by_tanh),
+}
+"""By the name of an approximation: the share of x, in ops, and value and slope, of arrays."""
+
+
+def _form(approximate: str) -> tuple[Callable[[Any], Any], Callable[..., tuple[Array, Array]]]:
+    if approximate not in FORMS:
+        raise ValueError(f"got approximate={approximate!r}")
+    return FORMS[approximate]
+
+
+@primitive(residuals=("positive",))
+def leaky_relu(xp: Backend, x: Array, /, negative_slope: float = 0.01) -> tuple[Array, Array]:
+    """x where x > 0, elsewhere negative_slope x, elementwise.
+
+    x: floats of any shape. The derivative at 0 is negative_slope: for a slope in [0, 1], the subgradient of least norm.
+
+    Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
+
+    >>> import tinyreg as tr
+    >>> tr.leaky_relu(tr.tensor([-1.0, 2.0]))
+    tensor([-0.01,  2.  ])
+    """
+    slope = number("leaky_relu", "negative_slope", negative_slope)
+    x = xp.asarray(x)
+    below = slope * x if slope else xp.zeros_like(x)  # also for infinities
+    return (xp.minimum if slope > 1 else xp.maximum)(x, below), xp.greater(x, 0)
+
+
+leaky_relu.vjp("x")(lambda g, positive, negative_slope: where(positive, g, negative_slope * g))
+
+
 @wide()
-def elu(xp: Backend, x: Array, *, alpha: float = 1.0) -> Array:
+def elu(xp: Backend, x: Array, /, alpha: float = 1.0) -> Array:
     """x where x > 0, elsewhere alpha (exp(x) - 1), elementwise.
 
     x: floats of any shape. The derivative at 0 is alpha: for an alpha in [0, 1], the subgradient of least norm.
@@ -86,10 +175,11 @@ def elu(xp: Backend, x: Array, *, alpha: float = 1.0) -> Array:
     >>> [round(y, 4) for y in tr.elu(tr.tensor([-1.0, 2.0])).tolist()]
     [-0.6321, 2.0]
     """
-    y = xp.expm1(xp.minimum(x, 0))
+    x = xp.asarray(x)
+    y = xp.expm1(xp.clip(x, -math.inf, 0))
     if alpha != 1:
         y *= alpha
-    y += xp.maximum(x, 0)
+    y += xp.clip(x, 0, math.inf)
     return y
 
 

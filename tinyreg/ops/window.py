@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from ..arguments import integer
-from ..core.backend import Array, Backend, accumulator
+from ..core.backend import Array, accumulator
+from ..core.fused import fused
+from ..core.tensor import Tensor
 from ..creation import as_array, backend_of
-from ..recompute import fused
-from .correlation import Two, added_up, correlation, depthwise, places_of, reach, windows
+from . import reduction
+from .correlation import Two, correlation, depthwise, reach, windows
 from .precision import astype
-from .reduction import max, mean
 from .shape import pad, permute_dims, reshape
+
+__all__ = ["avg_pool2d", "conv2d", "max_pool2d"]
 
 Pair = int | tuple[int, int]
 
@@ -23,7 +25,7 @@ Pair = int | tuple[int, int]
 
 
 def pair(op: str, name: str, value: Any, least: int = 1, words: str = "") -> Two:
-    """A setting for both axes: an integer stands for two."""
+    """Take a setting for both axes as two integers; one integer stands for two."""
     given = tuple(value) if isinstance(value, tuple | list) else (value, value)
     expected = f"{words}an integer of at least {least} or a pair"
     if len(given) != 2:
@@ -32,17 +34,20 @@ def pair(op: str, name: str, value: Any, least: int = 1, words: str = "") -> Two
     return down, across
 
 
-def _widened(op: Any, *arrays: Any, **settings: Any) -> Any:
-    """An op whose sums would overflow or stand still in float16: by way of float32, rounded once in each direction."""
+def _widened(op: Any, *arrays: Any, **settings: Any) -> Tensor:
+    """Run an op whose sums would overflow or stand still in float16 by way of float32, rounded once in each direction."""
     given = [array for array in arrays if array is not None]
     dtype = given[0].dtype
-    if not (wide := accumulator(dtype)) or any(array.dtype != dtype for array in given):
-        return op(*arrays, **settings)
-    return astype(op(*[array if array is None else astype(array, wide) for array in arrays], **settings), dtype)
+    wide = accumulator(dtype)
+    if wide is None or any(array.dtype != dtype for array in given):
+        y: Tensor = op(*arrays, **settings)
+    else:
+        y = astype(op(*[array if array is None else astype(array, wide) for array in arrays], **settings), dtype)
+    return y
 
 
 def _padded(op: str, x: Any, size: Two, padding: Sequence[Two], dilation: Two, value: float) -> Any:
-    """x with `value` around it, or an error that names the op where no window fits into that."""
+    """Put `value` around x; an error names the op where no window fits into that."""
     padded = [n + before + after for n, (before, after) in zip(x.shape[-2:], padding, strict=True)]
     spans = [reach(k, d) for k, d in zip(size, dilation, strict=True)]
     if padded[0] < spans[0] or padded[1] < spans[1]:
@@ -59,15 +64,15 @@ def _padded(op: str, x: Any, size: Two, padding: Sequence[Two], dilation: Two, v
 
 
 def conv2d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Tensor | Array,
+    weight: Tensor | Array,
+    bias: Tensor | Array | None = None,
     *,
     stride: Pair = 1,
     padding: Pair | str = 0,
     dilation: Pair = 1,
     groups: int = 1,
-) -> Any:
+) -> Tensor:
     """The cross-correlation y[n, o, i, j] = bias[o] + sum over c, p, q of weight[o, c, p, q] x[n, c, i + p, j + q].
 
     x: (N, C, height, width); weight: (O, C / groups, kernel height, kernel width); bias: (O,); the result: (N, O, rows,
@@ -112,7 +117,7 @@ def _check_channels(x: Any, weight: Any, bias: Any, groups: int) -> None:
 
 
 def _conv_padding(padding: Pair | str, size: Two, stride: Two, dilation: Two) -> list[Two]:
-    """How many zeros come before and after each axis."""
+    """Work out how many zeros come before and after each axis."""
     if padding == "valid":
         return [(0, 0), (0, 0)]
     if padding != "same":
@@ -131,7 +136,9 @@ def _conv_padding(padding: Pair | str, size: Two, stride: Two, dilation: Two) ->
 # ---- pooling ---------------------------------------------------------------------------------------------------------
 
 
-def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> Any:
+def max_pool2d(
+    x: Tensor | Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1
+) -> Tensor:
     """The largest element of each window.
 
     x: floats of shape (..., height, width). The settings are PyTorch's, integers or pairs: `stride` is kernel_size if
@@ -153,53 +160,15 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     return _widened(window_max, x, size=size, stride=steps, dilation=spread)
 
 
-@fused(expects="windows that fit into the last two axes")
-def window_max(x: Any, *, size: Two, stride: Two, dilation: Two) -> Any:
-    """The largest element of each window; the gradient is shared equally by those that tie."""
-    return max(_side_by_side(windows(x, size=size, stride=stride, dilation=dilation)), axis=0)
-
-
-@window_max.fast
-def _(xp: Backend, x: Array, *, size: Two, stride: Two, dilation: Two) -> tuple[Array, None]:
-    return _folded(xp.maximum, x, size, stride, dilation), None
-
-
-@window_max.backward
-def _(g: Array, xp: Backend, x: Array, y: Array, size: Two, stride: Two, dilation: Two) -> Array:
-    places = places_of(x.shape, size, stride, dilation)
-    chosen = [x[place] == y for place in places]
-    share = g / _ties(chosen, g.dtype)
-    dx = xp.zeros_like(x, dtype=g.dtype)
-    for place, among in zip(places, chosen, strict=True):
-        dx[place] += xp.kept(among, share)
-    return dx
-
-
-def _folded(operation: Any, x: Array, size: Two, stride: Two, dilation: Two) -> Array:
-    """An operation between the elements of each window; where windows overlap, down first, then across what that left."""
-    down = (size[0], 1), (stride[0], 1), (dilation[0], 1)
-    across = (1, size[1]), (1, stride[1]), (1, dilation[1])
-    overlap = stride[0] < size[0] and stride[1] < size[1]
-    for settings in (down, across) if overlap else ((size, stride, dilation),):
-        first, *others = places_of(x.shape, *settings)
-        y = x[first]
-        for i, place in enumerate(others):
-            y = operation(y, x[place], out=y if i else None)
-        x = y
-    return x
-
-
-def _ties(chosen: Sequence[Array], dtype: Any) -> Array:
-    """How many of the masks hold, at least 1: a window with NaN has none."""
-    ties = chosen[0].astype(dtype)
-    for mask in chosen[1:]:
-        ties += mask
-    return ties + (ties == 0)
+@fused(name="max_pool2d", expects="windows that fit into the last two axes")
+def window_max(x: Any, *, size: Two, stride: Two, dilation: Two) -> Tensor:
+    """Give the largest element of each window; the gradient is shared equally by those that tie."""
+    return reduction.max(_side_by_side(windows(x, size=size, stride=stride, dilation=dilation)), axis=0)
 
 
 def avg_pool2d(
-    x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
-) -> Any:
+    x: Tensor | Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
+) -> Tensor:
     """The mean of each window.
 
     x: floats of shape (..., height, width). The settings are PyTorch's, integers or pairs: `stride` is kernel_size if
@@ -217,31 +186,21 @@ def avg_pool2d(
     if count_include_pad or not any(map(any, around)):
         return y
     down, across = (
-        [k / (min(start + k, before + n) - builtins.max(start, before)) for start in range(0, count * step, step)]
+        [k / (min(start + k, before + n) - max(start, before)) for start in range(0, count * step, step)]
         for n, k, step, (before, _), count in zip(x.shape[-2:], size, steps, around, y.shape[-2:], strict=True)
     )
-    return y * as_array([[a * b for b in across] for a in down], y.dtype, backend_of(x))
+    result: Tensor = y * as_array([[a * b for b in across] for a in down], y.dtype, backend_of(x))
+    return result
 
 
-@fused(expects="windows that fit into the last two axes")
-def window_mean(x: Any, *, size: Two, stride: Two) -> Any:
-    """The mean of each window."""
-    return mean(_side_by_side(windows(x, size=size, stride=stride)), axis=0)
-
-
-@window_mean.fast
-def _(xp: Backend, x: Array, *, size: Two, stride: Two) -> tuple[Array, None]:
-    return _folded(xp.add, x, size, stride, (1, 1)) / math.prod(size), None
-
-
-@window_mean.backward
-def _(g: Array, xp: Backend, x: Array, size: Two, stride: Two) -> Array:
-    places = places_of(x.shape, size, stride, (1, 1))
-    return added_up(xp, x, x.shape, places, [g / math.prod(size)] * len(places))
+@fused(name="avg_pool2d", expects="windows that fit into the last two axes")
+def window_mean(x: Any, *, size: Two, stride: Two) -> Tensor:
+    """Give the mean of each window."""
+    return reduction.mean(_side_by_side(windows(x, size=size, stride=stride)), axis=0)
 
 
 def _side_by_side(view: Any) -> Any:
-    """The elements of windows along the first axis, copied: NumPy reduces a long line far faster than many short ones."""
+    """Copy the elements of each window to the first axis: NumPy reduces a long line far faster than many short ones."""
     *outer, height, width = view.shape
     moved = permute_dims(view, axes=(-2, -1, *range(len(outer))))
     return reshape(moved, shape=(height * width, *outer))
@@ -250,7 +209,7 @@ def _side_by_side(view: Any) -> Any:
 def _pool_settings(
     op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Two = (1, 1)
 ) -> tuple[Two, Two, list[Two]]:
-    """The kernel's size, the stride, and how much comes before and after each axis."""
+    """Work out the kernel's size, the stride, and how much comes before and after each axis."""
     if x.ndim < 2:
         raise ValueError(f"{op}: got shape {list(x.shape)}, expected (..., height, width)")
     size, around = pair(op, "kernel_size", kernel_size), pair(op, "padding", padding, least=0)

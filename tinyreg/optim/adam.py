@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.backend import Array
-from .optimizer import Optimizer, Parameters, State, elementwise
+from .groups import Parameters
+from .optimizer import Optimizer, elementwise
+from .packing import State
 
 
 class Adam(Optimizer):
@@ -31,7 +33,8 @@ class Adam(Optimizer):
     eps, l2, weight_decay: at least 0 and finite. betas: each in [0, 1). They stand in `optimizer.param_groups` and may
     be set there between steps, and lr of all groups in `optimizer.lr`. A parameter whose gradient is None is skipped,
     without decay and with m, v and t as they were. float16 parameters are moved in float32, in which m and v are kept
-    too: in float16 eps would be 0.
+    too: in float16 eps would be 0. A gradient above 1e19 has no square in float32: v is infinite from then on, NumPy warns
+    of the overflow, and the element stays where it is, as in PyTorch; clip the gradients where they may be so large.
 
     Raises `ValueError` for no parameters, for one that is given twice or was computed, and for settings out of range.
 

@@ -9,9 +9,9 @@ from typing import Any
 from ..core.backend import Array, underflow_ignored
 from ..core.tensor import Tensor, replace, wrap
 from ..creation import as_array
-from . import checks
-from .flat import Flat, alike
+from . import accepted
 from .locked import Locked
+from .packing import Pack
 
 
 class WeightAverage(Locked):
@@ -46,17 +46,17 @@ class WeightAverage(Locked):
     def __init__(self, model_or_parameters: Any, decay: float = 0.999) -> None:
         of_module = getattr(model_or_parameters, "parameters", None)
         parameters: Iterable[Tensor] = of_module() if callable(of_module) else model_or_parameters
-        self.decay = checks.number("WeightAverage", "decay", decay, below=1)
-        self._parameters = checks.leaves("WeightAverage", parameters)
-        self._flats = [Flat(self._parameters, positions) for positions in alike(self._parameters)]
+        self.decay = accepted.number("WeightAverage", "decay", decay, below=1)
+        self._parameters = accepted.leaves("WeightAverage", parameters)
+        self._packs = Pack.all(self._parameters)
         self._averages = self._gathered([parameter.data for parameter in self._parameters])
 
     def update(self) -> None:
         """Take the present weights into the average."""
         with self._lock, underflow_ignored():
             weights = self._gathered([parameter.data for parameter in self._parameters])
-            triples = zip(self._flats, self._averages, weights, strict=True)
-            self._averages = [self._next(flat.xp, average, w) for flat, average, w in triples]
+            triples = zip(self._packs, self._averages, weights, strict=True)
+            self._averages = [self._next(pack.xp, average, w) for pack, average, w in triples]
 
     def _next(self, xp: Any, average: Array, w: Array) -> Array:
         """The formula; what counts nothing is not looked at, since 0 times infinity is NaN."""
@@ -67,8 +67,8 @@ class WeightAverage(Locked):
     @property
     def averages(self) -> list[Tensor]:
         """The averages, in the order and with the dtypes of the parameters."""
-        pairs = zip(self._flats, self._averages, strict=True)
-        return [wrap(array) for array in self._split([flat.narrowed(average) for flat, average in pairs])]
+        pairs = zip(self._packs, self._averages, strict=True)
+        return [wrap(array) for array in self._split([pack.narrowed(average) for pack, average in pairs])]
 
     def copy_to_parameters(self) -> None:
         """Give the parameters the averages as their values, for good."""
@@ -88,7 +88,7 @@ class WeightAverage(Locked):
             replace(self._parameters, own)
 
     def state_dict(self) -> dict[str, Any]:
-        """The decay and copies of the averages, in the order of the parameters."""
+        """Return the decay and copies of the averages, in the order of the parameters."""
         return {"decay": self.decay, "averages": [Tensor(as_array(array)) for array in self._split(self._averages)]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -98,19 +98,19 @@ class WeightAverage(Locked):
         anything is changed.
         """
         where = "WeightAverage.load_state_dict"
-        checks.same_names(where, state, ("decay", "averages"))
-        decay, values = checks.number(where, "decay", state["decay"], below=1), state["averages"]
-        checks.same_count(where, "averages", len(values), len(self._parameters))
+        accepted.same_names(where, state, ("decay", "averages"))
+        decay, values = accepted.number(where, "decay", state["decay"], below=1), state["averages"]
+        accepted.same_count(where, "averages", len(values), len(self._parameters))
         pairs = zip(values, self._parameters, strict=True)
-        self._averages = self._gathered([checks.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
+        self._averages = self._gathered([accepted.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
         self.decay = decay
 
     def _gathered(self, arrays: list[Array]) -> list[Array]:
         """Arrays of all parameters, in order, as flat ones."""
-        return [flat.gather([arrays[i] for i in flat.positions]) for flat in self._flats]
+        return [pack.gather([arrays[i] for i in pack.positions]) for pack in self._packs]
 
     def _split(self, flats: list[Array]) -> list[Array]:
         """Flat arrays as one for each parameter, in order."""
-        pairs = zip(self._flats, flats, strict=True)
-        parts = {i: part for flat, array in pairs for i, part in zip(flat.positions, flat.split(array), strict=True)}
+        pairs = zip(self._packs, flats, strict=True)
+        parts = {i: part for pack, array in pairs for i, part in zip(pack.positions, pack.split(array), strict=True)}
         return [parts[i] for i in range(len(parts))]

@@ -7,21 +7,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import ops
-from ..core.backend import Array, get, underflow_ignored
+from ..core.backend import Array, described, get, underflow_ignored
 from ..core.tape import no_grad
 from ..core.tensor import Tensor, wrap
 from ..creation import zeros_like
 from ..safety import checked
-from ..signature import described
-from . import checks
-from .flat import Flat, alike
+from . import accepted
+from .packing import Pack
 
 ROW = 2**10
 ON_NONFINITE = ("raise", "zero", "skip")
 
 
 @underflow_ignored()
-def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float, *, on_nonfinite: str = "raise") -> Any:
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, *, on_nonfinite: str = "raise"
+) -> float | Tensor:
     """g * min(1, max_norm / |g|), where |g| is the Euclidean norm of all gradients together; returns |g|, before clipping.
 
     parameters: leaves, or one; those without a gradient do not count. max_norm: at least 0; infinite, it clips nothing.
@@ -46,32 +47,32 @@ def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float, *, on
     >>> w.grad
     tensor([0.6, 0.8])
     """
-    max_norm = checks.number("clip_grad_norm", "max_norm", max_norm, infinite=True)
+    max_norm = accepted.number("clip_grad_norm", "max_norm", max_norm, infinite=True)
     if on_nonfinite not in ON_NONFINITE:
         raise ValueError(f"clip_grad_norm: got on_nonfinite={on_nonfinite!r}, expected one of {', '.join(ON_NONFINITE)}")
     tensors = _with_gradient("clip_grad_norm", parameters)
-    flats = [Flat(tensors, positions) for positions in alike(tensors)]
-    gradients = [flat.gradients() for flat in flats]
+    packs = Pack.all(tensors)
+    gradients = [pack.gather_gradients() for pack in packs]
     if gradients and not checked("gradients"):
-        xp = flats[0].xp
+        xp = packs[0].xp
         norm = _unseen_norm(xp, gradients)
         if max_norm < math.inf:
             factor = max_norm / xp.maximum(norm, max_norm or 1.0)
-            _give(flats, [g * factor.astype(g.dtype) for g in gradients])
+            _give(packs, [g * factor.astype(g.dtype) for g in gradients])
         return wrap(xp.asarray(norm, dtype=gradients[0].dtype))
     norm = _norm(gradients)
     if not math.isfinite(norm):
         _treat_nonfinite(tensors, on_nonfinite)
     elif norm > max_norm:
-        _give(flats, [max_norm / norm * g for g in gradients])
+        _give(packs, [max_norm / norm * g for g in gradients])
     return norm
 
 
-def _give(flats: Sequence[Flat], gradients: Sequence[Array]) -> None:
+def _give(packs: Sequence[Pack], gradients: Sequence[Array]) -> None:
     """Give the tensors new gradients."""
-    for flat, g in zip(flats, gradients, strict=True):
-        for tensor, part in zip(flat.tensors, flat.split(flat.narrowed(g)), strict=True):
-            tensor._node.grad = wrap(part)  # type: ignore[union-attr]  # past the setter's checks, the dearest part of this
+    for pack, g in zip(packs, gradients, strict=True):
+        for tensor, part in zip(pack.tensors, pack.split(pack.narrowed(g)), strict=True):
+            tensor.grad = wrap(part)
 
 
 @underflow_ignored()
@@ -89,7 +90,7 @@ def clip_grad_value(parameters: Tensor | Iterable[Tensor], max_value: float) -> 
     >>> w.grad
     tensor([ 1. , -0.5])
     """
-    max_value = checks.number("clip_grad_value", "max_value", max_value, infinite=True)
+    max_value = accepted.number("clip_grad_value", "max_value", max_value, infinite=True)
     with no_grad():
         for tensor in _with_gradient("clip_grad_value", parameters):
             if max_value <= float(get(tensor.backend).finfo(tensor.dtype).max):  # beyond it there is nothing but infinity
@@ -97,7 +98,7 @@ def clip_grad_value(parameters: Tensor | Iterable[Tensor], max_value: float) -> 
 
 
 def _with_gradient(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    given = checks.leaves(where, [parameters] if isinstance(parameters, Tensor) else parameters)
+    given = accepted.leaves(where, [parameters] if isinstance(parameters, Tensor) else parameters)
     return [tensor for tensor in given if tensor.grad is not None]
 
 

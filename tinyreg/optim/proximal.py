@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
 
 from .. import ops
 from ..arguments import axis as one_axis
-from ..core.backend import Array, get
+from ..core.backend import Array, described, get
 from ..core.tensor import Tensor, replace
 from ..ops.precision import narrowed, widened
-from ..signature import described
-from . import checks
-from .checks import number
+from . import accepted
+from .accepted import number
 from .optimizer import Optimizer
 
+W = TypeVar("W")  # a Tensor or an array
 
-def prox_l1(w: Any, strength: float) -> Any:
+
+def prox_l1(w: W, strength: float) -> W:
     """argmin_u |u - w|^2 / 2 + strength * |u|_1 = sign(w) * max(|w| - strength, 0): the soft threshold.
 
     w: a Tensor or an array, of any shape; the result is new, and of the same kind. strength: at least 0, and already
@@ -38,10 +40,10 @@ def prox_l1(w: Any, strength: float) -> Any:
     >>> w.assign(tr.optim.prox_l1(w, lr * 0.5))
     tensor([0.75, 0.  ], requires_grad=True)
     """
-    return narrowed(_soft(widened(w), number("prox_l1", "strength", strength)), w)
+    return cast("W", narrowed(_soft(widened(w), number("prox_l1", "strength", strength)), w))
 
 
-def prox_elastic_net(w: Any, l1: float, l2: float) -> Any:
+def prox_elastic_net(w: W, l1: float, l2: float) -> W:
     """argmin_u |u - w|^2 / 2 + l1 * |u|_1 + l2 * |u|_2^2 = prox_l1(w, l1) / (1 + 2 * l2).
 
     w: a Tensor or an array, of any shape; the result is new, and of the same kind. l1, l2: at least 0, and already
@@ -56,10 +58,10 @@ def prox_elastic_net(w: Any, l1: float, l2: float) -> Any:
     tensor([ 0.5,  0. , -1. ])
     """
     l1, l2 = number("prox_elastic_net", "l1", l1), number("prox_elastic_net", "l2", l2)
-    return narrowed(ops.divide(_soft(widened(w), l1), 1 + 2 * l2), w)
+    return cast("W", narrowed(ops.divide(_soft(widened(w), l1), 1 + 2 * l2), w))
 
 
-def prox_group_lasso(w: Any, strength: float, *, axis: int = 0) -> Any:
+def prox_group_lasso(w: W, strength: float, *, axis: int = 0) -> W:
     """w_g max(0, 1 - strength sqrt(n_g) / |w_g|_2) for each group g: the proximal step of `regularizers.group_lasso`.
 
     It is argmin_u |u - w|^2 / 2 + strength sum_g sqrt(n_g) |u_g|_2, where a group is all that w has at one index along
@@ -77,7 +79,8 @@ def prox_group_lasso(w: Any, strength: float, *, axis: int = 0) -> Any:
             [0. , 0. , 0. , 0. ]])
     """
     strength = number("prox_group_lasso", "strength", strength)
-    return narrowed(_shrunk(widened(w), strength, one_axis("prox_group_lasso", axis, w.ndim)), w)
+    x: Any = widened(w)
+    return cast("W", narrowed(_shrunk(x, strength, one_axis("prox_group_lasso", axis, x.ndim)), w))
 
 
 class Proximal:
@@ -121,7 +124,7 @@ class Proximal:
         of_module = getattr(model_or_parameters, "parameters", None)
         if callable(of_module):
             model_or_parameters = [parameter for parameter in of_module() if parameter.decay]
-        self.parameters = checks.leaves("Proximal", model_or_parameters)
+        self.parameters = accepted.leaves("Proximal", model_or_parameters)
         strengths = {"l1": l1, "l2": l2, "group_lasso": group_lasso}
         self.l1, self.l2, self.group_lasso = (number("Proximal", name, value) for name, value in strengths.items())
         for parameter in self.parameters if self.group_lasso else ():
@@ -130,7 +133,7 @@ class Proximal:
 
     def step(self, optimizer: Optimizer) -> None:
         """Give the weights that the optimizer has just moved their next values."""
-        lengths = {id(parameter): length for parameter, length in self._checked(optimizer).lengths()}
+        lengths = {id(parameter): length for parameter, length in _lengths(self._checked(optimizer))}
         moved = [parameter for parameter in self.parameters if id(parameter) in lengths]
         replace(moved, [self._next(parameter, lengths[id(parameter)]) for parameter in moved])
 
@@ -160,7 +163,7 @@ class Proximal:
 
     def on_start(self, run: Any) -> None:
         """Refuse an optimizer that does not fit, before the first batch."""
-        self._checked(run.optimizer).lengths()
+        list(_lengths(self._checked(run.optimizer)))
 
     def on_batch_end(self, run: Any) -> None:
         """The step."""
@@ -174,6 +177,21 @@ class Proximal:
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _lengths(optimizer: Optimizer) -> Iterator[tuple[Tensor, Any]]:
+    """What the last step moved, each with lr times its gain: how far a gradient of 1 that stays would have moved it.
+
+    Raises `TypeError` for an optimizer that does not say, or whose direction is not the one that its gain is of.
+    """
+    order = type(optimizer).__mro__
+    of_gain, of_direction = (next(cls for cls in order if name in vars(cls)) for name in ("gain", "direction"))
+    if order.index(of_gain) > order.index(of_direction):
+        Optimizer.gain(optimizer, None, {}, {})
+    for pack, settings in optimizer.last_step():
+        length = settings["lr"] * optimizer.gain(pack.xp, pack.state, settings)
+        parts = pack.split(length) if hasattr(length, "shape") else [length] * len(pack.tensors)
+        yield from zip(pack.tensors, parts, strict=True)
 
 
 def _soft(w: Any, strength: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import arguments
-from . import checks
+from . import accepted
 from .locked import Locked
 from .optimizer import Optimizer
 
@@ -85,15 +85,15 @@ class LRScheduler(Locked):
         changed.
         """
         name, where = type(self).__name__, f"{type(self).__name__}.load_state_dict"
-        checks.same_names(where, state, ("schedule", "last_epoch"), optional=("base_lrs", "lrs"))
+        accepted.same_names(where, state, ("schedule", "last_epoch"), optional=("base_lrs", "lrs"))
         if state["schedule"] != name:
             raise ValueError(f"{where}: got the state of {state['schedule']}, expected one of {name}")
-        t, groups = checks.count(where, "last_epoch", state["last_epoch"]), self._groups()
+        t, groups = accepted.count(where, "last_epoch", state["last_epoch"]), self._groups()
         given = [state.get(key) for key in ("base_lrs", "lrs")]
         for values, what in zip(given, ("base rates", "rates"), strict=True):
             if values is not None:
-                checks.same_count(where, what, len(values), len(groups))
-        bases, lrs = ([checks.number(where, "rate", value) for value in values or ()] for values in given)
+                accepted.same_count(where, what, len(values), len(groups))
+        bases, lrs = ([accepted.number(where, "rate", value) for value in values or ()] for values in given)
         bases = bases or [group.get("initial_lr", group["lr"]) for group in groups]
         with self._lock:
             if not lrs:
@@ -109,7 +109,7 @@ class LRScheduler(Locked):
         """The optimizer's groups, their rates as Python numbers."""
         groups = self.optimizer.param_groups
         for group in groups:
-            group["lr"] = checks.number(type(self).__name__, "lr", group.get("lr", self.optimizer.defaults["lr"]))
+            group["lr"] = accepted.number(type(self).__name__, "lr", group.get("lr", self.optimizer.defaults["lr"]))
         return groups
 
     def _bases(self) -> list[float]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.backend import Array
-from .optimizer import Optimizer, Parameters, State, elementwise
+from .groups import Parameters
+from .optimizer import Optimizer, elementwise
+from .packing import State
 
 
 class SGD(Optimizer):
@@ -66,7 +68,7 @@ class SGD(Optimizer):
         v = state.get("momentum_buffer")
         if v is None:
             v = state["momentum_buffer"] = g.copy()
-        else:  # in place: nobody else holds it, and large arrays that are new at each step cost page faults
+        else:  # in place: large arrays that are new at each step cost page faults
             v *= momentum
             v += g
         return g + momentum * v if settings["nesterov"] else v

@@ -1,15 +1,15 @@
 """Checks of gradients against differences, over a table of cases. Needs Hypothesis: `pip install tinyreg[test]`."""
 
 from . import strategies
-from .case import Call, Case, Point, at
-from .cases import CASES
+from .battery import battery
+from .case import Case
 from .failure import Failure
-from .property import PROPERTIES
+from .properties import PROPERTIES
 from .report import Report, check_gradients
-from .search import PROFILES, battery, run_backend, run_property, use_backend, use_profile
+from .search import PROFILES, run_backend, run_property, use_backend, use_profile
+from .subject import Call, Point, at
 
 __all__ = [
-    "CASES",
     "PROFILES",
     "PROPERTIES",
     "Call",

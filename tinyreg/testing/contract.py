@@ -1,4 +1,8 @@
-"""Properties that every op owes to its callers: what gets a gradient, what is left alone, sharing, layouts, state."""
+"""What an op owes to its callers, in the order in which it is asked.
+
+One gradient for each argument (P2), nothing changed or shared (P5), sums where a tensor is used twice (P6), any memory
+layout (P7), and no state between two calls (P9).
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,20 @@ import numpy as np
 from ..core.backend import home
 from ..core.tape import walk
 from ..core.tensor import Tensor
-from .case import Array, Call, locked
+from .agreement import agree, cancelled, pulled_uncast
 from .differences import Verdict, directions
 from .failure import short
-from .property import BrokenError, declared
+from .property import BrokenError
 from .run import Floats, OpRun, Run, as_list, node
+from .subject import Array, Call, locked
 from .trial import Trial
-from .values import agree, cancelled, pulled_uncast
 
 SUBSETS = 15  # of arguments that want a gradient, at most
 
 
-@declared("P2", "one gradient each")
+# ---- one gradient each -----------------------------------------------------------------------------------------------
+
+
 def gradients(trial: Trial) -> None:
     """Every differentiable argument gets a gradient of its shape, dtype and backend, whichever others want one too."""
     g = trial.incoming()
@@ -31,41 +37,43 @@ def gradients(trial: Trial) -> None:
     subsets = itertools.chain(*(itertools.combinations(trial.wanted, n) for n in range(1, len(trial.wanted) + 1)))
     for subset in itertools.islice(subsets, SUBSETS):
         partial = trial.run(wanted=subset)
-        for i, found in zip(subset, partial.pull(trial.reaching(partial, g)), strict=True):
-            _check_kind(trial, i, found)
-            if not np.array_equal(found, full[i], equal_nan=True):
+        for i, got in zip(subset, partial.pull(trial.reaching(partial, g)), strict=True):
+            _check_kind(trial, i, got)
+            if not np.array_equal(got, full[i], equal_nan=True):
                 raise BrokenError(
-                    f"got {short(found)} where {', '.join(trial.case.argument(k) for k in subset)} want a gradient, and "
+                    f"got {short(got)} where {', '.join(trial.case.argument(k) for k in subset)} want a gradient, and "
                     f"{short(full[i])} where all do",
                     argument=trial.case.argument(i),
                 )
 
 
-def _check_kind(trial: Trial, i: int, found: Any) -> None:
+def _check_kind(trial: Trial, i: int, got: Any) -> None:
     leaf, argument = trial.call.arrays[i], trial.case.argument(i)
-    if found is None:
+    if got is None:
         raise BrokenError("no gradient arrived", argument=argument)
-    if (found.shape, found.dtype) != (leaf.shape, leaf.dtype) or home(found) is not home(leaf):
+    if (got.shape, got.dtype) != (leaf.shape, leaf.dtype) or home(got) is not home(leaf):
         raise BrokenError(
-            f"got a gradient of {found.dtype}{list(found.shape)}, expected {leaf.dtype}{list(leaf.shape)}, as its argument",
+            f"got a gradient of {got.dtype}{list(got.shape)}, expected {leaf.dtype}{list(leaf.shape)}, as its argument",
             argument=argument,
         )
 
 
-@declared("P5", "purity")
+# ---- purity ----------------------------------------------------------------------------------------------------------
+
+
 def purity(trial: Trial) -> None:
     """Inputs and incoming gradients may be read-only and stay as they are; a second backward gives the same bits."""
     g = [locked(part) for part in trial.incoming()]
-    found = trial.run(trial.call.locked())
-    once = [_copied(part) for part in found.pull(g)]
-    twice = found.pull(g)
+    run = trial.run(trial.call.locked())
+    once = [_copied(part) for part in run.pull(g)]
+    twice = run.pull(g)
     for i, first, second in zip(trial.wanted, once, twice, strict=True):
         if first is not None and not np.array_equal(first, second, equal_nan=True):
             raise BrokenError(
                 f"a second backward gave {short(second)}, the first {short(first)}", argument=trial.case.argument(i)
             )
-    if isinstance(found, OpRun):
-        _check_memory(trial, found, g)
+    if isinstance(run, OpRun):
+        _check_memory(trial, run, g)
     _check_unlocked(trial, g)
 
 
@@ -85,19 +93,21 @@ def _check_unlocked(trial: Trial, g: Sequence[Array]) -> None:
             raise BrokenError(f"the incoming gradient {short(before)} was changed to {short(after)}")
 
 
-def _check_memory(trial: Trial, found: OpRun, g: Sequence[Array]) -> None:
+def _check_memory(trial: Trial, run: OpRun, g: Sequence[Array]) -> None:
     """What a leaf gets as `.grad` shares memory with nothing."""
-    for y, part in zip(found.ends, g, strict=True):
+    for y, part in zip(run.ends, g, strict=True):
         y.backward(part, retain_graph=True)
-    others = [a for a in (*trial.call.arrays, *g, *found.results) if isinstance(a, np.ndarray)]
-    grads = [leaf.grad.data for leaf in found.leaves if leaf.grad is not None]
+    others = [a for a in (*trial.call.arrays, *g, *run.results) if isinstance(a, np.ndarray)]
+    grads = [leaf.grad.data for leaf in run.leaves if leaf.grad is not None]
     for i, grad in enumerate(grads):
         if any(np.shares_memory(grad, other) for other in (*others, *grads[:i])):
             argument = trial.case.argument(trial.wanted[i])
             raise BrokenError("its .grad shares memory with another array", argument=argument)
 
 
-@declared("P6", "fan-out", pairs=False)
+# ---- fan-out ---------------------------------------------------------------------------------------------------------
+
+
 def fan_out(trial: Trial) -> None:
     """Where a tensor is used more than once its contributions add up: in two slots, in three calls, behind a diamond."""
     first, second = trial.incoming(6), trial.incoming(7)
@@ -115,7 +125,7 @@ def fan_out(trial: Trial) -> None:
 
 
 def _shared(trial: Trial) -> tuple[list[Any], list[Any]]:
-    """The gradients of leaves that three calls share, and of leaves under two calls with an op between."""
+    """Give the gradients of leaves that three calls share, and of leaves under two calls with an op between."""
     first = OpRun(trial.case, trial.call, trial.wanted)
     settings = trial.call.settings
 
@@ -123,7 +133,7 @@ def _shared(trial: Trial) -> tuple[list[Any], list[Any]]:
         return [t for t in as_list(trial.case.op(*inputs, **settings)) if isinstance(t, Tensor) and t.requires_grad]
 
     def pulled(*groups: tuple[list[Any], Sequence[Array]]) -> list[Any]:
-        roots = [(node(end), part) for found, g in groups for end, part in zip(found, g, strict=True)]
+        roots = [(node(end), part) for group, g in groups for end, part in zip(group, g, strict=True)]
         table = walk(roots)
         return [table.get(node(leaf)) for leaf in first.leaves]
 
@@ -152,8 +162,8 @@ def _check_two_slots(trial: Trial, i: int, j: int) -> None:
         inputs = list(apart.inputs)
         inputs[j] = inputs[i]
         results = as_list(trial.case.op(*inputs, **trial.call.settings))
-        found = [t for t in results if isinstance(t, Tensor) and t.requires_grad]
-        together = _pull(found, g, inputs[i])
+        ends = [t for t in results if isinstance(t, Tensor) and t.requires_grad]
+        together = _pull(ends, g, inputs[i])
     if p is not None and q is not None and np.all(np.isfinite(p + q)):
         size = np.max(np.abs(p) + np.abs(q), initial=0.0)
         what = f"used as {trial.case.argument(j)} too"
@@ -190,34 +200,35 @@ def repeated(a: Array) -> Array:
 LAYOUTS: Sequence[Callable[[Array], Array]] = (fortran, reversed_, strided, repeated)
 
 
-@declared("P7", "layouts")
 def layouts(trial: Trial) -> None:
     """Inputs and incoming gradients in any memory layout give the values and gradients of contiguous ones."""
     g = trial.incoming(9)
-    plain = trial.run()
+    contiguous = trial.run()
     for layout in LAYOUTS:
         relaid = tuple(layout(a) if getattr(a, "ndim", 0) else a for a in trial.call.arrays)
         other_g = [layout(part) if part.ndim else part for part in g]
         if layout is repeated:  # other values, so compared with contiguous ones of the same
-            _check_layout(trial, plain, plain, [np.array(part) for part in other_g], other_g, layout)
+            _check_layout(trial, contiguous, contiguous, [np.array(part) for part in other_g], other_g, layout)
         else:
             other = trial.run(Call(relaid, trial.call.settings))
-            _check_layout(trial, plain, other, g, other_g, layout)
+            _check_layout(trial, contiguous, other, g, other_g, layout)
 
 
 def _check_layout(
-    trial: Trial, plain: Run, other: Run, g: list[Array], other_g: list[Array], layout: Callable[[Array], Array]
+    trial: Trial, contiguous: Run, other: Run, g: list[Array], other_g: list[Array], layout: Callable[[Array], Array]
 ) -> None:
     what = str(layout.__doc__).rstrip(".").lower()
-    for y, z in zip(plain.outputs, other.outputs, strict=True):
+    for y, z in zip(contiguous.outputs, other.outputs, strict=True):
         agree(z, y, 1e-12, f"value for arguments {what}")
-    for i, p, q in zip(trial.wanted, plain.pull(g), other.pull(other_g), strict=True):
+    for i, p, q in zip(trial.wanted, contiguous.pull(g), other.pull(other_g), strict=True):
         if p is not None:
             text = f"gradient for arguments and incoming gradients {what}"
             agree(q, p, 1e-11, text, trial.case.argument(i), floor=cancelled(*g))
 
 
-@declared("P9", "two inputs of one shape")
+# ---- two inputs of one shape -----------------------------------------------------------------------------------------
+
+
 def two_inputs(trial: Trial) -> None:
     """Each of two runs with inputs of one shape gives its own gradient, in whichever order they go back."""
     second = Trial(trial.case, _turned(trial.call), trial.seed)
@@ -230,8 +241,8 @@ def two_inputs(trial: Trial) -> None:
             return
     first = trial.run()
     later = second.run()
-    for one, found in ((second, later), (trial, first)):
-        pulled = found.pull(one.incoming())
+    for one, run in ((second, later), (trial, first)):
+        pulled = run.pull(one.incoming())
         g = np.concatenate(
             [np.ravel(np.zeros(a.shape) if p is None else p) for p, a in zip(pulled, one.leaves, strict=True)]
         )
@@ -242,10 +253,10 @@ def two_inputs(trial: Trial) -> None:
 
 
 def _turned(call: Call) -> Call:
-    """The call with the elements of each array in reverse order, along its last axis."""
+    """Give the call with the elements of each array in reverse order, along its last axis."""
     return Call(tuple(a[..., ::-1].copy() if getattr(a, "ndim", 0) else a for a in call.arrays), call.settings)
 
 
 def _whatever(g: Floats, x: Floats) -> Floats:
-    """A gradient that is what it is, wherever it is asked for."""
+    """Give a gradient that is what it is, wherever it is asked for."""
     return g

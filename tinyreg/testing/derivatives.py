@@ -1,4 +1,8 @@
-"""Properties of derivatives: against differences, of first and second order, linear, and right at kinks."""
+"""What derivatives are asked, in this order.
+
+To agree with differences (P3), to be linear in the incoming gradient (P4), to agree with differences at second order too
+(P10), and to be right at kinks and other special points (P11).
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from .case import Array, Call, Point
+from .agreement import cancelled, pulled_uncast
 from .diagnosis import Evidence, looks_like
 from .differences import Finding, Ladder, Probe, Verdict, directions
 from .failure import short
-from .property import BrokenError, declared
+from .property import BrokenError
 from .run import Floats, OpRun, flat, parted
 from .sides import one_sided
+from .subject import Array, Call, Point
 from .trial import Trial
-from .values import cancelled, pulled_uncast
 
 SECOND_ENTRIES = 1  # directions along single elements at second order, where a step costs a whole backward
 
 
-@declared("P3", "numeric first order", numeric=True)
+# ---- numeric first order ---------------------------------------------------------------------------------------------
+
+
 def first_order(trial: Trial) -> list[Finding]:
     """The gradient is the limit of differences, along dense directions and along up to 16 single elements."""
     if not trial.outputs:
@@ -41,15 +47,15 @@ def _check_again(trial: Trial) -> None:
 
 
 def _explained(trial: Trial, finding: Finding) -> BrokenError:
-    """What the gradient is, what it should be, and what kind of mistake that looks like: for the first wrong element."""
+    """Say what the first wrong element is, what it should be, and what kind of mistake that looks like."""
 
     def each(v: Floats) -> list[Finding]:
-        """The gradient compared element by element, whatever the scale of each."""
+        """Compare the gradient element by element, whatever the scale of each."""
         compared = trial.probe_along(np.eye(trial.x.size), v).compare(lambda x: trial.gradient(x, v))
         return [one.per(float(one.direction[k])) for k, one in enumerate(compared)]
 
-    found = each(trial.v)
-    wrong = next((k for k, one in enumerate(found) if one.verdict is Verdict.FAIL), None)
+    elements = each(trial.v)
+    wrong = next((k for k, one in enumerate(elements) if one.verdict is Verdict.FAIL), None)
     incoming = "incoming " + ", ".join(short(part) for part in trial.incoming())
     if wrong is None:
         return BrokenError(incoming, *_shown(finding), f"along the direction {short(finding.direction)}")
@@ -63,14 +69,14 @@ def _explained(trial: Trial, finding: Finding) -> BrokenError:
     names = [trial.case.argument(j) for j in trial.wanted]
     results = {"y": trial.outputs[0]} if len(trial.outputs) == 1 else {}
     evidence = Evidence(
-        analytic=part([one.analytic for one in found]),
-        numeric=part([one.numeric for one in found]),
-        error=part([one.error for one in found]),
+        analytic=part([one.analytic for one in elements]),
+        numeric=part([one.numeric for one in elements]),
+        error=part([one.error for one in elements]),
         factors=dict(zip(names, trial.leaves, strict=True)) | results,
         incoming=trial.incoming(),
         numeric_for=lambda g: part([one.numeric for one in each(flat(g))]),
     )
-    lines = (incoming, *_shown(found[wrong]), *place)
+    lines = (incoming, *_shown(elements[wrong]), *place)
     return BrokenError(*lines, argument=trial.case.argument(i), looks_like=looks_like(evidence))
 
 
@@ -79,17 +85,19 @@ def _shown(one: Finding) -> list[str]:
     return [line, *([one.note] * bool(one.note))]
 
 
-@declared("P4", "linearity")
+# ---- linearity -------------------------------------------------------------------------------------------------------
+
+
 def linearity(trial: Trial) -> None:
     """A VJP is linear in the incoming gradient: -3.7 a + 1000 b gives -3.7 times that of a plus 1000 times that of b.
 
     Of several results the incoming gradients add up too, also where an unused result has none.
     """
-    found = trial.run()
+    run = trial.run()
     a, b = trial.incoming(4), trial.incoming(5)
-    of_a, of_b = found.pull(a), found.pull(b)
-    together = found.pull([-3.7 * p + 1000.0 * q for p, q in zip(a, b, strict=True)])
-    nothing = found.pull([0.0 * p for p in a])
+    of_a, of_b = run.pull(a), run.pull(b)
+    together = run.pull([-3.7 * p + 1000.0 * q for p, q in zip(a, b, strict=True)])
+    nothing = run.pull([0.0 * p for p in a])
     floor = 1000.0 * cancelled(*a, *b)
     for i, p, q, sum_, zero in zip(trial.wanted, of_a, of_b, together, nothing, strict=True):
         if p is None:
@@ -104,22 +112,24 @@ def linearity(trial: Trial) -> None:
             raise BrokenError(text, argument=argument, looks_like=narrow)
         if np.any(zero != 0):
             raise BrokenError(f"for an incoming gradient of zeros: got {short(zero)}", argument=argument)
-    if isinstance(found, OpRun) and len(a) > 1:
-        _check_each_result(trial, found, a, of_a)
+    if isinstance(run, OpRun) and len(a) > 1:
+        _check_each_result(trial, run, a, of_a)
 
 
-def _check_each_result(trial: Trial, found: OpRun, g: Sequence[Array], together: Sequence[Any]) -> None:
+def _check_each_result(trial: Trial, run: OpRun, g: Sequence[Array], together: Sequence[Any]) -> None:
     """What reaches an argument is the sum of what each result sends it while nobody uses the others."""
-    alone = [found.pull([part if j == k else None for j, part in enumerate(g)]) for k in range(len(g))]
-    for i, *found_for in zip(trial.wanted, together, *alone, strict=True):
-        expected, *parts = [np.zeros(()) if part is None else part for part in found_for]  # None: nothing arrived
+    alone = [run.pull([part if j == k else None for j, part in enumerate(g)]) for k in range(len(g))]
+    for i, *sent in zip(trial.wanted, together, *alone, strict=True):
+        expected, *parts = [np.zeros(()) if part is None else part for part in sent]  # None: nothing arrived
         total, size = sum(parts), np.max(sum(map(np.abs, parts)), initial=0.0)
         if not np.all(np.abs(total - expected) <= 1e-11 * size + cancelled(*g)):
             text = f"from each result alone: {short(total)} in all, from all together: {short(expected)}"
             raise BrokenError(text, argument=trial.case.argument(i))
 
 
-@declared("P10", "numeric second order", order=2, pairs=False, numeric=True)
+# ---- numeric second order --------------------------------------------------------------------------------------------
+
+
 def second_order(trial: Trial) -> list[Finding]:
     """The gradient, as a function of inputs and incoming gradients, has the gradient that its own tape gives."""
     n = trial.x.size
@@ -158,11 +168,10 @@ def _check_symmetry(trial: Trial, again: Callable[..., Floats], w: Floats, rng: 
 # ---- special points --------------------------------------------------------------------------------------------------
 
 
-@declared("P11", "special points", at="points")
 def special_points(trial: Trial) -> None:
     """At kinks, ties, zeros and overflows the gradient is finite, as declared, and between the one-sided derivatives."""
-    found = trial.run()
-    gradients = pulled_uncast(found, [np.ones_like(y) for y in found.outputs])
+    run = trial.run()
+    gradients = pulled_uncast(run, [np.ones_like(y) for y in run.outputs])
     point = _declared_at(trial)
     for k, (i, g) in enumerate(zip(trial.wanted, gradients, strict=True)):
         argument = trial.case.argument(i)
@@ -177,7 +186,7 @@ def special_points(trial: Trial) -> None:
 
 
 def _declared_at(trial: Trial) -> Point | None:
-    """The case's point at the call of a trial."""
+    """Give the case's point at the call of a trial."""
 
     def same(one: Call, other: Call) -> bool:
         pairs = zip(one.arrays, other.arrays, strict=False)

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .case import Array
+from .subject import Array
 
 Guess = tuple[str, Array | None]
 
@@ -32,8 +32,8 @@ class Evidence:
 
 
 def looks_like(evidence: Evidence) -> str:
-    """The plainest mistake that explains every element of a wrong gradient, or nothing."""
-    for guesses in (_plain, _of_layout, _of_incoming, _of_factors):
+    """Name the simplest mistake that explains every element of a wrong gradient, or nothing."""
+    for guesses in (_of_size, _of_layout, _of_incoming, _of_factors):
         for name, expected in guesses(evidence):
             if expected is not None and _explains(evidence, expected):
                 return name
@@ -48,7 +48,7 @@ def _explains(evidence: Evidence, expected: Array) -> bool:
     return bool(np.all(np.abs(evidence.analytic - expected) <= slack))
 
 
-def _plain(evidence: Evidence) -> Iterator[Guess]:
+def _of_size(evidence: Evidence) -> Iterator[Guess]:
     a, n = evidence.analytic, evidence.numeric
     if not np.any(a):
         yield "zeros: the gradient is cut off", a
@@ -59,7 +59,7 @@ def _plain(evidence: Evidence) -> Iterator[Guess]:
 
 
 def _named(ratio: float) -> str:
-    """A number as people write factors: 2, 1/3, 1 + 1e-06."""
+    """Write a number as people write factors: 2, 1/3, 1 + 1e-06."""
     near = Fraction(ratio).limit_denominator(64)
     if near and abs(ratio - near) <= 1e-9 * abs(ratio):
         return str(near)

@@ -1,4 +1,4 @@
-"""What a failed check says: the op, the property, the argument, the inputs, what was found, and how to see it again."""
+"""What a failed check says: the op, the property, the argument, the inputs, what was seen, and how to see it again."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .case import Case
+from .subject import Subject
 from .trial import Trial
 
 
 class Failure(AssertionError):  # noqa: N818 (pytest's word for a test that does not pass)
     """A property that does not hold, with all that is needed to see it again.
 
-    key: of the property. argument: the name of the one concerned, or "". lines: what was found. looks_like: the kind of
-    mistake that gives just these numbers, or "".
+    key: of the property, such as "P3". argument: the name of the one concerned, or "". lines: what was seen. looks_like:
+    the kind of mistake that gives just these numbers, or "".
     """
 
     def __init__(
@@ -25,47 +25,50 @@ class Failure(AssertionError):  # noqa: N818 (pytest's word for a test that does
         case = trial.case
         self.key, self.argument, self.looks_like = key, argument, looks_like
         text = [
-            f"{case.name}: {key} {name} FAILED" + f"   d / d {argument}" * bool(argument),
+            f"{case.name}: {name} FAILED" + f"   d / d {argument}" * bool(argument),
             "  " + "   ".join(described_call(case, trial)),
             *(f"  {line}" for line in lines),
             *([f"  looks like: {looks_like}"] * bool(looks_like)),
-            f"  reproduce: {trial.again or reproduction(trial, key)}",
+            f"  reproduce: {trial.again or reproduction(trial, name)}",
         ]
         super().__init__("\n".join(text))
 
 
-def described_call(case: Case, trial: Trial) -> list[str]:
-    """Every argument by name, with its dtype, shape and elements, and every setting."""
+def described_call(case: Subject, trial: Trial) -> list[str]:
+    """Describe every argument by name, with its dtype, shape and elements, and every setting."""
     arrays = [f"{case.argument(i)} = {described(a)}" for i, a in enumerate(trial.call.arrays)]
     return arrays + [f"{name} = {value!r}" for name, value in trial.call.settings.items()]
 
 
 def described(value: Any) -> str:
-    """An array as `float64[2] [1.0, 2.0]`."""
+    """Give an array as `float64[2] [1.0, 2.0]`."""
     if not hasattr(value, "dtype"):
         return repr(value)
     return f"{value.dtype}{list(value.shape)} {short(value)}"
 
 
 def short(array: Any) -> str:
-    """The elements of a small array, in full; of a large one, some of them."""
+    """Give the elements of a small array, in full; of a large one, some of them."""
     with np.printoptions(threshold=24, edgeitems=2, linewidth=1000, formatter={"float_kind": "{:.6g}".format}):
         return " ".join(np.array2string(np.asarray(array), separator=", ").split())
 
 
-def reproduction(trial: Trial, key: str) -> str:
-    """A line of Python that runs the check again."""
-    from .cases import CASES
-
-    case = f'tr.testing.CASES["{trial.case.name}"]' if CASES.get(trial.case.name) is trial.case else "case"
+def reproduction(trial: Trial, name: str) -> str:
+    """Give a line of Python that runs the check again."""
+    case = trial.case
+    if case.table:
+        module, _, table = case.table.rpartition(".")
+        start = f'from {module} import {table}; {table}["{case.name}"]'
+    else:
+        start = "case"
     arrays = "".join(f"{literal(a)}, " for a in trial.call.arrays)
     settings = ", ".join(f"{name!r}: {literal(value)}" for name, value in trial.call.settings.items())
-    line = f'{case}.check("{key}", tr.testing.Call(({arrays}), {{{settings}}}), seed={trial.seed})'
-    return line + f"   # case: the Case of {trial.case.name}" * (case == "case")
+    line = f'{start}.check("{name}", tr.testing.Call(({arrays}), {{{settings}}}), seed={trial.seed})'
+    return line if case.table else f"{line}   # case: the Case of {case.name}"
 
 
 def literal(value: Any) -> str:
-    """A value as Python that makes it again, with `np` at hand."""
+    """Give a value as Python that makes it again, with `np` at hand."""
     if isinstance(value, np.dtype):
         return f"np.dtype({value.name!r})"
     text = repr(np.asarray(value).tolist() if hasattr(value, "dtype") else value)

@@ -1,21 +1,20 @@
-"""Properties: what is asked of every op, each with the key and the name that a failure prints."""
+"""A property: something that is asked of an op, with the name that a failure prints. `properties` lists them all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from .case import Case
 from .differences import Finding
 from .failure import Failure
+from .subject import Subject
 from .trial import Trial
 
 Holds = Callable[[Trial], "list[Finding] | None"]
 
 
 class BrokenError(Exception):
-    """What was found where a property does not hold; `Property.check` makes a `Failure` of it."""
+    """What was seen where a property does not hold; `Property.check` makes a `Failure` of it."""
 
     def __init__(self, *lines: str, argument: str = "", looks_like: str = "") -> None:
         super().__init__("\n".join(lines))
@@ -26,9 +25,12 @@ class BrokenError(Exception):
 class Property:
     """Something that holds of every op.
 
-    key, name: "P3" and "numeric first order". order: the least order of derivative that a case must have for it. pairs:
-    whether it can be asked of a pair (f, vjp) too. numeric: whether it compares with differences. at: of which calls it is
-    asked, drawn ones or the case's points.
+    key, name: "P3" and "numeric first order"; people read the name. holds: the check, which raises `BrokenError`.
+    order: the least order of derivative that a case must have for it. pairs: whether it can be asked of a pair (f, vjp)
+    too. numeric: whether its findings say how well the op is verified. costly: whether it takes differences, which is what
+    takes longest. at: of which calls it is asked, drawn "calls" or the case's
+    "points". anywhere: whether `check_gradients` asks it too, of a function of which it has one call and nothing else.
+    turn: when it is tried on a mutant; the lower, the earlier. Those come first that kill most, and cheaply.
     """
 
     key: str
@@ -37,17 +39,20 @@ class Property:
     order: int = 1
     pairs: bool = True
     numeric: bool = False
+    costly: bool = False
     at: str = "calls"
+    anywhere: bool = True
+    turn: int = 99
 
     def __str__(self) -> str:
-        return f"{self.key} {self.name}"
+        return self.name
 
-    def applies(self, case: Case) -> bool:
+    def applies(self, case: Subject) -> bool:
         """Whether it can be asked of a case."""
         return case.order >= self.order and (self.pairs or case.vjp is None) and bool(self.at == "calls" or case.points)
 
     def check(self, trial: Trial) -> Sequence[Finding]:
-        """Raise `Failure` where it does not hold; give what numeric comparisons found."""
+        """Raise `Failure` where it does not hold; give the findings of numeric comparisons."""
         try:
             return self.holds(trial) or ()
         except BrokenError as broken:
@@ -55,16 +60,3 @@ class Property:
             raise Failure(trial, self.key, self.name, lines, argument=argument, looks_like=looks_like) from None
         except Exception as error:
             raise Failure(trial, self.key, self.name, [f"raised {type(error).__name__}: {error}"]) from error
-
-
-PROPERTIES: dict[str, Property] = {}
-
-
-def declared(key: str, name: str, **details: Any) -> Callable[[Holds], Holds]:
-    """Put a check into the table of properties."""
-
-    def declare(holds: Holds) -> Holds:
-        PROPERTIES[key] = Property(key, name, holds, **details)
-        return holds
-
-    return declare

@@ -12,19 +12,18 @@ import numpy as np
 
 from ..arguments import integer
 from ..core.tensor import Tensor
-from ..nn.module import promoting
-from .case import Call, Case
+from ..nn.inputs import promoting
 from .differences import Verdict
 from .failure import Failure, described, literal, short
-from .property import PROPERTIES, Property
+from .properties import ANYWHERE
+from .property import Property
 from .run import OpRun, Run, run
+from .subject import Call, Subject
 from .trial import Trial
-
-ASKED = ("P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10")
 
 
 @dataclass(frozen=True)
-class Checked:
+class Outcome:
     """One property at one point: its key and name, the verdict, how many digits differences resolved, and what failed."""
 
     key: str
@@ -34,7 +33,7 @@ class Checked:
     text: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.key:<4} {self.name:<24} {self.verdict.value}"
+        line = f"{self.name:<24} {self.verdict.value}"
         if self.digits is not None:
             line += f"   {math.floor(self.digits)} digits"
         return line + f"   {self.text}" * (self.verdict is Verdict.UNRESOLVED)
@@ -42,11 +41,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Report:
-    """What was checked and what was found: true where every property holds and could be resolved."""
+    """What was checked and how it came out: true where every property holds and could be resolved."""
 
     name: str
     inputs: tuple[str, ...]
-    checked: tuple[Checked, ...]
+    checked: tuple[Outcome, ...]
 
     def __bool__(self) -> bool:
         return all(one.verdict is Verdict.PASS for one in self.checked)
@@ -64,7 +63,7 @@ class Report:
         return "\n".join([head, *(f"  {one}" for one in self.checked), *reversed(bodies.values())])
 
 
-@promoting()  # a network of float32 is checked in float64
+@promoting(True)  # a network of float32 is checked in float64
 def check_gradients(
     f: Callable[..., Any],
     *inputs: Any,
@@ -92,38 +91,37 @@ def check_gradients(
     >>> import tinyreg as tr
     >>> print(tr.testing.check_gradients(tr.tanh, [0.5, -1.5], order=1))
     tanh(float64[2] [0.5, -1.5]): pass
-      P2   one gradient each        pass
-      P3   numeric first order      pass   11 digits
-      P4   linearity                pass
-      P5   purity                   pass
-      P6   fan-out                  pass
-      P7   layouts                  pass
-      P8   float32 against float64  pass
+      one gradient each        pass
+      numeric first order      pass   11 digits
+      linearity                pass
+      purity                   pass
+      fan-out                  pass
+      layouts                  pass
+      float32 against float64  pass
     """
     if not callable(f):
         raise TypeError(f"check_gradients: got {f!r:.80} as f, expected a function")
     seed = integer("check_gradients", "seed", seed, least=0)
     if integer("check_gradients", "order", order, expected="1 or 2") not in (1, 2):
         raise ValueError(f"check_gradients: got order={order}, expected 1 or 2")
-    call = Call(tuple(_plain(value) for value in inputs), settings)
+    call = Call(tuple(_as_argument(value) for value in inputs), settings)
     if not call.differentiable():
         shown = ", ".join(map(described, call.arrays)) or "no inputs"
         raise ValueError(f"check_gradients: got {shown:.200}, expected at least one of floats, such as 1.0 in place of 1")
-    case = Case(f, st.nothing(), order=1 if vjp else order, vjp=vjp, scales=lambda call: _scales(case, call))
+    case = Subject(f, st.nothing(), order=1 if vjp else order, vjp=vjp, scales=lambda call: _scales(case, call))
     _check_repeatable(case, call)
     given = [*map(literal, call.arrays), *(f"{name}={literal(value)}" for name, value in settings.items())]
     shown = ", ".join([case.name if case.name.isidentifier() else "f", *given, f"order={order}"])
     again = f"tr.testing.check_gradients({shown}{', vjp=vjp' if vjp else ''}, seed={seed})"
-    asked = [PROPERTIES[key] for key in ASKED if PROPERTIES[key].applies(case)]
-    inputs_ = tuple(map(described, call.arrays))
-    return Report(case.name, inputs_, tuple(_checked(which, Trial(case, call, seed, again=again)) for which in asked))
+    outcomes = (_outcome(which, Trial(case, call, seed, again=again)) for which in ANYWHERE if which.applies(case))
+    return Report(case.name, tuple(map(described, call.arrays)), tuple(outcomes))
 
 
-def _check_repeatable(case: Case, call: Call) -> None:
-    """Whether f gives arrays, and the same twice: a random one has no gradient to compare."""
+def _check_repeatable(case: Subject, call: Call) -> None:
+    """Refuse f unless it gives arrays, and the same twice: a random one has no gradient to compare."""
     once, again = (run(case, call, []) for _ in range(2))
     _check_results(case, once)
-    first, second = ([np.array(r) for r in found.results] for found in (once, again))
+    first, second = ([np.array(r) for r in one.results] for one in (once, again))
     for one, other in zip(first, second, strict=True):
         if not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
             raise ValueError(
@@ -132,35 +130,35 @@ def _check_repeatable(case: Case, call: Call) -> None:
             )
 
 
-def _check_results(case: Case, found: Run) -> None:
-    if isinstance(found, OpRun):
+def _check_results(case: Subject, once: Run) -> None:
+    if isinstance(once, OpRun):
         expected = "a Tensor, or a tuple or list of them; for a function of arrays, pass its vjp"
-        strange = [r for r in found.tensors if not isinstance(r, Tensor | np.ndarray | np.generic | int | float | None)]
-        if not any(isinstance(r, Tensor) for r in found.tensors):
-            strange = found.tensors
+        strange = [r for r in once.tensors if not isinstance(r, Tensor | np.ndarray | np.generic | int | float | None)]
+        if not any(isinstance(r, Tensor) for r in once.tensors):
+            strange = once.tensors
     else:
         expected = "numbers or arrays of numbers, or a tuple or list of them"
-        strange = [r for r in found.results if r.dtype.kind not in "biuf"]
-    if strange or not found.results:
-        told = f"{strange[0]!r:.80}" if strange else "nothing"
-        raise TypeError(f"check_gradients: got {told} from {case.name}, expected {expected}")
+        strange = [r for r in once.results if r.dtype.kind not in "biuf"]
+    if strange or not once.results:
+        shown = f"{strange[0]!r:.80}" if strange else "nothing"
+        raise TypeError(f"check_gradients: got {shown} from {case.name}, expected {expected}")
 
 
-def _checked(which: Property, trial: Trial) -> Checked:
-    """The verdict on one property: the worst of its comparisons, and the digits of the least exact one."""
+def _outcome(which: Property, trial: Trial) -> Outcome:
+    """Give the verdict on one property: the worst of its comparisons, and the digits of the least exact one."""
     try:
         findings = which.check(trial)
     except Failure as failure:
-        return Checked(which.key, which.name, Verdict.FAIL, text=str(failure))
+        return Outcome(which.key, which.name, Verdict.FAIL, text=str(failure))
     if not findings:
-        return Checked(which.key, which.name, Verdict.PASS)
+        return Outcome(which.key, which.name, Verdict.PASS)
     open_ = [finding for finding in findings if finding.verdict is Verdict.UNRESOLVED]
     worst, note = (Verdict.UNRESOLVED, open_[0].note) if open_ else (Verdict.PASS, "")
-    return Checked(which.key, which.name, worst, min(finding.digits for finding in findings), note)
+    return Outcome(which.key, which.name, worst, min(finding.digits for finding in findings), note)
 
 
-def _plain(value: Any) -> Any:
-    """An input as float64 where it is of floats; a plain number or None as it is."""
+def _as_argument(value: Any) -> Any:
+    """Give an input as float64 where it is of floats; a Python integer, a truth value or None as it is."""
     if value is None or type(value) in (bool, int):
         return value
     try:
@@ -180,7 +178,7 @@ def _plain(value: Any) -> Any:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def _scales(case: Case, call: Call) -> list[Any]:
+def _scales(case: Subject, call: Call) -> list[Any]:
     """Distances to try in turn, since nothing is known of where the function bends: 1, and shares of each element."""
     elements = np.concatenate([np.abs(np.ravel(call.arrays[i])) for i in case.wanted(call)])
     sizes = np.where(elements == 0, np.max(elements, initial=0.0) or 1.0, elements)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..core.backend import get, home
 from ..core.tape import Node, walk
 from ..core.tensor import Tensor
-from .case import Array, Call, Case
+from .subject import Array, Call, Subject
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ class OpRun:
     """One call of an op with some of its float arrays as leaves; `live` are the places of the results that rest on them."""
 
     def __init__(
-        self, case: Case, call: Call, wanted: Sequence[int], dtype: Any = np.float64, backend: str = "numpy"
+        self, case: Subject, call: Call, wanted: Sequence[int], dtype: Any = np.float64, backend: str = "numpy"
     ) -> None:
         self.wanted = list(wanted)
         call = cast(call, dtype)
@@ -42,7 +42,7 @@ class OpRun:
         return [t.data for t in self.ends]
 
     def pull(self, g: Sequence[Any], create_graph: bool = False) -> list[Any]:
-        """The gradient of every leaf: an array, a Tensor under `create_graph`, or None where nothing arrived.
+        """Give the gradient of every leaf: an array, a Tensor under `create_graph`, or None where nothing arrived.
 
         g: for each of `outputs` its incoming gradient, or None for one that nobody uses.
         """
@@ -54,7 +54,7 @@ class OpRun:
 class PairRun:
     """One call of a function of arrays, and its vjp."""
 
-    def __init__(self, case: Case, call: Call, wanted: Sequence[int], dtype: Any = np.float64) -> None:
+    def __init__(self, case: Subject, call: Call, wanted: Sequence[int], dtype: Any = np.float64) -> None:
         self.case, self.call, self.wanted = case, cast(call, dtype), list(wanted)
         outcome = case.op(*self.call.arrays, **self.call.settings)
         self.several = isinstance(outcome, tuple | list)
@@ -64,25 +64,25 @@ class PairRun:
         self.outputs: list[Array] = [self.results[i] for i in self.live]
 
     def pull(self, g: Sequence[Any]) -> list[Any]:
-        """What vjp gives for the wanted arguments."""
+        """Give what vjp gives for the wanted arguments."""
         assert self.case.vjp
         given = iter(g)
         full = tuple(next(given) if r.dtype.kind == "f" else None for r in self.results)
-        found = self.case.vjp(full if self.several else full[0], *self.call.arrays, **self.call.settings)
-        if not isinstance(found, tuple | list):
+        gradients = self.case.vjp(full if self.several else full[0], *self.call.arrays, **self.call.settings)
+        if not isinstance(gradients, tuple | list):
             floats = self.call.differentiable()
             if len(floats) > 1:
                 raise TypeError(
-                    f"{self.case}: its vjp returned {type(found).__name__}, expected a tuple with a gradient, or None, for "
-                    f"each of its {len(self.call.arrays)} arguments"
+                    f"{self.case}: its vjp returned {type(gradients).__name__}, expected a tuple with a gradient, or None, "
+                    f"for each of its {len(self.call.arrays)} arguments"
                 )
-            found = [found if i in floats else None for i in range(len(self.call.arrays))]
-        if len(found) != len(self.call.arrays):
+            gradients = [gradients if i in floats else None for i in range(len(self.call.arrays))]
+        if len(gradients) != len(self.call.arrays):
             raise TypeError(
-                f"{self.case}: its vjp returned {len(found)} gradients, expected {len(self.call.arrays)}: one, or None, "
-                "for each of its arguments"
+                f"{self.case}: its vjp returned {len(gradients)} gradients, expected {len(self.call.arrays)}: one, or "
+                "None, for each of its arguments"
             )
-        return [None if found[i] is None else self._fitting(i, np.asarray(found[i])) for i in self.wanted]
+        return [None if gradients[i] is None else self._fitting(i, np.asarray(gradients[i])) for i in self.wanted]
 
     def _fitting(self, i: int, g: Array) -> Array:
         shape = self.call.arrays[i].shape
@@ -98,13 +98,13 @@ class PairRun:
 Run = OpRun | PairRun
 
 
-def run(case: Case, call: Call, wanted: Sequence[int], dtype: Any = np.float64) -> Run:
-    """One run of a case on NumPy."""
+def run(case: Subject, call: Call, wanted: Sequence[int], dtype: Any = np.float64) -> Run:
+    """Make one run of a case on NumPy."""
     return (PairRun if case.vjp else OpRun)(case, call, wanted, dtype)
 
 
 def cast(call: Call, dtype: Any) -> Call:
-    """The call with its float arrays, and settings that are a float dtype, in another dtype."""
+    """Give the call with its float arrays, and settings that are a float dtype, in another dtype."""
     if dtype is np.float64:
         return call
     arrays = [
@@ -122,25 +122,25 @@ def _placed(value: Any, wanted: bool, backend: str) -> Any:
 
 
 def as_list(outcome: Any) -> list[Any]:
-    """One or several results, as a list."""
+    """Give one or several results, as a list."""
     return list(outcome) if isinstance(outcome, tuple | list) else [outcome]
 
 
 def node(tensor: Tensor) -> Node:
-    """The node of a tensor that is on the tape."""
+    """Give the node of a tensor that is on the tape."""
     assert tensor._node is not None
     return tensor._node
 
 
 def flat(parts: Sequence[Any]) -> Floats:
-    """Arrays one after the other, as one flat float64 array."""
+    """Put arrays one after the other, as one flat float64 array."""
     if len(parts) == 1:
         return parts[0].reshape(-1).astype(np.float64, copy=False)  # type: ignore[no-any-return]
     return np.concatenate([p.reshape(-1) for p in parts]).astype(np.float64, copy=False) if parts else np.zeros(0)
 
 
 def parted(values: Floats, like: Sequence[Any]) -> list[Array]:
-    """A flat array as arrays of the shapes and dtypes of others."""
+    """Give a flat array as arrays of the shapes and dtypes of others."""
     parts, start = [], 0
     for p in like:
         parts.append(values[start : start + p.size].reshape(p.shape).astype(p.dtype))
@@ -149,5 +149,5 @@ def parted(values: Floats, like: Sequence[Any]) -> list[Array]:
 
 
 def placed_like(arrays: Sequence[Any], parts: Sequence[Array]) -> list[Any]:
-    """NumPy arrays, each on the backend of another array."""
+    """Put NumPy arrays, each on the backend of another array."""
     return [home(a).asarray(part) for a, part in zip(arrays, parts, strict=True)]  # type: ignore[union-attr]

@@ -1,9 +1,10 @@
-"""The battery: every property of the table, over the calls that Hypothesis draws from a case."""
+"""The search: properties over the calls that Hypothesis draws from a case, and for how long."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,12 @@ import hypothesis
 import hypothesis.strategies as st
 
 from ..creation import backends
-from . import contract, derivatives, values  # noqa: F401 (they put their checks into the table of properties)
-from .case import Call, Case
+from . import values
 from .differences import Verdict
 from .failure import Failure
-from .property import PROPERTIES, Property
+from .properties import PROPERTIES
+from .property import Property
+from .subject import Call, Subject
 from .trial import Trial
 
 RESOLVED = 0.9  # the share of comparisons that must resolve an error of 1e-6; an op below it has not been verified
@@ -29,14 +31,20 @@ PROFILES = {
     "ci": hypothesis.settings(_SAME, max_examples=100),
     "deep": hypothesis.settings(_SEARCH, max_examples=2000),
 }
-"""How long Hypothesis searches: on every push, in CI, and before a release (there at random, with a database)."""
+"""How long Hypothesis searches: on every push, in CI, and before a release (there at random, with a database).
+
+In the fast profile differences are taken of a composition at one call in three: the VJPs that it is made of have cases of
+their own. All else is asked of it at every call.
+"""
+
+ONE_IN = {"fast": 3}  # calls of a composition
 
 _chosen = "fast"
 _backends: tuple[str, ...] | None = None
 
 
 def use_profile(name: str) -> str:
-    """Choose the profile for the tests that follow; gives the name of the one before."""
+    """Choose the profile for the tests that follow; give the name of the one before."""
     global _chosen
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}: expected one of {', '.join(map(repr, PROFILES))}")
@@ -45,7 +53,7 @@ def use_profile(name: str) -> str:
 
 
 def use_backend(name: str | None) -> tuple[str, ...] | None:
-    """Choose the backend that P12 compares with NumPy, None for all that work; gives the choice before."""
+    """Choose the backend to compare with NumPy, None for all that work; give the choice before."""
     global _backends
     if name is not None and name not in backends():
         raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(map(repr, backends()))}")
@@ -53,7 +61,7 @@ def use_backend(name: str | None) -> tuple[str, ...] | None:
     return before
 
 
-def each_call(case: Case, name: str, check: Callable[[Call, int], Any]) -> None:
+def each_call(case: Subject, name: str, check: Callable[[Call, int], Any]) -> None:
     """Run a check over the calls that Hypothesis draws from a case; `name` keeps its examples apart from other checks'."""
 
     def run(call: Call, seed: int) -> None:
@@ -64,7 +72,7 @@ def each_call(case: Case, name: str, check: Callable[[Call, int], Any]) -> None:
 
 
 def _identifier(text: str) -> str:
-    """A text as a name that Hypothesis takes: as it is, or with the numbers of the characters that no name may have."""
+    """Give a text as a name that Hypothesis takes: as it is, or with numbers for the characters that no name may have."""
     if text.isidentifier():
         return text
     return "case_" + "".join(c if f"_{c}".isidentifier() else f"_{ord(c)}_" for c in text)
@@ -72,7 +80,7 @@ def _identifier(text: str) -> str:
 
 @dataclass
 class Survey:
-    """One search over a case's calls for all properties together: which were broken, and what comparisons found."""
+    """One search over a case's calls for all properties together: which were broken, and the findings of comparisons."""
 
     broken: dict[str, tuple[Call, int]] = field(default_factory=dict)
     findings: dict[str, list[Verdict]] = field(default_factory=dict)
@@ -80,31 +88,34 @@ class Survey:
 
 
 @functools.lru_cache(maxsize=8)
-def survey(case: Case, profile: str) -> Survey:
+def survey(case: Subject, profile: str) -> Survey:
     """Try every property that is not broken yet at every drawn call.
 
     Drawing a call takes as long as most properties do, so it is drawn once for all of them.
     """
-    found = Survey()
+    seen = Survey()
     asked = [which for which in PROPERTIES.values() if which.at == "calls" and which.applies(case)]
+    one_in = ONE_IN.get(profile, 1) if case.primitive is None and case.vjp is None else 1
+    drawn = itertools.count()
 
     def look(call: Call, seed: int) -> None:
         trial = Trial(case, call, seed, explaining=False)
+        in_turn = next(drawn) % one_in == 0
         for which in asked:
-            if which.key not in found.broken:
+            if which.key not in seen.broken and (in_turn or not which.costly):
                 try:
                     findings = which.check(trial)
                 except Failure:
-                    found.broken[which.key] = call, seed
+                    seen.broken[which.key] = call, seed
                 else:
-                    found.findings.setdefault(which.key, []).extend(finding.verdict for finding in findings)
-                    found.digits += [finding.digits for finding in findings if which.key == "P3"]
+                    seen.findings.setdefault(which.key, []).extend(finding.verdict for finding in findings)
+                    seen.digits += [finding.digits for finding in findings if which.key == "P3"]
 
     each_call(case, "survey", look)
-    return found
+    return seen
 
 
-def run_property(case: Case, which: Property) -> None:
+def run_property(case: Subject, which: Property) -> None:
     """Check a property at every drawn call, or at every point of the case.
 
     Raises `Failure` at the simplest call where it does not hold, and `AssertionError` where too few comparisons resolve
@@ -114,10 +125,10 @@ def run_property(case: Case, which: Property) -> None:
         for point in case.points:
             which.check(Trial(case, point.call))
         return
-    found = survey(case, _chosen)
-    if which.key in found.broken:
-        raise _simplest(case, which, *found.broken[which.key])
-    verdicts = found.findings.get(which.key, [])
+    seen = survey(case, _chosen)
+    if which.key in seen.broken:
+        raise _simplest(case, which, *seen.broken[which.key])
+    verdicts = seen.findings.get(which.key, [])
     if which.numeric and not verdicts:
         raise AssertionError(f"{case.name}: {which} UNRESOLVED   nothing was compared: draw arrays that have elements")
     resolved = verdicts.count(Verdict.PASS)
@@ -128,8 +139,8 @@ def run_property(case: Case, which: Property) -> None:
         )
 
 
-def _simplest(case: Case, which: Property, call: Call, seed: int) -> AssertionError:
-    """The failure at the simplest call where a property does not hold, looked into once it is found: that takes longer."""
+def _simplest(case: Subject, which: Property, call: Call, seed: int) -> AssertionError:
+    """Find the simplest call where a property does not hold, and give its failure, looked into: that takes longer."""
     last = call, seed
 
     def look(call: Call, seed: int) -> None:
@@ -149,55 +160,17 @@ def _simplest(case: Case, which: Property, call: Call, seed: int) -> AssertionEr
     return AssertionError(f"{case.name}: {which} failed once, and not when it was tried again")
 
 
-def run_backend(case: Case, backend: str) -> None:
-    """Check P12, that a backend agrees with NumPy, at every drawn call."""
+def run_backend(case: Subject, backend: str) -> None:
+    """Check that a backend agrees with NumPy, at every drawn call."""
     each_call(case, f"P12_{backend}", lambda call, seed: values.check_backend(Trial(case, call, seed), backend))
 
 
 def ready_backends() -> list[str]:
-    """The backends to compare with NumPy: those that work here, of those that were chosen."""
-    return [name for name, state in _others().items() if state.startswith("ready")]
+    """Give the backends to compare with NumPy: those that work here, of those that were chosen."""
+    return [name for name, state in other_backends().items() if state.startswith("ready")]
 
 
-def _others() -> dict[str, str]:
+def other_backends() -> dict[str, str]:
+    """Give the chosen backends but NumPy, each with its state."""
     chosen = backends() if _backends is None else _backends
     return {name: state for name, state in backends().items() if name in chosen and name != "numpy"}
-
-
-def _run_backends(case: Case) -> None:
-    import pytest
-
-    ready = ready_backends()
-    if not ready:
-        pytest.skip("no backend to compare with NumPy: " + ("; ".join(map(": ".join, _others().items())) or "only NumPy"))
-    for name in ready:
-        run_backend(case, name)
-
-
-def battery(case: Case) -> Callable[..., None]:
-    """A test for pytest that puts a case under every property, one named test each, and under the mutation check.
-
-    >>> import tinyreg as tr
-    >>> from tinyreg.testing import Case, battery, strategies
-    >>> test_tanh = battery(Case(tr.tanh, strategies.elementwise()))
-    """
-    import pytest
-
-    from .mutation import check_mutants
-
-    checks: dict[str, Callable[[], Any]] = {
-        str(which).replace(" ", "-"): lambda which=which: run_property(case, which)  # type: ignore[misc]
-        for which in PROPERTIES.values()
-        if which.applies(case)
-    }
-    if not case.vjp:
-        checks["P12-backends-agree"] = lambda: _run_backends(case)
-    if case.order:
-        checks["mutation"] = lambda: check_mutants(case)
-
-    @pytest.mark.parametrize("check", list(checks))
-    def test(check: str) -> None:
-        checks[check]()
-
-    test.__name__ = f"test_{case.name}"
-    return test

@@ -13,14 +13,14 @@ from .differences import EPSILON, Floats, Function, evaluated
 
 
 def one_sided(f: Function, x: Floats, u: Floats) -> tuple[Floats, Floats, Floats]:
-    """The derivatives of every output along u from the left and from the right, and the larger estimated error."""
+    """Give the derivatives of every output along u from the left and from the right, and the larger estimated error."""
     left, one = _side(f, x, -u)
     right, other = _side(f, x, u)
     return -left, right, np.maximum(one, other)
 
 
 def _side(f: Function, x: Floats, u: Floats) -> tuple[Floats, Floats]:
-    """The limit of forward differences, by Neville's table, with the error of the entry that has settled best."""
+    """Give the limit of forward differences, by Neville's table, with the error of the entry that has settled best."""
     y = f(x)
     best, least = np.full(y.shape, np.nan), np.full(y.shape, np.inf)
     before: list[Floats] = []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..ops.reduction import count
 from ..ops.table import REAL, Domain
-from .case import Call
+from .subject import Call
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -28,8 +28,8 @@ LIMIT = 3.0
 def values(domain: Domain = REAL, away_from: Sequence[float] = ()) -> SearchStrategy[float]:
     """Multiples of 1/8 inside a domain, up to 3 in size, none of them at a kink; 0 comes more often than the others."""
     low, high = max(domain.low, -LIMIT), min(domain.high, max(domain.low, 0) + LIMIT)
-    found = [k / 8 for k in range(math.ceil(low * 8), math.floor(high * 8) + 1)]
-    inside = [v for v in found if domain.low < v < domain.high and v not in away_from]
+    multiples = [k / 8 for k in range(math.ceil(low * 8), math.floor(high * 8) + 1)]
+    inside = [v for v in multiples if domain.low < v < domain.high and v not in away_from]
     return st.sampled_from(sorted(inside, key=lambda v: (abs(v - 1), v)) + [0.0] * (3 if 0.0 in inside else 0))
 
 
@@ -86,7 +86,7 @@ def broadcasting(n: int) -> SearchStrategy[tuple[Shape, ...]]:
     if n == 2:
         return st.sampled_from(PAIRS)
     several = hnp.mutually_broadcastable_shapes(num_shapes=n, min_side=0, max_dims=3, max_side=3)
-    return several.map(lambda found: found.input_shapes)
+    return several.map(lambda drawn: drawn.input_shapes)
 
 
 def arrays(
@@ -108,7 +108,7 @@ def axes(ndim: int) -> SearchStrategy[int | tuple[int, ...] | None]:
 
 
 def calls(*arrays: SearchStrategy[Any], **settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
-    """Calls from a strategy for each array, or plain number, and each setting."""
+    """Calls from a strategy for each array, or Python number, and each setting."""
     return st.builds(Call, st.tuples(*arrays), st.fixed_dictionaries(settings))
 
 

@@ -12,9 +12,9 @@ from ..core.backend import get
 from ..core.primitive import Primitive
 from ..core.tape import walk
 from ..core.tensor import Tensor
-from .case import Array, Call, Case
 from .differences import Ladder, Probe, directions
 from .run import Floats, OpRun, Run, as_list, flat, node, parted, placed_like, run
+from .subject import Array, Call, Subject
 
 
 class Trial:
@@ -24,26 +24,26 @@ class Trial:
     failure gives to see it again, where it is not one about the case.
     """
 
-    def __init__(self, case: Case, call: Call, seed: int = 0, *, explaining: bool = True, again: str = "") -> None:
+    def __init__(self, case: Subject, call: Call, seed: int = 0, *, explaining: bool = True, again: str = "") -> None:
         self.case, self.call, self.seed, self.explaining, self.again = case, call, seed, explaining, again
         self.wanted = case.wanted(call) if case.order else []
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """Random numbers for one purpose: the same ones whatever else was drawn."""
+        """Give random numbers for one purpose: the same ones whatever else was drawn."""
         return np.random.default_rng([self.seed, purpose])
 
     def run(self, call: Call | None = None, wanted: Sequence[int] | None = None, dtype: Any = np.float64) -> Run:
-        """A run of the call, or of another one in its place."""
+        """Give a run of the call, or of another one in its place."""
         return run(self.case, self.call if call is None else call, self.wanted if wanted is None else wanted, dtype)
 
     def incoming(self, purpose: int = 0) -> list[Array]:
-        """Incoming gradients for the outputs: signed, and of sizes between 1/2 and 3."""
+        """Draw incoming gradients for the outputs: signed, and of sizes between 1/2 and 3."""
         return parted(draw_incoming(self.rng(purpose), sum(np.size(y) for y in self.outputs)), self.outputs)
 
-    def reaching(self, found: Run, g: Sequence[Array]) -> list[Array]:
-        """Of incoming gradients for all outputs, those for the outputs of a run with fewer leaves, maybe fewer."""
+    def reaching(self, fewer: Run, g: Sequence[Array]) -> list[Array]:
+        """Give, of incoming gradients for all outputs, those for the outputs of a run with fewer leaves, maybe fewer."""
         parts = dict(zip(self._which, g, strict=True))
-        return [parts[i] for i in found.live]
+        return [parts[i] for i in fewer.live]
 
     @cached_property
     def outputs(self) -> list[Array]:
@@ -64,7 +64,7 @@ class Trial:
         return [(i, end - a.size, end, a.shape) for i, end, a in zip(self.wanted, ends, self.leaves, strict=True)]
 
     def moved(self, x: Floats) -> Call:
-        """The call with the elements of its wanted arrays replaced by those of x, which stays as it is whatever happens."""
+        """Give the call with the elements of its wanted arrays replaced by those of x, of which it gets a copy."""
         arrays = list(self.call.arrays)
         for i, start, end, shape in self._layout:
             arrays[i] = x[start:end].reshape(shape).copy()
@@ -86,7 +86,7 @@ class Trial:
         return self.run().live
 
     def f(self, x: Floats) -> Floats:
-        """The elements of all results that have a gradient."""
+        """Give the elements of all results that have a gradient."""
         call = self.moved(x)
         if isinstance(self.case.op, Primitive):  # which gives arrays for arrays, and soonest
             results = as_list(self.case.op(*call.arrays, **call.settings))
@@ -95,22 +95,22 @@ class Trial:
         return flat([results[i] for i in self._which])
 
     def gradient(self, x: Floats, v: Floats) -> Floats:
-        """The elements of all gradients, for the incoming gradients v; zeros where nothing arrived."""
-        found = self.run(self.moved(x))
-        gradients = found.pull(parted(v, found.outputs))
+        """Give the elements of all gradients, for the incoming gradients v; zeros where nothing arrived."""
+        forward = self.run(self.moved(x))
+        gradients = forward.pull(parted(v, forward.outputs))
         return flat([np.zeros(a.shape) if g is None else g for g, a in zip(gradients, self.leaves, strict=True)])
 
     def second_gradient(self, x: Floats, v: Floats, w: Floats, backend: str = "numpy") -> Floats:
-        """The gradient, by the tape, of w . gradient(x, v) with respect to x and to v."""
+        """Give the gradient, by the tape, of w . gradient(x, v) with respect to x and to v."""
         xp = get(backend)
-        found = OpRun(self.case, self.moved(x), self.wanted, backend=backend)
-        placed = placed_like(found.outputs, parted(v, self.outputs))
+        forward = OpRun(self.case, self.moved(x), self.wanted, backend=backend)
+        placed = placed_like(forward.outputs, parted(v, self.outputs))
         incoming = [Tensor(part, requires_grad=True) for part in placed]
-        gradients = found.pull(incoming, create_graph=True)
+        gradients = forward.pull(incoming, create_graph=True)
         pairs = zip(gradients, parted(w, self.leaves), strict=True)
         roots = [(node(g), xp.asarray(p)) for g, p in pairs if g is not None and g.requires_grad]
         table = walk(roots) if roots else {}
-        ends = [*found.leaves, *incoming]
+        ends = [*forward.leaves, *incoming]
         parts = [table.get(node(end)) for end in ends]
         return flat([np.zeros(end.shape) if g is None else xp.to_host(g) for g, end in zip(parts, ends, strict=True)])
 
@@ -125,12 +125,12 @@ class Trial:
         return self.probe_along(directions(self.x.size, self.rng(1)), self.v)
 
     def probe_along(self, along: Floats, v: Floats) -> Ladder:
-        """The differences of f along given directions, for given incoming gradients."""
+        """Take the differences of f along given directions, for given incoming gradients."""
         scale, *further = self.scales
         return Ladder(Probe(self.f, self.x, v, along, self.rng(2), scale=scale, reach=self.case.reach), further)
 
     def place(self, k: int) -> tuple[int, tuple[int, ...]]:
-        """The argument, and the index in it, of the k-th element of x."""
+        """Give the argument, and the index in it, of the k-th element of x."""
         for i, leaf in zip(self.wanted, self.leaves, strict=True):
             if k < leaf.size:
                 return i, tuple(int(n) for n in np.unravel_index(k, leaf.shape))
@@ -139,7 +139,7 @@ class Trial:
 
 
 def draw_incoming(rng: np.random.Generator, n: int) -> Floats:
-    """Incoming gradients, of both signs where there is more than one: eighths between 1/2 and 3 in size."""
+    """Draw incoming gradients, of both signs where there is more than one: eighths between 1/2 and 3 in size."""
     drawn: Floats = rng.integers(4, 25, n) * rng.choice([-0.125, 0.125], n)
     if n > 1 and abs(np.sign(drawn).sum()) == n:
         drawn[rng.integers(n)] *= -1

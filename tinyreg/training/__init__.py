@@ -3,7 +3,7 @@
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .loop import fit
-from .run import Run
+from .run_state import Run
 from .saving import load, save
 
 __all__ = ["Callback", "EarlyStopping", "History", "Run", "fit", "load", "save"]

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
+from ..core.backend import described
 from ..core.tensor import Tensor
 from ..creation import backend_of, tensor
 from ..random import Generator
-from ..signature import described
-from .nested import leaves, mapped, named, told
+from ..structure import leaves, mapped
+from .nested import named, shapes_in
 
 Batch = tuple[Any, Any]
 
@@ -29,8 +30,8 @@ class Pair:
         lengths = {len(part) if part.ndim else 0 for part in parts}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(
-                f"fit: got inputs {told(self.x)} and targets {told(self.y)}, expected as many of one as of the other along "
-                "their first axis, and at least one"
+                f"fit: got inputs {shapes_in(self.x)} and targets {shapes_in(self.y)}, expected as many of one as of the "
+                "other along their first axis, and at least one"
             )
         self.samples = lengths.pop()
 
@@ -52,12 +53,12 @@ class Cut:
             yield mapped(itemgetter(rows), self.pair.x), mapped(itemgetter(rows), self.pair.y)
 
 
-def checked(data: Any) -> Pair | Iterable[Batch]:
+def as_data(data: Any) -> Pair | Iterable[Batch]:
     """Data for `fit` as a `Pair`, or as an iterable of batches; `TypeError` and `ValueError` for what is neither."""
     if isinstance(data, tuple) and len(data) == 2:
         return Pair(*data)
     if isinstance(data, tuple) and any(hasattr(part, "shape") for part in data):
-        raise TypeError(f"fit: got data of {len(data)} parts, {told(data)}, expected {PAIR}")
+        raise TypeError(f"fit: got data of {len(data)} parts, {shapes_in(data)}, expected {PAIR}")
     if not isinstance(data, Iterable) or isinstance(data, Iterator | Tensor | str | Mapping) or hasattr(data, "shape"):
         raise TypeError(
             f"fit: got data {named(data)}, expected a tuple (inputs, targets), or batches of them that can be gone "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..arguments import integer, number
-from .run import Run
+from .run_state import Run
 
 
 class Callback:

@@ -14,7 +14,7 @@ from . import settings
 from .callbacks import Callback
 from .extra import extra
 from .progress import say
-from .run import Run
+from .run_state import Run
 from .saving import load, loaded, save
 
 RESUME = ("error", "file", "call")
@@ -42,55 +42,56 @@ class Checkpoint:
         files.check(path, "fit")
         self.path, self.run, self.schedule = path, run, schedule
         self.generators = {"rng": rng, "default rng": default_generator}
-        self.generators |= {f"rng of {name}": found for name, found in _generators(run.model)}
+        self.generators |= {f"rng of {name}": generator for name, generator in _generators(run.model)}
         self.callbacks = dict(_numbered(callbacks))
         with_state = {name: callback for name, callback in self.callbacks.items() if hasattr(callback, "state_dict")}
-        self.kept = {"model": run.model, "optimizer": run.optimizer, "history": run.history}
-        self.kept |= {**self.generators, **with_state, **({} if schedule is None else {"schedule": schedule})}
+        self.contents = {"model": run.model, "optimizer": run.optimizer, "history": run.history}
+        self.contents |= {**self.generators, **with_state, **({} if schedule is None else {"schedule": schedule})}
         self.places = {name: (own, name) for name in own}
         self.places |= {f"code of {name}": settings.of_code(function) for name, function in code.items()}
         self.places |= settings.of_optimizer(run.optimizer)
         self.places |= settings.of_object(schedule, "schedule")
         for name, module in run.model.named_modules():
             self.places |= settings.of_module(module, f"model.{name}" if name else "model")
-        self.seeds = {id(found): f"seed of {name}" for name, found in self.generators.items()}  # one may have two names
-        self.places |= {self.seeds[id(found)]: settings.of_generator(found) for found in self.generators.values()}
+        # One generator may have two names.
+        self.seeds = {id(each): f"seed of {name}" for name, each in self.generators.items()}
+        self.places |= {self.seeds[id(each)]: settings.of_generator(each) for each in self.generators.values()}
         self.start = settings.values(self.places)
         self.begun: Any = None if schedule is None else schedule.state_dict()
-        self.told = {name: self._settings_of(name) for name in self.callbacks}
+        self.of_callbacks = {name: self._settings_of(name) for name in self.callbacks}
 
     def resume(self, how: str) -> None:
         """Go on where the file says, if there is one: nothing is changed where it does not fit, or has other settings."""
         if not os.path.exists(self.path):
             return
         state = load(self.path)
-        told = state.get("settings", {"start": {}, "now": {}})
-        call, start, now = self.start, told["start"], told["now"]
+        had = state.get("settings", {"start": {}, "now": {}})
+        call, start, now = self.start, had["start"], had["now"]
         others = settings.differing(call, start, now)
         if LAST in state:
             state["model"] = state[LAST]
-        taken = self.kept
+        taken = self.contents
         if how == "call":  # what is new in the call, or has another seed, begins as it is
             new = {name for name, thing in taken.items() if name not in state or self.seeds.get(id(thing)) in others}
             taken = {name: thing for name, thing in taken.items() if name not in new - {"model", "optimizer", "history"}}
         with loaded(self.path, state, taken):
             fewer = self.run.epochs < self.run.epoch
             self._refuse(how, others, fewer, {**start, "epochs": f"{self.run.epoch} done"})
-        kept = {name: call[name] for name in others} if how == "call" else {}
-        self._put(now, kept, state["schedule"] if "schedule" in taken else None)
+        of_call = {name: call[name] for name in others} if how == "call" else {}
+        self._put(now, of_call, state["schedule"] if "schedule" in taken else None)
         if fewer and how == "file":
-            self.run.epochs = told["epochs"]
+            self.run.epochs = had["epochs"]
         if start:
-            self.start = start | kept
+            self.start = start | of_call
         self.run.stop = self._still_stopped(state.get("stopped by"))
-        self._say([f"{name}={value}" for name, value in kept.items()])
+        self._say([f"{name}={value}" for name, value in of_call.items()])
 
     def write(self) -> None:
         """Save all that the run needs to go on."""
-        told = {"start": self.start, "now": settings.values(self.places), "epochs": self.run.epochs}
+        had = {"start": self.start, "now": settings.values(self.places), "epochs": self.run.epochs}
         by = next((name for name, callback in self.callbacks.items() if callback is self.run.stopped_by), None)
-        stopped = None if by is None else {"callback": by, "settings": [self.told[by], self._settings_of(by)]}
-        save(self.path, **self.kept, **{"settings": told, "stopped by": stopped})
+        stopped = None if by is None else {"callback": by, "settings": [self.of_callbacks[by], self._settings_of(by)]}
+        save(self.path, **self.contents, **{"settings": had, "stopped by": stopped})
 
     def finish(self) -> None:
         """Put the model that `fit` leaves into the file; that of the last epoch, from which a run goes on, stays beside."""
@@ -100,36 +101,36 @@ class Checkpoint:
         if _bits(left) != _bits(state["model"]):
             save(self.path, **{**state, "model": left, LAST: state.get(LAST, state["model"])})
 
-    def _put(self, now: Mapping[str, Any], kept: Mapping[str, Any], scheduled: Any) -> None:
-        """Put back the settings that the run had, but for those that are kept; scheduled: the state of the schedule."""
-        rates = {name for name in kept if self.places[name][1] == "lr"}
-        anew = scheduled is not None and (rates or any(name.startswith("schedule") for name in kept))
+    def _put(self, now: Mapping[str, Any], of_call: Mapping[str, Any], scheduled: Any) -> None:
+        """Put back the settings that the run had, but for those of the call; scheduled: the state of the schedule."""
+        rates = {name for name in of_call if self.places[name][1] == "lr"}
+        anew = scheduled is not None and (rates or any(name.startswith("schedule") for name in of_call))
         for name in (now.keys() & self.places.keys()) - (rates if anew else set()):
-            settings.put(self.places[name], kept.get(name, now[name]))
+            settings.put(self.places[name], of_call.get(name, now[name]))
         if anew:  # the schedule knows what rate this epoch has
             base = self.begun if rates else scheduled
-            told = {name: value for name, value in base.items() if name not in ("lrs", "last_epoch")}
-            self.schedule.load_state_dict({**told, "last_epoch": scheduled["last_epoch"]})
+            state = {name: value for name, value in base.items() if name not in ("lrs", "last_epoch")}
+            self.schedule.load_state_dict({**state, "last_epoch": scheduled["last_epoch"]})
 
     def _refuse(self, how: str, others: list[str], fewer: bool, had: Mapping[str, Any]) -> None:
         """Raise where settings differ and `how` does not say what to do, or no file can hold them."""
         if how == "error":
             wrong = [*others, *["epochs"] * fewer]
-            why = "; begin a new run with a new file, or say whose settings it goes on with: resume='file' or resume='call'"
+            remedy = "a new file for a new run; or resume='file' or resume='call', whose settings the run then goes on with"
         else:
             wrong = [name for name in others if settings.is_code(self.places[name])] if how == "file" else []
-            why = "; these are code, which no file can hold: give the same, or pass resume='call'"
+            remedy = "the same here, since these are code, which no file can hold; or resume='call'"
         if wrong:
             call = {**self.start, "epochs": self.run.epochs}
-            told = "; ".join(f"{name.removeprefix('code of ')}: {had[name]} there, {call[name]} here" for name in wrong)
-            raise ValueError(f"fit: {self.path} holds a run with other settings ({told}){why}")
+            lines = [f"  {name.removeprefix('code of ')}: {had[name]} there, {call[name]} here" for name in wrong]
+            raise ValueError("\n".join([f"fit: {self.path} holds a run with other settings", *lines, f"  try {remedy}"]))
 
     def _settings_of(self, callback: str) -> dict[str, Any]:
         return settings.values(settings.of_object(self.callbacks[callback], callback))
 
     def _still_stopped(self, by: Mapping[str, Any] | None) -> bool:
-        """Whether the callback that stopped the run is here again, and was told the same."""
-        if by is None or self.told.get(by["callback"]) not in by["settings"]:
+        """Whether the callback that stopped the run is here again, and has the same settings."""
+        if by is None or self.of_callbacks.get(by["callback"]) not in by["settings"]:
             return False
         self.run.stopped_by = self.callbacks[by["callback"]]
         return True

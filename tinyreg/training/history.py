@@ -6,11 +6,14 @@ import io
 import math
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from .. import files
 from .batches import number
 from .extra import extra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class History:
@@ -99,7 +102,7 @@ class History:
         columns = {name: [v if math.isfinite(v) else None for v in values] for name, values in self.to_dict().items()}
         files.write(path, json.dumps(columns), "to_json")
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw every column over the epochs, validation beside training; returns matplotlib's figure, saved at `path`.
 
         Raises `ValueError` where there are no epochs, and `ModuleNotFoundError` without matplotlib.
@@ -107,7 +110,7 @@ class History:
         if not self.epochs:
             raise ValueError("plot: this history has no epochs; expected at least one")
         names = list(dict.fromkeys(name.removeprefix("validation_") for name in self.columns))
-        figure = extra("matplotlib.figure").Figure(figsize=(5 * len(names), 4), layout="constrained")
+        figure: Figure = extra("matplotlib.figure").Figure(figsize=(5 * len(names), 4), layout="constrained")
         epochs = range(1, len(self) + 1)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             for column, look in ((name, "o--"), (f"validation_{name}", "s-")):

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .. import interrupts, optim
 from ..arguments import integer, number
+from ..callers import warn_caller
+from ..core.backend import described
 from ..core.tape import no_grad
 from ..core.tensor import Tensor
 from ..nn.module import Module
 from ..random import Generator, as_generator
-from ..signature import described
-from .batches import Batch, Means, as_batches, checked, parts, place
+from ..structure import leaves
+from .batches import Batch, Means, as_batches, as_data, parts, place
 from .callbacks import Callback
 from .checkpoint import RESUME, Checkpoint
 from .history import History
-from .nested import detached, elements, leaves, told
+from .nested import detached, elements, shapes_in
 from .progress import Progress
-from .run import Run
+from .run_state import Run
 
 Data = tuple[Any, Any] | Iterable[Batch]
 
@@ -116,21 +117,21 @@ def fit(
     callbacks = _checked_callables(code, callbacks)
     rng = as_generator(rng, "fit")
     _check_optimizer(model, optimizer, schedule)
-    training, held_out = checked(data), None if validation is None else checked(validation)
+    training, held_out = as_data(data), None if validation is None else as_data(validation)
     bar = Progress(progress)
     run = Run(model, optimizer, integer("fit", "epochs", epochs, least=1))
-    kept = None
+    file = None
     _one_of("resume", resume, RESUME)
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, run, schedule, callbacks, rng, own, code)
-        kept.resume(resume)
+        file = Checkpoint(checkpoint, run, schedule, callbacks, rng, own, code)
+        file.resume(resume)
     step = _Step(model, optimizer, loss, measures, transform, penalty, own["clip_norm"], own["reduction"], count, rng)
     batches = as_batches(training, own["batch_size"], rng if own["shuffle"] else None, own["drop_last"])
     unseen = None if held_out is None else as_batches(held_out, own["batch_size"])
 
     ending = contextlib.ExitStack()
     try:
-        ending.enter_context(_modes_kept(model))
+        ending.enter_context(_modes_restored(model))
         for callback in callbacks:
             callback.on_start(run)
             ending.callback(callback.on_end, run)
@@ -147,8 +148,8 @@ def fit(
             for callback in callbacks:
                 callback.on_epoch_end(run)
                 run.note(callback)
-            if kept is not None:
-                kept.write()
+            if file is not None:
+                file.write()
     except KeyboardInterrupt:
         run.history.interrupted = True
     finally:
@@ -157,8 +158,8 @@ def fit(
             ending.close()
     run.history.ended = run.why()
     bar.say_why(run)
-    if kept is not None:
-        kept.finish()
+    if file is not None:
+        file.finish()
     return run.history
 
 
@@ -184,10 +185,10 @@ def _checked_callables(code: Mapping[str, Any], callbacks: Any) -> list[Callback
     for name, function in code.items():
         if not callable(function) and (name == "loss" or function is not None):
             raise TypeError(f"fit: got {name}={function!r:.80}, expected a function")
-    found = list(callbacks) if isinstance(callbacks, Iterable) else []
-    if not isinstance(callbacks, Iterable) or any(isinstance(each, type) for each in found):
+    made = list(callbacks) if isinstance(callbacks, Iterable) else []
+    if not isinstance(callbacks, Iterable) or any(isinstance(each, type) for each in made):
         raise TypeError(f"fit: got callbacks={callbacks!r:.80}, expected a list of callbacks, each made by a call")
-    return found
+    return made
 
 
 def _check_optimizer(model: Module, optimizer: Any, schedule: Any) -> None:
@@ -205,10 +206,9 @@ def _check_optimizer(model: Module, optimizer: Any, schedule: Any) -> None:
         )
     trained = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held]
     if trained and held - own.keys():
-        warnings.warn(
+        warn_caller(
             f"fit: the optimizer holds parameters that are not the model's, and does not hold {', '.join(trained):.80}; "
             "where a part of the model was replaced after the optimizer was made, make it anew",
-            stacklevel=3,
         )
 
 
@@ -252,12 +252,12 @@ class _Step:
         return self._measured(self._loss(output, y), output, x, y)
 
     def _loss(self, output: Any, y: Any) -> Tensor:
-        found = self.loss(output, y)
-        if not isinstance(found, Tensor):
-            raise TypeError(f"fit: got loss {described(found):.80}, expected a Tensor, without float() or .item()")
-        if found.size != 1:
-            raise ValueError(f"fit: got loss {described(found)}, expected one number: take its mean, or reduction='mean'")
-        return found
+        loss = self.loss(output, y)
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"fit: got loss {described(loss):.80}, expected a Tensor, without float() or .item()")
+        if loss.size != 1:
+            raise ValueError(f"fit: got loss {described(loss)}, expected one number: take its mean, or reduction='mean'")
+        return loss
 
     def _measured(self, loss: Tensor, output: Any, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
         """How much a batch counts, and its loss and metrics."""
@@ -266,8 +266,8 @@ class _Step:
             if self.count is None:
                 _check_count(n, y, self.reduction)
             output = detached(output) if self.metrics else output
-            found = {name: metric(output, y) for name, metric in self.metrics.items()}
-            return n, {"loss": loss.detach() / n if self.reduction == "sum" else loss} | found
+            measured = {name: metric(output, y) for name, metric in self.metrics.items()}
+            return n, {"loss": loss.detach() / n if self.reduction == "sum" else loss} | measured
 
 
 def _check_count(n: int, y: Any, reduction: str) -> None:
@@ -275,7 +275,7 @@ def _check_count(n: int, y: Any, reduction: str) -> None:
         raise ValueError("fit: got a batch without a sample, expected at least one")
     if reduction == "sum" and len(list(leaves(y))) != 1:
         raise ValueError(
-            f"fit: got targets {told(y)} and reduction='sum', and cannot tell what to divide by; say how much a batch "
+            f"fit: got targets {shapes_in(y)} and reduction='sum', and cannot tell what to divide by; say how much a batch "
             "counts: count=lambda x, y: ..."
         )
 
@@ -306,8 +306,8 @@ def _validate(run: Run, step: _Step, batches: Any) -> dict[str, float]:
         return {}
     run.model.eval()
     with no_grad():
-        found = _gone_through(run, step.validate, batches, "validation", lambda means: None)
-    return {f"validation_{name}": value for name, value in found.items()}
+        means = _gone_through(run, step.validate, batches, "validation", lambda means: None)
+    return {f"validation_{name}": value for name, value in means.items()}
 
 
 def _gone_through(
@@ -330,8 +330,8 @@ def _gone_through(
 
 
 @contextlib.contextmanager
-def _modes_kept(model: Module) -> Iterator[None]:
-    """Puts every module back into the mode in which it was."""
+def _modes_restored(model: Module) -> Iterator[None]:
+    """Put every module back into the mode in which it was."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield

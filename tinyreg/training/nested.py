@@ -1,31 +1,12 @@
-"""Inputs, targets and results that may be several: Tensors and arrays in tuples, lists and dicts, as deep as one likes."""
+"""Inputs, targets and results that may be several: Tensors and arrays in tuples, lists and dicts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..core.backend import described
 from ..core.tensor import Tensor
-from ..signature import described
-
-
-def leaves(tree: Any) -> Iterator[Any]:
-    """What is in the tree, in order, but for None."""
-    if isinstance(tree, dict | tuple | list):
-        for each in tree.values() if isinstance(tree, dict) else tree:
-            yield from leaves(each)
-    elif tree is not None:
-        yield tree
-
-
-def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
-    """The tree with function(leaf) in place of each leaf; None stays."""
-    if isinstance(tree, dict):
-        return type(tree)({key: mapped(function, each) for key, each in tree.items()})
-    if isinstance(tree, tuple | list):
-        inside = [mapped(function, each) for each in tree]
-        return type(tree)(*inside) if hasattr(tree, "_fields") else type(tree)(inside)
-    return None if tree is None else function(tree)
+from ..structure import leaves, mapped
 
 
 def detached(tree: Any) -> Any:
@@ -38,7 +19,7 @@ def elements(tree: Any) -> int:
     return sum(map(_size, leaves(tree)))
 
 
-def told(tree: Any) -> str:
+def shapes_in(tree: Any) -> str:
     """The dtypes and shapes in the tree, for an error."""
     return ", ".join(map(named, leaves(tree))) or "nothing"
 

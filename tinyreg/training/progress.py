@@ -9,7 +9,7 @@ from typing import Any
 
 from .batches import Means
 from .extra import extra
-from .run import Run
+from .run_state import Run
 
 
 class Progress:

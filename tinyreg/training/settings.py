@@ -1,7 +1,7 @@
 """The settings of a run as plain values by name, each with the place where it stands, to be compared and put back.
 
-A setting is what the run was told and does not learn: what `fit` was called with, the optimizer's groups, the schedule's
-and the layers' attributes, seeds. Of code, such as a loss, only what it is called and the plain values in it can be told.
+A setting is what the run was given and does not learn: what `fit` was called with, the optimizer's groups, the schedule's
+and the layers' attributes, seeds. Of code, such as a loss, only what it is called and the plain values in it are seen.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ NOTED = {"params", "scheduled_lr"}
 _OTHER, _CODE = object(), "code"
 
 
-def plain(value: Any) -> Any:
+def as_setting(value: Any) -> Any:
     """A number, a string, None or a short tuple of these, as Python's own; `_OTHER` for anything else."""
     if getattr(value, "shape", None) == () and hasattr(value, "item") and not isinstance(value, Tensor):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list) and len(value) <= MOST:
-        each = tuple(map(plain, value))
+        each = tuple(map(as_setting, value))
         return _OTHER if _OTHER in each else each
     return _OTHER
 
 
 def values(places: Mapping[str, Place]) -> dict[str, Any]:
     """What stands at the places now, where it is plain."""
-    found = {name: plain(held[key]) for name, (held, key) in places.items() if key in held}
-    return {name: value for name, value in found.items() if value is not _OTHER}
+    now = {name: as_setting(held[key]) for name, (held, key) in places.items() if key in held}
+    return {name: value for name, value in now.items() if value is not _OTHER}
 
 
 def of_optimizer(optimizer: Any) -> dict[str, Place]:
@@ -55,25 +55,25 @@ def of_optimizer(optimizer: Any) -> dict[str, Place]:
 
 def of_object(thing: Any, path: str) -> dict[str, Place]:
     """The class, and the public attributes that are not in its state; also of objects with a state in lists of it."""
-    kept = thing.state_dict().keys() if hasattr(thing, "state_dict") else ()
-    found = {path: _constant(type(thing).__name__)}
+    in_state = thing.state_dict().keys() if hasattr(thing, "state_dict") else ()
+    places = {path: _constant(type(thing).__name__)}
     for key, value in getattr(thing, "__dict__", {}).items():
-        if not key.startswith("_") and key not in kept:
-            found[f"{path}.{key}"] = (vars(thing), key)
+        if not key.startswith("_") and key not in in_state:
+            places[f"{path}.{key}"] = (vars(thing), key)
             for i, inside in enumerate(value if isinstance(value, list) else ()):
                 if hasattr(inside, "state_dict"):
-                    found |= of_object(inside, f"{path}.{key}.{i}")
-    return found
+                    places |= of_object(inside, f"{path}.{key}.{i}")
+    return places
 
 
 def of_module(module: Module, path: str) -> dict[str, Place]:
     """The class and the public attributes, such as the p of dropout, without the mode; a function in one as code is."""
-    found = {path: _constant(type(module).__name__)}
+    places = {path: _constant(type(module).__name__)}
     for key, value in vars(module).items():
         if key != "training" and not key.startswith("_"):
             code = callable(value) and not isinstance(value, Module | type)
-            found[f"{path}.{key}"] = of_code(value) if code else (vars(module), key)
-    return found
+            places[f"{path}.{key}"] = of_code(value) if code else (vars(module), key)
+    return places
 
 
 def of_generator(generator: Generator) -> Place:
@@ -97,22 +97,22 @@ def _constant(value: Any) -> Place:
 
 def _code(function: Any) -> str:
     if isinstance(function, functools.partial):
-        return _code(function.func) + _told([*function.args, *function.keywords.items()])
+        return _code(function.func) + _written([*function.args, *function.keywords.items()])
     if not hasattr(function, "__name__"):
         text = re.sub(" at 0x[0-9a-fA-F]+", "", repr(function))  # an address is another one each time
         attributes = getattr(function, "__dict__", {})
-        return text + _told([(key, value) for key, value in attributes.items() if not key.startswith("_")])
+        return text + _written([(key, value) for key, value in attributes.items() if not key.startswith("_")])
     name: str = function.__name__
     if not hasattr(function, "__code__") or (function.__module__ or "").startswith("tinyreg."):
         return name  # what is in our own functions may change with the version
     outside, code = inspect.getclosurevars(function), function.__code__
     constants = [each for each in code.co_consts if each != function.__doc__ and not isinstance(each, tuple)]
     given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
-    return name + _told([*constants, *given, *outside.nonlocals.items(), *outside.globals.items()])
+    return name + _written([*constants, *given, *outside.nonlocals.items(), *outside.globals.items()])
 
 
-def _told(found: list[Any]) -> str:
-    texts = {repr(each) for each in map(plain, found) if each is not _OTHER and each is not None}
+def _written(values: list[Any]) -> str:
+    texts = {repr(each) for each in map(as_setting, values) if each is not _OTHER and each is not None}
     return f"({', '.join(sorted(texts))})" if texts else ""
 
 
@@ -130,5 +130,5 @@ def differing(call: Mapping[str, Any], start: Mapping[str, Any], now: Mapping[st
 def put(place: Place, value: Any) -> None:
     """Give a setting a value, unless it has it."""
     held, key = place
-    if plain(held[key]) != value:
+    if as_setting(held[key]) != value:
         held[key] = list(value) if isinstance(held[key], list) else value

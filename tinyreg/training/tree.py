@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..core.backend import Array, current, get, home
+from ..core.backend import Array, current, described, get, home
 from ..core.tensor import Tensor
-from ..signature import described
 
 HELD = "numbers, strings, booleans, None, lists, tuples, dicts with strings as keys, Tensors and arrays"
 
@@ -70,11 +69,11 @@ def _in_memory_order(array: Array) -> tuple[Array, list[int] | None]:
 
     A sum goes along memory, so that without its layout an array gives other last bits than the one it stands for.
     """
-    plain = get("numpy").array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    ordered = get("numpy").array(array, dtype=array.dtype.newbyteorder("="), order="C")
     if array.flags.c_contiguous:
-        return plain, None
+        return ordered, None
     axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    return plain, axes
+    return ordered, axes
 
 
 def _decoded(node: Any, arrays: dict[str, Array]) -> Any:

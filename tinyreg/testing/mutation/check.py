@@ -12,25 +12,30 @@ from typing import Any, NamedTuple
 import hypothesis
 import numpy as np
 
-from ..case import Call, Case
-from ..property import PROPERTIES
+from ..case import Case
+from ..properties import OF_CALLS_IN_TURN, OF_POINTS
 from ..search import ready_backends
+from ..subject import Call
 from ..trial import Trial
 from ..values import check_backend
 from .planted import Planted, planted
+from .rules import ALWAYS
 
 SEARCHES, DRAWN = 4, 40  # short searches, because a long one comes back to what it has seen, and the calls of each
 KEPT = 40  # how many calls, of every kind, the mutants of a case are tried on
-ORDER = ("P3", "P4", "P2", "P5", "P8", "P7", "P10", "P9", "P6", "P1", "P13")  # those that kill most, and cheaply, first
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many mutants there were, which were equivalent by the list, and which stayed alive otherwise."""
+    """How many mutants there were, which were equivalent by the list, and which stayed alive otherwise.
+
+    unsound: where a rule of `ALWAYS` fits a mutant that fails the battery, so that the rule is no rule.
+    """
 
     mutants: int
     equivalent: tuple[str, ...]
     problems: tuple[str, ...]
+    unsound: tuple[str, ...] = ()
 
     @property
     def killed(self) -> int:
@@ -41,8 +46,8 @@ class Tally:
 def check_mutants(case: Case) -> Tally:
     """Put every mutant of a case in place and see it fail the battery.
 
-    Raises `AssertionError` that names each mutant which passes and is not in `case.equivalent`, each that is there but
-    fails, and each that is there but does not exist.
+    Raises `AssertionError` that names each mutant which passes and which neither `case.equivalent` nor a rule of `ALWAYS`
+    means, each that `case.equivalent` means but that fails, and what in it means no mutant.
     """
     tally = tallied(planted(case), [case], case.equivalent)
     if tally.problems:
@@ -75,17 +80,25 @@ def tallied(found: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping
     results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
     found = [mutant for mutant in found if mutant.needs is None or any(map(mutant.needs, results))]
     kills = {mutant: next(filter(None, (kill(case, mutant) for case in cases)), None) for mutant in found}
-    alive = [mutant for mutant, kill in kills.items() if kill is None]
-    names = [mutant.name for mutant in alive]
-    problems = _controlled(kills.values())
-    problems += [f"  {m.name} passes   {m.line}" for m in alive if m.name not in equivalent]
-    known = {mutant.name for mutant in found}
-    for name in equivalent:
-        if name not in known:
-            problems.append(f"  {name} is listed as equivalent but there is no such mutant")
-        elif name not in names:
-            problems.append(f"  {name} is listed as equivalent but fails the battery: take it off the list")
-    return Tally(len(found), tuple(name for name in names if name in equivalent), tuple(problems))
+    alive = {mutant: None for mutant, kill in kills.items() if kill is None}
+    problems, excused = _controlled(kills.values()), dict[Planted, None]()
+    for key in equivalent:
+        fitting = [mutant for mutant in found if mutant.fits(key)]
+        excused |= dict.fromkeys(fitting)
+        problems += [f"  {key} is listed as equivalent but there is no such mutant"] * (not fitting)
+        problems += [f"  {key} is listed as equivalent but {_failing(key, m)}" for m in fitting if m not in alive]
+    always = {mutant: rule for mutant in found for rule in ALWAYS if mutant.fits(rule)}
+    unsound = [f"  {rule} is always equivalent but {_failing(rule, m)}" for m, rule in always.items() if m not in alive]
+    problems += [f"  {m.name} passes   {m.line}" for m in alive if m not in excused and m not in always]
+    names = [mutant.name for mutant in alive if mutant in excused or mutant in always]
+    return Tally(len(found), tuple(names), tuple(problems), tuple(unsound))
+
+
+def _failing(key: str, mutant: Planted) -> str:
+    """What to do about a mutant that a key fits and that fails."""
+    if key == mutant.name:
+        return "fails the battery: take it off the list"
+    return f"fits {mutant.name}, which fails the battery: narrow the rule"
 
 
 def _controlled(kills: Iterable[Kill | None]) -> list[str]:
@@ -108,8 +121,8 @@ def _attempts(case: Case) -> Iterator[Kill]:
     """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
     drawn, points = trials(case)
     few, rest = drawn[:3], drawn[3:]
-    for some, keys in ((few, ORDER), (points, ("P11",)), (rest, ORDER)):
-        for which in (PROPERTIES[key] for key in keys):
+    for some, asked in ((few, OF_CALLS_IN_TURN), (points, OF_POINTS), (rest, OF_CALLS_IN_TURN)):
+        for which in asked:
             if which.applies(case):
                 yield from (Kill(which.key, which.holds, case, trial) for trial in some)
     for name in [] if case.vjp else ready_backends():

@@ -75,8 +75,9 @@ def compiled(f: FunctionType, node: Node) -> FunctionType:
     inner: ast.stmt
     if isinstance(node, ast.Lambda):
         inner = ast.Expr(ast.Lambda(arguments, node.body))
-    else:
-        inner = _def("<mutant>", arguments, node.body)
+    else:  # with a branch never taken that names the free variables, so that it has all of them still
+        named: list[ast.stmt] = [ast.Expr(ast.Name(name, ast.Load())) for name in f.__code__.co_freevars]
+        inner = _def("<mutant>", arguments, [*node.body, ast.If(ast.Constant(False), named, [])] if named else node.body)
     # Free variables are parameters of a function around it, so that the compiler takes them for free again.
     free = [ast.arg(name) for name in f.__code__.co_freevars]
     around = _def("<around>", ast.arguments([], free, None, [], [], None, []), [inner])
@@ -115,7 +116,7 @@ def _code_in(code: CodeType) -> CodeType:
     return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
 
 
-ENGINE = ("tinyreg.core.", "tinyreg.creation", "tinyreg.recompute", "tinyreg.transforms")
+ENGINE = ("tinyreg.core.", "tinyreg.creation", "tinyreg.transforms")
 """What a VJP may call without it being a part of the derivative; the engine has mutants of its own."""
 
 
@@ -127,7 +128,7 @@ def helpers(functions: Iterable[Any], beyond: Container[str] = ()) -> list[Funct
     >>> from tinyreg.testing.mutation.source import helpers
     >>> import tinyreg as tr
     >>> [f.__name__ for f in helpers([tr.atan2.rules[0][1]])]
-    ['_turned', 'nonzero', 'finite']
+    ['_turned', 'length', 'finite']
     """
     found: dict[FunctionType, None] = {}
     ahead = [plain for f in functions if isinstance(plain := unwrapped(f), FunctionType)]

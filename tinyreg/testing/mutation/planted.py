@@ -10,9 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from ...core.fused import Fused
 from ...core.primitive import Primitive
-from ...recompute import Fused
-from ..case import Array, Case
+from ..case import Case
+from ..subject import Array
+from .rules import Change
 from .source import helpers, mutants
 from .wrappers import WRAPPERS
 
@@ -28,12 +30,20 @@ class Planted(NamedTuple):
     """A mutant: its name, the wrong line where there is one, and the case with the mutant in place, as a context.
 
     needs: what a result must be for the mutant to be another derivative at all.
+    change: what was changed in the source, where it was that.
     """
 
     name: str
     line: str
     place: Callable[[], contextlib.AbstractContextManager[Case | None]]
     needs: Callable[[Array], bool] | None = None
+    change: Change | None = None
+
+    def fits(self, key: str) -> bool:
+        """Whether a key means this mutant: its name, or a rule that describes its change, with or without the arguments."""
+        label, _, name = self.name.partition(": ")
+        what = key.removeprefix(f"{label}: ")
+        return key == self.name or what == name or (self.change is not None and self.change.fits(what))
 
 
 def planted(case: Case) -> list[Planted]:
@@ -46,38 +56,39 @@ def planted(case: Case) -> list[Planted]:
     found = [*_of_rules(case, op)]
     if isinstance(op, Fused) and op.rules:
         found += [
-            Planted(f"fast form: {m.name}", m.line, _swapped(case, op, "forward", m.function)) for m in mutants(op.forward)
+            Planted(f"fast form: {m.name}", m.line, _swapped(case, op, "forward", m.function), None, m.change)
+            for m in mutants(op.forward)
         ]
     return found
 
 
-def _wrong_versions(vjp: Any, order: int, named: bool) -> Iterator[tuple[str, str, Any]]:
+def _wrong_versions(vjp: Any, order: int, named: bool) -> Iterator[tuple[str, str, Any, Change | None]]:
     for name, wrapper in WRAPPERS.items():
         if (order > 1 or name not in SECOND_ORDER) and (named or name not in OF_ARGUMENTS):
-            yield name, "", wrapper(vjp)
+            yield name, "", wrapper(vjp), None
     for mutant in mutants(vjp):
-        yield mutant.name, mutant.line, mutant.function
+        yield mutant.name, mutant.line, mutant.function, mutant.change
 
 
 def _of_pair(case: Case) -> Iterator[Planted]:
-    for name, line, wrong in _wrong_versions(case.vjp, case.order, True):
+    for name, line, wrong, change in _wrong_versions(case.vjp, case.order, True):
         broken = dataclasses.replace(case, vjp=wrong)
         place = functools.partial(contextlib.nullcontext, broken)
-        yield Planted(name, line, place, NEEDS.get(name))
+        yield Planted(name, line, place, NEEDS.get(name), change)
 
 
-def _of_rules(case: Case, op: Primitive) -> Iterator[Planted]:
+def _of_rules(case: Case, op: Primitive[..., Any]) -> Iterator[Planted]:
     for k, (positions, vjp, names) in enumerate(op.rules):
         arguments = ", ".join(op.signature.arguments[i] for i in positions)
         values = {"y", "others", *op.signature.arguments} - set(op.nondifferentiable)
         order = 1 if isinstance(op, Fused) else case.order  # a fast backward is never differentiated
-        for name, line, wrong in _wrong_versions(vjp, order, not values.isdisjoint(names)):
+        for name, line, wrong, change in _wrong_versions(vjp, order, not values.isdisjoint(names)):
             rules = [*op.rules[:k], (positions, wrong, names), *op.rules[k + 1 :]]
-            yield Planted(f"{arguments}: {name}", line, _swapped(case, op, "rules", rules), NEEDS.get(name))
+            yield Planted(f"{arguments}: {name}", line, _swapped(case, op, "rules", rules), NEEDS.get(name), change)
 
 
 def _swapped(
-    case: Case, op: Primitive, attribute: str, value: Any
+    case: Case, op: Primitive[..., Any], attribute: str, value: Any
 ) -> Callable[[], contextlib.AbstractContextManager[Case]]:
     @contextlib.contextmanager
     def place() -> Iterator[Case]:
@@ -128,4 +139,4 @@ def planted_in(helper: FunctionType) -> list[Planted]:
         return place
 
     assert getattr(module, helper.__name__) is helper
-    return [Planted(mutant.name, mutant.line, put(mutant.function)) for mutant in mutants(helper)]
+    return [Planted(m.name, m.line, put(m.function), None, m.change) for m in mutants(helper)]

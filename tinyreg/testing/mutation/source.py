@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,22 +14,27 @@ from typing import Any, NamedTuple
 
 from .changes import Names, changes, number
 from .locate import Node, compiled, helpers, located
+from .rules import Change, Path
+
+More = Callable[[Any], Iterator[ast.AST | None]]
 
 __all__ = ["Mutant", "helpers", "mutants"]
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A function with one change: what was changed into what, the line as it is now, and the function."""
+    """A function with one change: what was changed into what, the line as it is now, the function, and the change."""
 
     name: str
     line: str
     function: Callable[..., Any]
+    change: Change
 
 
-def mutants(f: Any) -> list[Mutant]:
+def mutants(f: Any, more: More | None = None) -> list[Mutant]:
     """Every mutant of a Python function, or of what a `functools.partial` calls, with the same arguments given.
 
+    more: what else could stand in the place of a node, as `changes` says it.
     There are none where the source is not at hand, as for what `exec` made and mostly in an interactive session.
 
     >>> from tinyreg.testing.mutation import mutants
@@ -37,17 +43,18 @@ def mutants(f: Any) -> list[Mutant]:
     '`g * y` -> `g / y`'
     """
     if isinstance(f, functools.partial):
-        inner = mutants(f.func)
-        return [Mutant(m.name, m.line, functools.partial(m.function, *f.args, **f.keywords)) for m in inner]
+        inner = mutants(f.func, more)
+        return [Mutant(m.name, m.line, functools.partial(m.function, *f.args, **f.keywords), m.change) for m in inner]
     shared = located(f) if isinstance(f, FunctionType) else None
     if shared is None:
         return []
     node = copy.deepcopy(shared)
-    names, seen = Names(node), {_text(node)}
+    names, seen, local = Names(node), {_text(node)}, local_names(node)
     found: list[Mutant] = []
     times: Counter[str] = Counter()
     for place in list(_places(node)):
-        for new in changes(place.node, names, place.returned):
+        usual = () if place.steers else changes(place.node, names, place.returned)
+        for new in itertools.chain(usual, more(place.node) if more else ()):
             place.put(new)
             if (text := _text(node)) not in seen:
                 seen.add(text)
@@ -55,9 +62,24 @@ def mutants(f: Any) -> list[Mutant]:
                 times[name] += 1
                 name += f" ({times[name]})" * (times[name] > 1)
                 line = _line(new if place.node is place.statement else place.statement)
-                found.append(Mutant(name, line, compiled(f, node)))
+                found.append(Mutant(name, line, compiled(f, node), Change(place.path, new, local)))
             place.put(place.node)
     return found
+
+
+def local_names(node: Node) -> frozenset[str]:
+    """The names of a function's own that are not its parameters."""
+    parameters = {arg.arg for arg in _parameters(node)}
+    inside = [n for n in ast.walk(node) if n is not node]
+    stored = {n.id for n in inside if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    stored |= {arg.arg for n in inside if isinstance(n, Node) for arg in _parameters(n)}
+    stored |= {n.name for n in inside if isinstance(n, ast.FunctionDef | ast.ExceptHandler) and n.name}
+    return frozenset(stored - parameters)
+
+
+def _parameters(node: Node) -> list[ast.arg]:
+    a = node.args
+    return [*a.posonlyargs, *a.args, *a.kwonlyargs, *(arg for arg in (a.vararg, a.kwarg) if arg)]
 
 
 def _text(node: Node) -> str:
@@ -97,37 +119,47 @@ def _formatted(part: ast.expr) -> str:
 class Place(NamedTuple):
     """A node that may be changed, where it hangs in the tree, and the statement around it."""
 
-    node: ast.AST
     parent: ast.AST
-    field: str
-    at: int | None  # where the field is a list
+    path: Path  # from the statement in the function's body to the node
     statement: ast.AST
     returned: bool  # whether it is what the function returns
+    steers: bool  # whether it says how long a `while` goes on
+
+    @property
+    def node(self) -> ast.AST:
+        """What may be changed."""
+        return self.path[-1][0]
 
     def put(self, new: ast.AST | None) -> None:
         """Put something else here; None takes a statement out."""
-        if self.at is None:
-            setattr(self.parent, self.field, new)
+        _, field, at = self.path[-1]
+        if at is None:
+            setattr(self.parent, field, new)
         else:
-            getattr(self.parent, self.field)[self.at] = new or ast.Pass()
+            getattr(self.parent, field)[at] = new or ast.Pass()
 
 
 def _places(node: Node) -> Iterator[Place]:
     """The statements and expressions of a body that may be changed, in order."""
     steering = _steering(node)
     if isinstance(node, ast.Lambda):
-        yield from _inside(Place(node.body, node, "body", None, node.body, True), steering)
+        yield from _inside(Place(node, ((node.body, "body", None),), node.body, True, False), steering)
         return
     for i, statement in enumerate(node.body):
-        yield from _inside(Place(statement, node, "body", i, statement, False), steering)
+        yield from _inside(Place(node, ((statement, "body", i),), statement, False, False), steering)
 
 
 def _inside(place: Place, steering: frozenset[str]) -> Iterator[Place]:
     node = place.node
-    if isinstance(node, ast.Raise | ast.Assert) or _steers(node, steering):
+    if isinstance(node, ast.Raise | ast.Assert):
         return
+    steers = place.steers or _steers(node, steering)
     decides = isinstance(node, ast.If) and _decides(node, steering)
-    if isinstance(node, ast.expr | ast.stmt | ast.comprehension) and not decides:
+    if (
+        isinstance(node, ast.expr | ast.stmt | ast.comprehension)
+        and not decides
+        and not (steers and node is place.statement)
+    ):
         yield place
     if number(node) is not None or (isinstance(node, ast.keyword) and node.arg == "strict"):
         return
@@ -140,8 +172,8 @@ def _inside(place: Place, steering: frozenset[str]) -> Iterator[Place]:
         for i, child in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(child, ast.AST):
                 statement = child if isinstance(child, ast.stmt) else place.statement
-                at = i if isinstance(value, list) else None
-                yield from _inside(Place(child, node, name, at, statement, isinstance(node, ast.Return)), steering)
+                path = (*place.path, (child, name, i if isinstance(value, list) else None))
+                yield from _inside(Place(node, path, statement, isinstance(node, ast.Return), steers), steering)
 
 
 # ---- what keeps a `while` going is left alone ------------------------------------------------------------------------

@@ -1,0 +1,155 @@
+"""Cases of the ops that change shapes and put arrays together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+
+import tinyreg as tr
+from tinyreg.ops.shape import cut
+from tinyreg.testing import Call, Case
+from tinyreg.testing.strategies import arrays, axes, calls, shapes
+
+Pick = Callable[[Any], Any]
+
+
+def _calls(
+    settings: Callable[[Pick, tuple[int, ...]], dict[str, Any]],
+    min_dims: int = 0,
+    among: Callable[[tuple[int, ...]], bool] = lambda shape: True,
+) -> st.SearchStrategy[Call]:
+    """Calls of an op on one array, whose settings are drawn once its shape is known."""
+
+    @st.composite
+    def draw(pick: Pick) -> Call:
+        array = pick(arrays(shapes(min_dims).filter(among)))
+        return Call((array,), settings(pick, array.shape))
+
+    return draw()
+
+
+def _new_shape(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    flattened = (int(np.prod(shape)),)
+    grouped = (*shape[:1], -1) if 0 not in shape else flattened
+    return {"shape": pick(st.sampled_from([shape[::-1], flattened, (1, *shape), grouped]))}
+
+
+def _order(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"axes": tuple(pick(st.permutations(range(-len(shape), 0) if pick(st.booleans()) else range(len(shape)))))}
+
+
+def _new_axes(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    ndim = len(shape)
+    return {"axis": pick(st.one_of(st.integers(-ndim - 1, ndim), st.just((0, ndim + 1))))}
+
+
+def _long_axes(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    ones = tuple(i for i, n in enumerate(shape) if n == 1)
+    return {"axis": pick(st.sampled_from([None, ones, ones[0] if ones else ()]))}
+
+
+def _axis(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"axis": pick(axes(len(shape)))}
+
+
+def _shifts(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    axis = pick(axes(len(shape)))
+    several = isinstance(axis, tuple)
+    shift = st.integers(-4, 4)
+    return {"shift": tuple(pick(shift) for _ in axis) if several else pick(shift), "axis": axis}
+
+
+def _widths(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    pair = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    return {"pad_width": tuple(pick(pair) for _ in shape), "value": pick(st.sampled_from([0.0, -1.5]))}
+
+
+def _repetitions(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    several = st.lists(st.integers(0, 2), max_size=3).map(tuple)
+    return {"repetitions": pick(st.one_of(st.integers(0, 2), several))}
+
+
+BROADCASTS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+    ((), ()),
+    ((1,), (3,)),
+    ((3,), (2, 3)),
+    ((2, 1), (2, 3)),
+    ((), (2, 3)),
+    ((2, 3), (2, 3)),
+    ((1, 3), (2, 2, 3)),
+    ((2, 1, 3), (2, 2, 3)),
+    ((1, 1), (3, 1, 2)),
+    ((1,), (0,)),
+    ((0,), (2, 0)),
+    ((2, 1), (0, 2, 3)),
+]
+
+
+def _broadcasts() -> st.SearchStrategy[Call]:
+    return st.sampled_from(BROADCASTS).flatmap(lambda pair: calls(arrays(pair[0]), shape=st.just(pair[1])))
+
+
+@st.composite
+def _joined(pick: Pick) -> Call:
+    axis = pick(st.sampled_from([0, -1, 1, -2, None]))
+    lengths = pick(st.sampled_from([(2,), (1, 2), (2, 0), (3, 1, 2), (0,)]))
+    wide = pick(st.sampled_from([2, 3]))
+    made = [pick(arrays((n, wide) if axis in (0, -2) else (wide, n))) for n in lengths]
+    return Call((*made, *[pick(arrays(()))] * (axis is None)), {"axis": axis})
+
+
+@st.composite
+def _stacked(pick: Pick) -> Call:
+    shape = pick(shapes(max_dims=2))
+    made = [pick(arrays(shape)) for _ in range(pick(st.integers(1, 3)))]
+    return Call(tuple(made), {"axis": pick(st.integers(-len(shape) - 1, len(shape)))})
+
+
+@st.composite
+def _cut(pick: Pick) -> Call:
+    sections = pick(st.sampled_from([1, 2, 4, [1], [0, 3], [2, 2]]))
+    axis = pick(st.sampled_from([0, -1]))
+    wide = pick(st.sampled_from([2, 3, 0]))
+    return Call((pick(arrays((4, wide) if axis == 0 else (wide, 4))),), {"sections": sections, "axis": axis})
+
+
+def _places(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"sections": pick(st.sampled_from([(1,), (), (0, 1), (1, 1)])), "axis": pick(st.sampled_from([0, -1]))}
+
+
+def _apart(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"axis": pick(st.sampled_from([i - past for i, n in enumerate(shape) for past in (0, len(shape)) if n]))}
+
+
+CASES = [
+    Case(tr.reshape, _calls(_new_shape), lambda x, shape: np.reshape(x, shape), reach=math.inf),
+    Case(tr.flatten, _calls(lambda pick, shape: {}), np.ravel, reach=math.inf),
+    Case(tr.permute_dims, _calls(_order), lambda x, axes: np.transpose(x, axes), reach=math.inf),
+    Case(tr.matrix_transpose, _calls(lambda pick, shape: {}, min_dims=2), np.matrix_transpose, reach=math.inf),
+    Case(tr.expand_dims, _calls(_new_axes), np.expand_dims, reach=math.inf),
+    Case(tr.squeeze, _calls(_long_axes), np.squeeze, reach=math.inf),
+    Case(tr.broadcast_to, _broadcasts(), np.broadcast_to, reach=math.inf),
+    Case(tr.concat, _joined(), lambda *xs, axis: np.concatenate(xs, axis), reach=math.inf),
+    Case(tr.stack, _stacked(), lambda *xs, axis: np.stack(xs, axis), reach=math.inf),
+    Case(tr.split, _cut(), lambda x, sections, axis: np.split(x, sections, axis), reach=math.inf),
+    Case(cut, _calls(_places, min_dims=1), lambda x, sections, axis: np.split(x, sections, axis), reach=math.inf),
+    Case(
+        tr.unstack,
+        _calls(_apart, among=lambda shape: any(shape)),
+        lambda x, axis: list(np.moveaxis(x, axis, 0)),
+        reach=math.inf,
+    ),
+    Case(tr.flip, _calls(_axis), np.flip, reach=math.inf),
+    Case(tr.roll, _calls(_shifts), np.roll, reach=math.inf),
+    Case(
+        tr.pad,
+        _calls(_widths),
+        lambda x, pad_width, value: np.pad(x, pad_width, constant_values=value) if pad_width else x,
+        reach=math.inf,
+    ),
+    Case(tr.tile, _calls(_repetitions), lambda x, repetitions: np.tile(x, repetitions), reach=math.inf),
+]

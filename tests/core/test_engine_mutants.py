@@ -1,0 +1,51 @@
+"""Every wrong version of the engine is noticed by one of the small programs, and the right one by none.
+
+The programs stand in engine_programs, composed_programs, edge_programs and operand_programs, the mutants and the rules for
+those that no program can tell from the right engine in engine_mutants. Every fifth mutant of a function is tried; with
+`--profile deep` every one.
+"""
+
+import contextvars
+
+import pytest
+from engine_mutants import EQUIVALENT, excused, functions, planted, wrong_versions
+from operand_programs import PROGRAMS
+
+FUNCTIONS = functions()
+
+
+def noticed(f):
+    """Whether a program says that something is wrong: in a context of its own, so that no switch stays as it was left."""
+    try:
+        contextvars.copy_context().run(f)
+    except (Exception, pytest.fail.Exception):
+        return True
+    return False
+
+
+def verdicts(f, step=1):
+    """What was found of the mutants of a function: the name, whether a program notices it, and the rules that excuse it."""
+    found = []
+    for mutant in wrong_versions(f)[::step]:
+        with planted(f, mutant):
+            found.append((f"{mutant.name}   {mutant.line}", any(map(noticed, PROGRAMS)), excused(mutant)))
+    return found
+
+
+@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
+def test_the_engine_is_right(f):
+    f()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_mutant_is_noticed(name, request):
+    found = verdicts(FUNCTIONS[name], step=1 if request.config.getoption("--profile") == "deep" else 5)
+    unnoticed = [mutant for mutant, killed, rules in found if not killed and not rules]
+    assert not unnoticed, "nothing notices\n" + "\n".join(unnoticed)
+    wronged = [f"{mutant}   {rules}" for mutant, killed, rules in found if killed and rules]
+    assert not wronged, "a program notices what a rule says that none can\n" + "\n".join(wronged)
+
+
+def test_every_rule_excuses_a_mutant():
+    excuses = {rule for f in FUNCTIONS.values() for mutant in wrong_versions(f) for rule in excused(mutant)}
+    assert excuses == EQUIVALENT.keys()

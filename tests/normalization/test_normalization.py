@@ -1,0 +1,564 @@
+"""Normalization: what others got wrong, statistics and running averages, and every way to be given the wrong thing.
+
+Values and derivatives are compared in the table of cases and in test_torch_values.py.
+"""
+
+import numpy as np
+import pytest
+
+import tinyreg as tr
+from tinyreg import nn
+from tinyreg import normalization as norm
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+rng = np.random.default_rng(7)
+
+
+def tensor(values, dtype="float32", requires_grad=False):
+    here = tr.zeros(0).backend
+    return tr.tensor(np.asarray(values), dtype=dtype, backend=here, requires_grad=requires_grad)
+
+
+def normal(*shape, dtype="float32", requires_grad=False):
+    return tensor(rng.normal(size=shape), dtype, requires_grad)
+
+
+# ---- precision
+
+
+@pytest.mark.parametrize("normalize", [norm.batch_norm, norm.layer_norm])
+def test_a_small_spread_around_a_large_mean_survives_in_float32(normalize):  # burn#5607: the one-pass variance
+    spread = 2e-5**0.5
+    x = tensor(1e4 + rng.normal(size=(512, 512)) * spread).numpy()  # as float32 has it
+    y = normalize(tensor(x), eps=0.0).numpy()
+    axis = 0 if normalize is norm.batch_norm else 1
+    wide = x.astype("float64")
+    expected = (wide - wide.mean(axis=axis, keepdims=True)) / wide.std(axis=axis, keepdims=True)
+    off = 2 * float(np.spacing(np.float32(1e4))) / spread  # the mean is a float32 and a sum of 512 of them
+    np.testing.assert_allclose(y, expected, rtol=off**2, atol=off)
+    _, _, var = norm.batch_norm(tensor(x), return_stats=True)
+    np.testing.assert_allclose(var.numpy(), wide.var(axis=0), rtol=off**2)
+
+
+@pytest.mark.parametrize("normalize", [norm.batch_norm, norm.layer_norm, norm.rms_norm, lambda x: norm.group_norm(x, 2)])
+def test_float16_is_summed_in_float32(normalize):  # DeepSpeed#581
+    x = (300 + 100 * rng.normal(size=(64, 3000))).astype("float16")  # squares and sums overflow in float16
+    y = normalize(tensor(x, "float16"))
+    assert y.dtype == "float16"
+    np.testing.assert_allclose(y.numpy(), normalize(tensor(x, "float64")).numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtypes_are_kept(dtype):
+    x = normal(4, 2, 3, dtype=dtype, requires_grad=True)
+    w = normal(2, dtype=dtype)
+    for y in (
+        norm.batch_norm(x, w, w),
+        norm.layer_norm(x),
+        norm.rms_norm(x),
+        norm.instance_norm(x, w),
+        norm.group_norm(x, 2),
+    ):
+        assert y.dtype == dtype
+        y.sum().backward()
+    assert x.grad.dtype == dtype
+
+
+def test_eps_is_added_once_and_to_the_variance():  # chainer#7506
+    y = norm.batch_norm(tensor([[1.0], [3.0]], "float64"), eps=3.0)
+    np.testing.assert_allclose(y.numpy(), [[-0.5], [0.5]], rtol=1e-15)
+
+
+# ---- relations between norms
+
+
+def test_one_group_is_a_layer_norm_and_as_many_as_channels_an_instance_norm():
+    x = normal(2, 4, 3, 2, dtype="float64")
+    np.testing.assert_allclose(norm.group_norm(x, 1).numpy(), norm.layer_norm(x, axes=(1, 2, 3)).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(norm.group_norm(x, 4).numpy(), norm.instance_norm(x).numpy(), rtol=1e-12)
+
+
+def test_batch_norm_over_any_axes_is_one_function():
+    x = normal(5, 3, 2, 4, dtype="float64")
+    flat = x.numpy().transpose(0, 2, 3, 1).reshape(-1, 3)
+    expected = norm.batch_norm(tensor(flat, "float64")).numpy().reshape(5, 2, 4, 3).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(norm.batch_norm(x).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(norm.batch_norm(x, axes=(-1, 0, 2)).numpy(), expected, rtol=1e-12)
+
+
+# ---- batch norm as a layer
+
+
+def test_layer_norm_is_the_same_in_training_and_out_of_it_and_batch_norm_is_not():
+    x = normal(6, 3)
+    for layer, same in (
+        (nn.LayerNorm(3), True),
+        (nn.RMSNorm(3), True),
+        (nn.GroupNorm(3, 3), True),
+        (nn.BatchNorm(3), False),
+    ):
+        assert np.array_equal(layer(x).numpy(), layer.eval()(x).numpy()) == same
+
+
+def test_momentum_is_the_share_of_the_new_batch():  # pytorch/examples#289, keras#6839
+    layer, x = nn.BatchNorm(2, momentum=0.25), normal(8, 2)
+    layer(x)
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.25 * x.numpy().mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(layer.running_var.numpy(), 0.75 + 0.25 * x.numpy().var(axis=0), rtol=1e-5)
+
+
+def test_the_running_variance_starts_at_1():  # equinox#955
+    assert nn.BatchNorm(2).running_var.tolist() == [1.0, 1.0]
+    x = normal(3, 2)
+    np.testing.assert_allclose(nn.BatchNorm(2).eval()(x).numpy(), x.numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("running", "divisor"), [("biased", 24), ("unbiased", 23)])
+def test_the_stored_variance_is_what_was_asked_for(running, divisor):  # pytorch#60528, mlx#3817
+    layer, x = nn.BatchNorm(3, momentum=1.0, running=running), normal(4, 3, 2, 3)  # tinygrad#807: over 4 * 2 * 3 values
+    y = layer(x)
+    centred = x.numpy() - x.numpy().mean(axis=(0, 2, 3), keepdims=True)
+    np.testing.assert_allclose(layer.running_var.numpy(), (centred**2).sum(axis=(0, 2, 3)) / divisor, rtol=1e-5)
+    np.testing.assert_allclose(y.numpy().var(axis=(0, 2, 3)), 1.0, rtol=1e-4)  # normalized by the biased one either way
+
+
+def test_one_value_for_each_channel_is_refused_and_leaves_the_averages_alone():  # pytorch#1381, Flux#1992
+    layer = nn.BatchNorm(3)
+    before = layer.state_dict()
+    for shape in ((1, 3), (0, 3), (1, 3, 1, 1)):
+        with pytest.raises(ValueError, match="batch_norm: got x float32.*, expected more than one value for each channel"):
+            layer(normal(*shape))
+    for name, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name].numpy())
+    assert layer.eval()(normal(1, 3)).shape == (1, 3)
+
+
+def test_statistics_are_no_parameters_and_want_no_gradient():
+    layer = nn.BatchNorm(3)
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    assert [name for name, _ in layer.named_buffers()] == ["running_mean", "running_var", "num_batches_tracked"]
+    layer(normal(4, 3)).sum().backward()
+    assert not any(b.requires_grad for b in layer.buffers())
+
+
+def test_out_of_training_nothing_is_updated():
+    layer = nn.BatchNorm(3).eval()
+    before = layer.state_dict()
+    layer(normal(4, 3))
+    assert all(np.array_equal(value.numpy(), before[name].numpy()) for name, value in layer.state_dict().items())
+
+
+def test_a_frozen_layer_stays_frozen_in_training():
+    layer = nn.Sequential(nn.BatchNorm(3, frozen=True), nn.BatchNorm(3))
+    layer.train()
+    x = normal(4, 3)
+    layer(x)
+    assert layer[0].running_mean.tolist() == [0.0, 0.0, 0.0]
+    assert any(layer[1].running_mean.tolist())
+    np.testing.assert_allclose(layer[0](x).numpy(), x.numpy(), rtol=1e-4)
+    layer[0].frozen = False
+    layer(x)
+    assert any(layer[0].running_mean.tolist())
+
+
+def test_without_momentum_all_batches_count_alike():
+    layer, batches = nn.BatchNorm(2, momentum=None), [normal(4, 2) for _ in range(3)]
+    for batch in batches:
+        layer(batch)
+    np.testing.assert_allclose(
+        layer.running_mean.numpy(), np.mean([b.numpy().mean(axis=0) for b in batches], axis=0), rtol=1e-5, atol=1e-7
+    )
+    assert layer.num_batches_tracked.item() == 3
+
+
+def test_a_checkpoint_counts_a_batch_once():
+    layer, x = nn.BatchNorm(3), normal(4, 3, requires_grad=True)
+    tr.checkpoint(layer)(x).sum().backward()
+    assert layer.num_batches_tracked.item() == 1
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.1 * x.numpy().mean(axis=0), rtol=1e-4, atol=1e-7)
+
+
+def test_two_forwards_and_one_backward_each_use_their_own_statistics():
+    layer, first, second = nn.BatchNorm(3), normal(4, 3, requires_grad=True), normal(4, 3, requires_grad=True)
+    g = rng.normal(size=(4, 3))
+    both = [layer(first), layer(second)]
+    for y in both:
+        y.backward(tensor(g))
+    for x in (first, second):
+        alone = tensor(x.numpy(), requires_grad=True)
+        nn.BatchNorm(3)(alone).backward(tensor(g))
+        np.testing.assert_allclose(x.grad.numpy(), alone.grad.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_norm_layers_are_left_out_of_decay_and_may_have_no_parameters():
+    for layer in (nn.BatchNorm(4), nn.LayerNorm(4), nn.RMSNorm(4), nn.GroupNorm(2, 4), nn.InstanceNorm(4, affine=True)):
+        assert layer.parameters()
+        assert not any(p.decay for p in layer.parameters())
+    for layer in (
+        nn.BatchNorm(4, affine=False),
+        nn.LayerNorm(4, affine=False),
+        nn.RMSNorm(4, affine=False),
+        nn.GroupNorm(2, 4, affine=False),
+        nn.InstanceNorm(4),
+    ):
+        assert layer.parameters() == []
+        assert layer(normal(3, 4, 2) if not isinstance(layer, nn.LayerNorm | nn.RMSNorm) else normal(3, 4)).size
+
+
+# ---- spectral norm
+
+
+def weight(layer):
+    return layer.value(layer.weight).numpy()
+
+
+def spectral(rows=4, columns=3, **settings):
+    return nn.SpectralNorm(nn.Linear(columns, rows, rng=tr.Generator(3)), rng=tr.Generator(4), **settings)
+
+
+def test_a_spectrally_normalized_layer_has_norm_1():
+    exact = spectral(exact=True)
+    np.testing.assert_allclose(np.linalg.svd(weight(exact))[1][0], 1.0, rtol=1e-5)
+    iterated = spectral()
+    for _ in range(30):
+        iterated(normal(2, 3))
+    np.testing.assert_allclose(weight(iterated.eval()), weight(exact), rtol=1e-4)
+    assert list(iterated.state_dict()) == ["layer.weight", "layer.bias", "u", "v"]
+    assert list(exact.state_dict()) == ["layer.weight", "layer.bias"]
+
+
+def test_out_of_training_the_vectors_stay():  # pytorch#8208
+    layer, x = spectral(iterations=1), normal(2, 3)
+    layer.layer.weight.assign(rng.normal(size=(4, 3)))
+    layer.eval()
+    first, u = layer(x).numpy(), layer.u.numpy()
+    np.testing.assert_array_equal(layer(x).numpy(), first)
+    np.testing.assert_array_equal(layer.u.numpy(), u)
+    layer.train()(x)
+    assert not np.array_equal(layer.u.numpy(), u)
+
+
+def test_the_gradient_flows_through_sigma():  # pytorch#13350
+    w = normal(4, 3, dtype="float64", requires_grad=True)
+    g = rng.normal(size=(4, 3))
+    norm.spectral_norm(w).backward(tensor(g, "float64"))
+    u, s, vh = np.linalg.svd(w.numpy())
+    expected = g / s[0] - (g * w.numpy()).sum() / s[0] ** 2 * np.outer(u[:, 0], vh[0])
+    np.testing.assert_allclose(w.grad.numpy(), expected, rtol=1e-10)
+    again = tensor(w.numpy(), "float64", requires_grad=True)
+    norm.spectral_norm(again, tensor(u[:, 0], "float64"), tensor(vh[0], "float64")).backward(tensor(g, "float64"))
+    np.testing.assert_allclose(again.grad.numpy(), expected, rtol=1e-10)
+
+
+def test_two_forwards_before_one_backward():  # pytorch#13350, #62293: the vectors were replaced in place
+    layer = spectral()
+    layer.layer.weight.assign(rng.normal(size=(4, 3)))
+    x = normal(2, 3)
+    first = layer(x).sum()
+    u, v = layer.u.numpy(), layer.v.numpy()
+    (first + layer(x).sum()).backward()
+    w = tensor(layer.layer.weight.numpy(), requires_grad=True)
+    total = (x @ norm.spectral_norm(w, tensor(u), tensor(v)).T).sum()
+    (total + (x @ norm.spectral_norm(w, layer.u, layer.v).T).sum()).backward()
+    np.testing.assert_allclose(layer.layer.weight.grad.numpy(), w.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_rows_are_along_the_axis_that_is_named():  # pytorch#7865
+    w = normal(2, 3, 4, dtype="float64")
+    for axis in (0, 1, 2, -1):
+        matrix = np.moveaxis(w.numpy(), axis, 0).reshape(w.shape[axis], -1)
+        expected = w.numpy() / np.linalg.svd(matrix)[1][0]
+        np.testing.assert_allclose(norm.spectral_norm(w, axis=axis).numpy(), expected, rtol=1e-12)
+        u, v = norm.power_iteration(w, tensor(np.ones(w.shape[axis]), "float64"), iterations=500, axis=axis)
+        np.testing.assert_allclose(norm.spectral_norm(w, u, v, axis=axis).numpy(), expected, rtol=1e-8)
+
+
+def test_a_checkpoint_does_not_iterate_twice():
+    layer, x = spectral(), normal(2, 3, requires_grad=True)
+    layer.layer.weight.assign(rng.normal(size=(4, 3)))
+    twin = spectral()
+    twin.load_state_dict(layer.state_dict())
+    tr.checkpoint(layer)(x).sum().backward()
+    twin(x)
+    np.testing.assert_array_equal(layer.u.numpy(), twin.u.numpy())
+
+
+# ---- weight norm
+
+
+def test_weight_norm_changes_nothing_at_first_and_splits_length_from_direction():
+    bare = nn.Linear(3, 2, rng=tr.Generator(0))
+    x = normal(4, 3)
+    expected = bare(x).numpy()
+    layer = nn.WeightNorm(bare)
+    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-5)
+    layer.g.assign(2 * layer.g.numpy())
+    np.testing.assert_allclose(layer(x).numpy() - bare.bias.numpy(), 2 * expected, rtol=1e-5)
+    assert (layer.g.decay, layer.layer.weight.decay) == (True, False)
+    layer(x).sum().backward()
+    v = layer.layer.weight
+    np.testing.assert_allclose((v.grad.numpy() * v.numpy()).sum(axis=1), 0.0, atol=1e-5)  # the length of v does not count
+
+
+def test_a_wrapped_convolution():
+    conv = nn.Conv2d(2, 3, 2, rng=tr.Generator(0))
+    x = normal(1, 2, 4, 4)
+    for wrapper in (nn.WeightNorm(conv), nn.SpectralNorm(conv, exact=True)):
+        assert wrapper(x).shape == (1, 3, 3, 3)
+        assert isinstance(conv.weight, nn.Parameter)
+
+
+def test_the_layer_has_its_parameter_back_after_an_error():
+    layer = nn.WeightNorm(nn.Linear(3, 2))
+    with pytest.raises(ValueError, match="Linear: got x"):
+        layer(normal(4, 5))
+    assert isinstance(layer.layer.weight, nn.Parameter)
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Sequential(nn.Linear(2, 2))])
+def test_a_layer_without_that_parameter_is_refused(layer):
+    for wrapper in (nn.WeightNorm, nn.SpectralNorm, nn.DropConnect):
+        with pytest.raises(TypeError, match=f"(?s){wrapper.__name__}: got .*expected a layer with a parameter 'weight'"):
+            wrapper(layer)
+
+
+# ---- errors
+
+X = np.ones((4, 3), dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: norm.batch_norm(x, mean=x[0]), "batch_norm: got mean alone, expected both, or neither"),
+        (lambda x: norm.batch_norm(x, var=x[0]), "batch_norm: got var alone, expected both, or neither"),
+        (
+            lambda x: norm.batch_norm(x, x[:, 0]),
+            r"batch_norm: got weight float32\[4\] for x float32\[4, 3\], expected shape \[3\]",
+        ),
+        (
+            lambda x: norm.batch_norm(x, axes=(2,)),
+            "batch_norm: got axes=2 for an array of 2 axes, expected an axis from -2 to 1",
+        ),
+        (lambda x: norm.batch_norm(x, axes=(0, -2)), r"batch_norm: got axes=\(0, -2\)"),
+        (lambda x: norm.layer_norm(x, axes=()), r"layer_norm: got axes=\(\)"),
+        (lambda x: norm.layer_norm(x, x[:, 0]), r"layer_norm: got weight float32\[4\] .* expected shape \[3\]"),
+        (lambda x: norm.rms_norm(x, x), r"rms_norm: got weight float32\[4, 3\] .* expected shape \[3\]"),
+        (
+            lambda x: norm.group_norm(x, 2),
+            r"group_norm: got x .* and num_groups=2, expected \(N, C, ...\) with a C that it divi",
+        ),
+        (lambda x: norm.instance_norm(x), r"instance_norm: got x .*, expected \(N, C, ...\) with more than one position"),
+        (lambda x: norm.weight_norm(x, x[0]), r"weight_norm: got g float32\[3\] for v .*, expected shape \[4, 1\]"),
+        (lambda x: norm.spectral_norm(x[0]), r"spectral_norm: got weight float32\[3\], expected at least two axes"),
+        (
+            lambda x: norm.spectral_norm(x, axis=2),
+            "spectral_norm: got axis=2 for an array of 2 axes, expected an axis from -2 to 1",
+        ),
+        (lambda x: norm.weight_norm(x, x[:, :1], axis=2), "weight_norm: got axis=2 for an array of 2 axes"),
+        (
+            lambda x: nn.WeightNorm(nn.Linear(2, 3), axis=2),
+            "WeightNorm: got axis=2 for an array of 2 axes, expected an axis from -2 to 1",
+        ),
+        (lambda x: nn.SpectralNorm(nn.Linear(2, 3), axis=-3), "SpectralNorm: got axis=-3 for an array of 2 axes"),
+        (lambda x: norm.spectral_norm(x, u=x[:, 0]), "spectral_norm: got u alone, expected both, or neither"),
+        (
+            lambda x: norm.spectral_norm(x, x[0], x[0]),
+            r"expected shapes \[4\] and \[3\] for a weight float32\[4, 3\] whose rows",
+        ),
+        (
+            lambda x: norm.power_iteration(x, x[:, 0], iterations=0),
+            "power_iteration: got iterations=0, expected at least 1",
+        ),
+        (lambda x: norm.power_iteration(x, x[0]), r"power_iteration: got u float32\[3\], expected shape \[4\]"),
+        (lambda x: nn.BatchNorm(2)(x), r"BatchNorm: got x float32\[4, 3\], expected \(N, 2\) or \(N, 2, ...\)"),
+        (lambda x: nn.BatchNorm(2, momentum=1.5), "BatchNorm: got momentum=1.5, expected a share from 0 to 1, or None"),
+        (lambda x: nn.BatchNorm(2, running="both"), "BatchNorm: got running='both', expected 'biased' or 'unbiased'"),
+        (lambda x: nn.LayerNorm(4)(x), r"LayerNorm: got x float32\[4, 3\], expected \(..., 4\)"),
+        (lambda x: nn.RMSNorm((2, 3))(x), r"RMSNorm: got x float32\[4, 3\], expected \(..., 2, 3\)"),
+        (lambda x: nn.LayerNorm(0), "normalized_shape: got 0, expected at least one axis, none of them empty"),
+        (lambda x: nn.GroupNorm(2, 3), "GroupNorm: got num_groups=2, expected a divisor of num_channels=3"),
+        (lambda x: nn.GroupNorm(2, 4)(x), r"GroupNorm: got x float32\[4, 3\], expected \(N, 4, ...\)"),
+        (lambda x: nn.InstanceNorm(2)(x), r"InstanceNorm: got x float32\[4, 3\], expected \(N, 2, ...\)"),
+        (lambda x: spectral(iterations=0), "SpectralNorm: got iterations=0, expected an integer of at least 1"),
+        (lambda x: nn.SpectralNorm(nn.LayerNorm(3)), r"SpectralNorm: got weight float32\[3\], expected at least two axes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, text):
+    with pytest.raises(ValueError, match=text):
+        call(tensor(X))
+
+
+@pytest.mark.parametrize("normalize", [norm.batch_norm, norm.layer_norm, norm.rms_norm])
+def test_integers_are_refused(normalize):
+    with pytest.raises(TypeError, match=r"norm: got x int64\[4, 3\], expected floats"):
+        normalize(tensor(X, "int64"))
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "text"),
+    [
+        ([1.0, 2.0], TypeError, r"batch_norm: got x \[1.0, 2.0\], expected floats"),
+        (np.ones(3), ValueError, r"batch_norm: got x float64\[3\], expected \(N, C\) or \(N, C, ...\); or say the axes"),
+    ],
+)
+def test_what_has_no_channels_is_refused(x, kind, text):
+    with pytest.raises(kind, match=text):
+        tr.normalization.batch_norm(x)
+
+
+# ---- dtypes and numbers
+
+NORMS = {
+    "batch_norm": lambda x, w, b: norm.batch_norm(x, w, b),
+    "running": lambda x, w, b: norm.batch_norm(x, w, b, mean=b, var=w),
+    "layer_norm": lambda x, w, b: norm.layer_norm(x, w, b),
+    "group_norm": lambda x, w, b: norm.group_norm(x, np.int64(2), w, b, eps=np.float32(1e-5)),
+    "instance_norm": lambda x, w, b: norm.instance_norm(tr.reshape(x, (-1, 4, 2)), w, b),
+    "rms_norm": lambda x, w, b: norm.rms_norm(x, w, axes=np.int64(-1), eps=np.float64(1e-6)),
+    "weight_norm": lambda x, w, b: norm.weight_norm(x, tr.reshape(w, (4, 1))[: x.shape[0]], axis=np.int64(0)),
+    "spectral_norm": lambda x, w, b: norm.spectral_norm(x, axis=np.int64(0)),
+    "vectors": lambda x, w, b: norm.spectral_norm(x, *norm.power_iteration(x, w[: x.shape[0]], iterations=np.int64(3))),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("other", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_parameters_and_statistics_never_decide_the_dtype(name, dtype, other):
+    rng = np.random.default_rng(4)
+    x = tensor(rng.normal(size=(4, 4)), dtype, requires_grad=True)
+    w = tensor([0.5, 1.0, 2.0, 1.0], other, requires_grad=True)
+    b = tensor([0.0, 1.0, 0.5, 0.25], other, requires_grad=True)
+    y = NORMS[name](x, w, b)
+    (y * y).sum().backward()
+    assert y.dtype == x.grad.dtype == dtype
+    assert all(p.grad is None or p.grad.dtype == other for p in (w, b))
+
+
+@pytest.mark.parametrize("scale", [3e3, 2.0**-13])
+@pytest.mark.parametrize("name", NORMS)
+def test_every_norm_of_float16_squares_and_sums_in_float32(name, scale):
+    rng = np.random.default_rng(5)
+    values = (scale * rng.normal(size=(4, 4))).astype("float16")
+    w, b = [0.5, 1.0, 2.0, 1.0], [0.0, 1.0, 0.5, 0.25]
+    g = rng.normal(size=(4, 4)).astype("float16").astype("float64")
+
+    def results(dtype):
+        leaves = [tensor(v, dtype, requires_grad=True) for v in (values, w, b)]
+        y = NORMS[name](*leaves)
+        y.backward(tr.reshape(tensor(g, dtype), y.shape))
+        grads = [leaf.grad.numpy().astype("float64") for leaf in leaves if leaf.grad is not None]
+        return [y.numpy().astype("float64"), *grads]
+
+    for found, expected in zip(results("float16"), results("float64"), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2**-9, atol=2**-9 * np.abs(expected).max() + 2.0**-25)
+
+
+def test_weight_norm_and_power_iteration_at_the_ends_of_float16():
+    v = tensor([[300.0, 400.0]], "float16")
+    np.testing.assert_array_equal(norm.weight_norm(v, tensor([[5.0]], "float16")).numpy(), [[3.0, 4.0]])
+    tiny = tensor(np.array([[3.0, 4.0]]) * 2.0**-20, "float16")
+    np.testing.assert_allclose(norm.weight_norm(tiny, tensor([[5.0]], "float16")).numpy(), [[3.0, 4.0]], rtol=2**-3)
+    _, v = norm.power_iteration(
+        tensor([[300.0, 400.0], [0.0, 1.0]], "float16"), tensor([1.0, 1.0], "float16"), iterations=9
+    )
+    np.testing.assert_allclose(v.numpy(), [0.6, 0.8], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda x: norm.layer_norm(x, eps="small"), TypeError, "layer_norm: got eps='small', expected a number"),
+        (lambda x: norm.batch_norm(x, eps=-1.0), ValueError, "batch_norm: got eps=-1.0"),
+        (lambda x: norm.layer_norm(x, axes="all"), TypeError, "layer_norm: got axes='all', expected an integer"),
+        (lambda x: norm.group_norm(x, 1.5), TypeError, "group_norm: got num_groups=1.5, expected an integer"),
+        (lambda x: norm.power_iteration(x, x[:, 0], iterations=1.5), TypeError, "power_iteration: got iterations=1.5"),
+        (
+            lambda x: norm.group_norm(tensor([[1, 2]], "int64"), 1),
+            TypeError,
+            r"group_norm: got x int64\[1, 2\], expected fl",
+        ),
+        (lambda x: norm.layer_norm(x, [1.0, 1.0, 1.0]), ValueError, r"layer_norm: got weight \[1.0, 1.0, 1.0\] for x"),
+    ],
+)
+def test_settings_of_the_wrong_type_are_refused(call, error, text):
+    with pytest.raises(error, match=text):
+        call(tensor(np.ones((4, 3)), "float32"))
+
+
+# ---- on the tape, and in the ways that fast forms take
+
+
+def names(y):
+    return [entry.op.name for entry in tr.tape(y)]
+
+
+def test_the_tape_says_what_was_written():
+    x, p = tensor(X.reshape(2, 2, 3), requires_grad=True), tensor([1.0, 2.0], requires_grad=True)
+    written = {
+        "batch_norm": norm.batch_norm(x, p, p),
+        "layer_norm": norm.layer_norm(x),
+        "group_norm": norm.group_norm(x, 2, p, p),
+        "instance_norm": norm.instance_norm(x, p, p),
+    }
+    assert {name: names(y) for name, y in written.items()} == {name: [name] for name in written}
+    layers = nn.BatchNorm(2), nn.LayerNorm(3), nn.GroupNorm(2, 2), nn.InstanceNorm(2)
+    assert [names(layer(x)) for layer in layers] == [[name] for name in written]
+
+
+def test_a_network_stands_on_the_tape_as_it_was_written():
+    x, w = tensor(X, requires_grad=True), tensor(X[:3])
+    y = tr.dropout.dropout(norm.batch_norm(x @ w), 0.5, training=True, rng=0)
+    assert names(y) == ["matmul", "batch_norm", "dropout"]
+
+
+@pytest.mark.parametrize("normalize", [norm.batch_norm, norm.layer_norm, norm.rms_norm])
+def test_the_axes_are_not_called_dim(normalize):
+    with pytest.raises(TypeError, match=f"{normalize.__name__}: got an unexpected keyword argument; dim is axes here"):
+        normalize(tensor(X), dim=0)
+
+
+def test_what_has_no_channels_has_no_instances():
+    with pytest.raises(ValueError, match=r"instance_norm: got x float32\[2, 0, 3\]"):
+        norm.instance_norm(tensor(np.zeros((2, 0, 3))))
+
+
+def laid_out(layout, shape, seed):
+    """Values side by side in memory in the order of the axes or in the opposite one, or one row again and again."""
+    x = np.random.default_rng(seed).normal(size=shape)
+    return {"in rows": x, "transposed": np.asarray(x.T, order="C").T, "repeated": np.broadcast_to(x[:1], shape)}[layout]
+
+
+@pytest.mark.parametrize(("of_x", "of_g"), [("in rows", "in rows"), ("transposed", "transposed"), ("in rows", "repeated")])
+@pytest.mark.parametrize(
+    ("shape", "normalize"),
+    [
+        ((600, 1000), norm.layer_norm),
+        ((70_001, 9), norm.layer_norm),
+        ((300, 1024), lambda x: norm.layer_norm(x, axes=0)),
+        ((90, 12, 15, 20), lambda x: norm.group_norm(x, 3)),
+        ((40_000, 8), lambda x: norm.group_norm(x, 2)),
+        ((64, 5, 1024), norm.instance_norm),
+    ],
+)
+def test_large_arrays_are_normalized_block_by_block(shape, normalize, of_x, of_g):
+    values, g = laid_out(of_x, shape, 5), laid_out(of_g, shape, 6)
+    results = []
+    for dtype in ("float64", "float32"):
+        x = tensor(values.astype(dtype), dtype, requires_grad=True)
+        y = normalize(x)
+        y.backward(tensor(g.astype(dtype), dtype))
+        results.append((y.numpy(), x.grad.numpy()))
+    for wide, narrow in zip(*results, strict=True):
+        np.testing.assert_allclose(narrow, wide, rtol=1e-4, atol=2e-5)
+    y = results[0][0].reshape(shape)
+    assert abs(y.mean()) < 1e-12
+
+
+def test_the_mean_of_a_long_row_far_from_0_is_as_exact_as_that_of_numpy():
+    x = (1e4 + np.random.default_rng(6).normal(size=(4, 16_384))).astype("float32")
+    exact = x.astype("float64")
+    expected = (exact - exact.mean(axis=1, keepdims=True)) / exact.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(norm.layer_norm(tensor(x), eps=0.0).numpy(), expected, atol=2e-3)

@@ -1,0 +1,102 @@
+"""Switches: values that a context may set for itself, and contexts that are decorators too. This stands below the core."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+Manager = contextlib.AbstractContextManager[None]
+
+
+class Switch(Generic[T]):
+    """A value that `with switch(value):` sets for the code inside; other threads and tasks do not see it.
+
+    What was before comes back, also after an exception. replayed: whether the value decides what a function computes, so
+    that a checkpoint, which runs it a second time, has to find the value of the first.
+    """
+
+    REPLAYED: list[Switch[Any]] = []  # noqa: RUF012  (Python has no ClassVar of a generic's own type)
+
+    def __init__(self, name: str, default: T, *, replayed: bool = False) -> None:
+        self._variable = contextvars.ContextVar(f"tinyreg_{name}", default=default)
+        self.get: Callable[[], T] = self._variable.get
+        if replayed:
+            self.REPLAYED.append(self)
+
+    @contextlib.contextmanager
+    def __call__(self, value: T) -> Iterator[None]:
+        """Set the value in a context."""
+        token = self._variable.set(value)
+        try:
+            yield
+        finally:
+            self._variable.reset(token)
+
+
+class Context:
+    """A context, `with it:`, and a decorator, `@it`; each time it is a new one of those that `make` gives.
+
+    It may be entered inside itself, and by several threads at once.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Manager]) -> None:
+        self._name, self._make = name, make
+
+    def __enter__(self) -> None:
+        manager = self._make()
+        manager.__enter__()
+        _entered.set(((self, manager), *_entered.get()))
+
+    def __exit__(self, *error: Any) -> bool | None:
+        entered = _entered.get()
+        latest = next(pair for pair in entered if pair[0] is self)
+        _entered.set(tuple(pair for pair in entered if pair is not latest))
+        return latest[1].__exit__(*error)
+
+    def __call__(self, f: F) -> F:
+        """f with its body within the context; `TypeError` for an asynchronous generator function."""
+        if not callable(f) or inspect.isasyncgenfunction(f):
+            raise TypeError(
+                f"{self._name}: got {f!r:.80}, expected a function, and no asynchronous generator function: use `with "
+                f"{self._name}(...):` in its body"
+            )
+        return _within(self._make, f)
+
+
+_entered = contextvars.ContextVar[tuple[tuple[Context, Manager], ...]]("tinyreg_entered", default=())
+"""The contexts that are entered, the latest first, and what each entered."""
+
+
+def _within(make: Callable[[], Manager], f: F) -> F:
+    """f with each call, or each step of a generator or coroutine that it makes, in a new `make()`."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with make():
+            return f(*args, **kwargs)
+
+    async def wait(*args: Any, **kwargs: Any) -> Any:
+        with make():
+            return await f(*args, **kwargs)
+
+    def step(*args: Any, **kwargs: Any) -> Any:
+        body = f(*args, **kwargs)
+        advance: Callable[[], Any] = functools.partial(next, body)
+        while True:
+            try:
+                with make():
+                    made = advance()
+            except StopIteration as end:
+                return end.value
+            try:
+                advance = functools.partial(body.send, (yield made))
+            except BaseException as error:
+                advance = functools.partial(body.throw, error)
+
+    run = step if inspect.isgeneratorfunction(f) else wait if inspect.iscoroutinefunction(f) else call
+    return functools.wraps(f)(run)  # type: ignore[return-value]
