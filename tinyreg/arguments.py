@@ -39,14 +39,14 @@ def number(
     An integer stays one. expected: what an error says instead of "a number from ... to ...". Raises `TypeError` for
     anything that is no real number, True and False too, and `ValueError` outside of the bounds.
     """
-    found: Any = value if type(value) in (float, int) else _scalar(value)
-    if type(found) not in (float, int):
-        if isinstance(found, bool) or not isinstance(found, Real):
+    scalar: Any = value if type(value) in (float, int) else _scalar(value)
+    if type(scalar) not in (float, int):
+        if isinstance(scalar, bool) or not isinstance(scalar, Real):
             raise TypeError(f"{where}: got {name}={value!r:.80}, expected {expected or _interval(least, most)}")
-        found = int(found) if isinstance(found, Integral) else float(found)
-    if not least <= found <= most:
+        scalar = int(scalar) if isinstance(scalar, Integral) else float(scalar)
+    if not least <= scalar <= most:
         raise ValueError(f"{where}: got {name}={value!r:.80}, expected {expected or _interval(least, most)}")
-    python: float = found
+    python: float = scalar
     return python
 
 
@@ -70,10 +70,10 @@ def axis(where: str, value: Any, ndim: int, *, name: str = "axis") -> int:
 
     Raises `TypeError` for anything but an integer and `ValueError` for an axis that is not there.
     """
-    found = integer(where, name, value)
-    if not -ndim <= found < ndim:
-        raise ValueError(f"{where}: got {name}={found} for {_dimensions(ndim)}, expected {_bounds(ndim)}")
-    return found % ndim
+    index = integer(where, name, value)
+    if not -ndim <= index < ndim:
+        raise ValueError(f"{where}: got {name}={index} for {_dimensions(ndim)}, expected {_bounds(ndim)}")
+    return index % ndim
 
 
 def axes(where: str, values: int | Iterable[int] | None, ndim: int, *, name: str = "axis") -> tuple[int, ...]:
@@ -84,10 +84,10 @@ def axes(where: str, values: int | Iterable[int] | None, ndim: int, *, name: str
     if values is None:
         return tuple(range(ndim))
     given = values if isinstance(values, tuple | list) else (values,)
-    found = tuple([axis(where, value, ndim, name=name) for value in given])
-    if len(set(found)) < len(found):
+    counted = tuple([axis(where, value, ndim, name=name) for value in given])
+    if len(set(counted)) < len(counted):
         raise ValueError(f"{where}: got {name}={values} for {_dimensions(ndim)}, expected each axis once")
-    return found
+    return counted
 
 
 def _dimensions(ndim: int) -> str:

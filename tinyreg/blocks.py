@@ -21,13 +21,13 @@ def by_blocks(f: Callable[..., Any], xp: Any, *arrays: Any) -> Any:
     whole: list[Any] = []
     for start in range(0, first.size, xp.block):
         part = slice(start, start + xp.block)
-        found = f(xp, *[a[part] if isinstance(a, xp.ndarray) else a for a in flat])
-        blocks = found if isinstance(found, tuple) else (found,)
+        made = f(xp, *[a[part] if isinstance(a, xp.ndarray) else a for a in flat])
+        blocks = made if isinstance(made, tuple) else (made,)
         whole = whole or [xp.empty(first.size, dtype=block.dtype) for block in blocks]
         for y, block in zip(whole, blocks, strict=True):
             y[part] = block
     results = tuple(y.reshape(first.shape) for y in whole)
-    return results if isinstance(found, tuple) else results[0]
+    return results if isinstance(made, tuple) else results[0]
 
 
 def _alike(a: Any, first: Any, xp: Any) -> bool:

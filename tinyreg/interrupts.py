@@ -38,13 +38,13 @@ class Interrupts:
 @contextlib.contextmanager
 def counted() -> Iterator[Interrupts]:
     """Ctrl-C is counted, and does nothing else but where it is let through; only a main thread is told of it."""
-    found = Interrupts()
+    interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield found
+        yield interrupts
         return
-    before = signal.signal(signal.SIGINT, found)
+    before = signal.signal(signal.SIGINT, interrupts)
     try:
-        yield found
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -68,10 +68,10 @@ def check_range(name: str, what: str, value: Any, least: float = -LARGEST, words
 def check_size(name: str, value: Any, least: int, expected: str) -> tuple[int, int]:
     """Rows and columns, of at least `least`, from a pair or from one number for both."""
     pair = (value, value) if getattr(value, "ndim", 0) == 0 and not isinstance(value, tuple | list) else value
-    found = [integer(name, "size", n, least=least, expected=expected) for n in parts(name, "size", pair, expected)]
-    if len(found) != 2:
+    lengths = [integer(name, "size", n, least=least, expected=expected) for n in parts(name, "size", pair, expected)]
+    if len(lengths) != 2:
         raise ValueError(f"{name}: got size={value!r}, expected {expected}")
-    return found[0], found[1]
+    return lengths[0], lengths[1]
 
 
 def parts(name: str, what: str, value: Any, expected: str) -> list[Any]:

@@ -98,9 +98,9 @@ def cutmix(
     rows, columns = (xp.floor(side * n).astype(xp.int64) for n in images.shape[2:])
     inside = box(images, rows, columns, rng)
     order = _order(images, rng)
-    kept = 1 - inside.mean(axis=(1, 2, 3)).astype(soft.dtype)
+    share = 1 - inside.mean(axis=(1, 2, 3)).astype(soft.dtype)
     mixed = ops.where(inside, ops.take(images, order, axis=0), images)
-    return mixed, _between(ops.take(soft, order, axis=0), soft, kept)
+    return mixed, _between(ops.take(soft, order, axis=0), soft, share)
 
 
 def _between(first: Any, second: Any, share: Any) -> Any:
@@ -131,9 +131,9 @@ def _checked(
     if not is_array(labels) or labels.dtype.kind not in "biuf":
         raise TypeError(f"{name}: got labels {labels!r:.80}, expected integers (N,) or floats (N, K); use tr.tensor(...)")
     if labels.dtype.kind == "f" or (labels.ndim == 2 and labels.shape[1] == num_classes):
-        told = "K" if num_classes is None else num_classes
+        classes = "K" if num_classes is None else num_classes
         if labels.ndim != 2 or labels.shape[0] != n or num_classes not in (None, labels.shape[1]):
-            raise ValueError(f"{name}: got labels {described(labels)}, expected soft labels of shape [{n}, {told}]")
+            raise ValueError(f"{name}: got labels {described(labels)}, expected soft labels of shape [{n}, {classes}]")
         return (labels if labels.dtype.kind == "f" else ops.astype(labels, images.dtype)), alpha
     if labels.shape != (n,) or labels.dtype.kind == "b":
         raise ValueError(f"{name}: got labels {described(labels)}, expected class indices of shape [{n}], one an image")

@@ -60,8 +60,8 @@ def _pixels(images: Any, rows: Any, columns: Any) -> Any:
     inside = (row == rows) & (column == columns)
     place = ops.astype(row, "int64") * width + ops.astype(column, "int64")
     first = get(backend_of(images)).arange(n * channels).reshape(n, channels, 1, 1) * (height * width)
-    found = ops.getitem(ops.reshape(images, (-1,)), first + ops.expand_dims(place, axis=1))
-    return ops.where(ops.expand_dims(inside, axis=1), found, 0.0)
+    pixels = ops.getitem(ops.reshape(images, (-1,)), first + ops.expand_dims(place, axis=1))
+    return ops.where(ops.expand_dims(inside, axis=1), pixels, 0.0)
 
 
 @sample.fast
@@ -120,8 +120,8 @@ def _(g: Any, images: Any, rows: Any, columns: Any, padding: str, wanted: tuple[
         return sample.definition(*[values[wanted.index(i)] if i in wanted else given[i] for i in range(3)], padding=padding)
 
     _, pull = vjp(of_wanted, *[given[i] for i in wanted])
-    found = dict(zip(wanted, pull(g), strict=True))
-    return tuple(found[i].data if i in found else None for i in range(3))
+    gradients = dict(zip(wanted, pull(g), strict=True))
+    return tuple(gradients[i].data if i in gradients else None for i in range(3))
 
 
 def affine(

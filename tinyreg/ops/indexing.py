@@ -226,5 +226,5 @@ def first_of_sorted(xp: Backend, x: Array, /, k: int, axis: int, descending: boo
     order = argsort(xp.reshape(lines, (-1,))[among], descending=descending)
     order = order[xp.argsort(among[order] // n, kind="stable")]
     starts = xp.searchsorted(among, xp.arange(len(lines)) * n)
-    found = among[order[starts[:, None] + xp.arange(k)]] % n
-    return xp.moveaxis(xp.reshape(found, (*moved.shape[:-1], k)), -1, axis)
+    places = among[order[starts[:, None] + xp.arange(k)]] % n
+    return xp.moveaxis(xp.reshape(places, (*moved.shape[:-1], k)), -1, axis)

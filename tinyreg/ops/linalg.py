@@ -93,13 +93,13 @@ def _(g: Any, others: Any, xs_like: Any, subscripts: str, position: int) -> Any:
     terms, like = given.split(","), xs_like[position]
     letters, deltas = _without_repeats(terms[position], unused=_unused(subscripts))
     sources = [output, *terms[:position], *terms[position + 1 :], *deltas]
-    found = "".join(letter for letter in letters if any(letter in source for source in sources))
+    held = "".join(letter for letter in letters if any(letter in source for source in sources))
     units = [get(like.backend).eye(like.shape[letters.index(delta[1])], dtype=like.dtype) for delta in deltas]
     arrays = [g, *others[:position], *others[position + 1 :], *units]
-    y = contract(*arrays, subscripts=f"{','.join(sources)}->{found}")
+    y = contract(*arrays, subscripts=f"{','.join(sources)}->{held}")
     if y.shape == like.shape:
         return y
-    lengths = dict(zip(found, y.shape, strict=True))
+    lengths = dict(zip(held, y.shape, strict=True))
     present = [lengths.get(letter, 1) for letter in letters]  # 1 for a letter that was only summed over
     full = [n if m == 1 else m for n, m in zip(like.shape, present, strict=True)]
     return broadcast_to(reshape(y, shape=tuple(present)), shape=tuple(full))

@@ -128,15 +128,15 @@ def random_deletion(text: Text, p: float = 0.1, *, rng: Generator | int | None =
     dropped = {i for i, drop in zip(places, rng.bernoulli(p, len(places)).tolist(), strict=True) if drop}
     if len(dropped) == len(places):
         dropped.remove(_one_of(places, rng))
-    kept: list[Token] = []
+    remaining: list[Token] = []
     for i, token in enumerate(tokens):
         if i not in dropped:
-            kept.append(token)
-        elif kept:
-            after = kept[-1].after or ("" if token.before else token.after)
-            space = token.space if "\n" in token.space else kept[-1].space
-            kept[-1] = replace(kept[-1], after=after, space=space)
-    return joined(kept, text) if dropped else text
+            remaining.append(token)
+        elif remaining:
+            after = remaining[-1].after or ("" if token.before else token.after)
+            space = token.space if "\n" in token.space else remaining[-1].space
+            remaining[-1] = replace(remaining[-1], after=after, space=space)
+    return joined(remaining, text) if dropped else text
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -154,14 +154,14 @@ def _places(tokens: list[Token]) -> list[int]:
 
 def _with_synonyms(tokens: list[Token], thesaurus: Synonyms, skip: frozenset[str]) -> dict[int, list[str]]:
     """The synonyms of each word that has some, by its place."""
-    found = {}
+    of_word = {}
     for i in _places(tokens):
         word = folded(tokens[i].word)
         synonyms = [] if word in skip else thesaurus.synonyms(word)
         others = [other for other in synonyms if len(other.split()) == 1 and folded(other) != word]
         if others:
-            found[i] = others
-    return found
+            of_word[i] = others
+    return of_word
 
 
 def _chosen(values: list[int], n: int, rng: Generator) -> list[int]:

@@ -51,16 +51,16 @@ class WordNet:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         places = _places() if path is None else [Path(path)]
         there = {place: [name for name in FILES if (place / name).is_file()] for place in places}
-        found = [place for place in places if len(there[place]) == len(FILES)]
-        if not found and (begun := [place for place in places if there[place]]):
+        complete = [place for place in places if len(there[place]) == len(FILES)]
+        if not complete and (begun := [place for place in places if there[place]]):
             missing = [name for name in FILES if name not in there[begun[0]]]
             raise FileNotFoundError(f"WordNet: {begun[0]} lacks {', '.join(missing)}; {AGAIN}")
-        if not found:
+        if not complete:
             raise FileNotFoundError(
                 f"WordNet: found no index.noun in {', '.join(map(str, places))}; install the package wordnet-base "
                 "(Debian, Ubuntu: apt-get install wordnet-base), or say where it is: WordNet(path), or $WORDNET"
             )
-        self.path = found[0]
+        self.path = complete[0]
         self._known: dict[str, list[str]] = {}
 
     def __repr__(self) -> str:
@@ -70,8 +70,8 @@ class WordNet:
         """Other words for this one, the most frequent senses first; empty where it is not known."""
         word = word.lower().replace(" ", "_")
         if word not in self._known:
-            found = [name for part in self._parts for name in part.synonyms(word)]
-            self._known[word] = [name.replace("_", " ") for name in dict.fromkeys(found) if name.lower() != word]
+            synonyms = [name for part in self._parts for name in part.synonyms(word)]
+            self._known[word] = [name.replace("_", " ") for name in dict.fromkeys(synonyms) if name.lower() != word]
         return list(self._known[word])
 
     @cached_property

@@ -133,12 +133,12 @@ def _of_comparison(old: ast.Compare) -> Iterator[ast.AST]:
 
 
 def _of_call(old: ast.Call) -> Iterator[ast.AST]:
-    plain = [a for a in old.args if not isinstance(a, ast.Starred | ast.GeneratorExp)]
+    positional = [a for a in old.args if not isinstance(a, ast.Starred | ast.GeneratorExp)]
     called = getattr(old.func, "attr", getattr(old.func, "id", ""))
     if called not in CONVERSIONS:
-        yield from plain[:3]
-    for i in range(len(plain) - 1 if plain == old.args and called not in SYMMETRIC else 0):
-        yield ast.Call(old.func, [*plain[:i], plain[i + 1], plain[i], *plain[i + 2 :]], old.keywords)
+        yield from positional[:3]
+    for i in range(len(positional) - 1 if positional == old.args and called not in SYMMETRIC else 0):
+        yield ast.Call(old.func, [*positional[:i], positional[i + 1], positional[i], *positional[i + 2 :]], old.keywords)
     for i, argument in enumerate(old.args):
         if isinstance(argument, ast.Name) and argument.id == "axis":
             for axis in _other_axes(argument):

@@ -75,23 +75,23 @@ class Kill(NamedTuple):
         return False
 
 
-def tallied(found: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
+def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
     """Try every mutant on every one of the cases until it fails."""
     results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
-    found = [mutant for mutant in found if mutant.needs is None or any(map(mutant.needs, results))]
-    kills = {mutant: next(filter(None, (kill(case, mutant) for case in cases)), None) for mutant in found}
+    broken = [mutant for mutant in broken if mutant.needs is None or any(map(mutant.needs, results))]
+    kills = {mutant: next(filter(None, (kill(case, mutant) for case in cases)), None) for mutant in broken}
     alive = {mutant: None for mutant, kill in kills.items() if kill is None}
     problems, excused = _controlled(kills.values()), dict[Planted, None]()
     for key in equivalent:
-        fitting = [mutant for mutant in found if mutant.fits(key)]
+        fitting = [mutant for mutant in broken if mutant.fits(key)]
         excused |= dict.fromkeys(fitting)
         problems += [f"  {key} is listed as equivalent but there is no such mutant"] * (not fitting)
         problems += [f"  {key} is listed as equivalent but {_failing(key, m)}" for m in fitting if m not in alive]
-    always = {mutant: rule for mutant in found for rule in ALWAYS if mutant.fits(rule)}
+    always = {mutant: rule for mutant in broken for rule in ALWAYS if mutant.fits(rule)}
     unsound = [f"  {rule} is always equivalent but {_failing(rule, m)}" for m, rule in always.items() if m not in alive]
     problems += [f"  {m.name} passes   {m.line}" for m in alive if m not in excused and m not in always]
     names = [mutant.name for mutant in alive if mutant in excused or mutant in always]
-    return Tally(len(found), tuple(names), tuple(problems), tuple(unsound))
+    return Tally(len(broken), tuple(names), tuple(problems), tuple(unsound))
 
 
 def _failing(key: str, mutant: Planted) -> str:
@@ -144,7 +144,7 @@ def trials(case: Case) -> tuple[list[Trial], list[Trial]]:
         hypothesis.seed(seed)(collect)()
     in_turn = (call for calls in itertools.zip_longest(*kinds.values()) for call in calls if call is not None)
     # Locked, so that a mutant which changes its arguments leaves the next one what it found.
-    kept = [call.locked() for call in itertools.islice(in_turn, KEPT)]
-    found = [Trial(case, call, seed, explaining=False) for seed, call in enumerate(kept)]
-    found.sort(key=lambda trial: -trial.x.size)
-    return found, [Trial(case, point.call.locked(), explaining=False) for point in case.points]
+    locked = [call.locked() for call in itertools.islice(in_turn, KEPT)]
+    drawn = [Trial(case, call, seed, explaining=False) for seed, call in enumerate(locked)]
+    drawn.sort(key=lambda trial: -trial.x.size)
+    return drawn, [Trial(case, point.call.locked(), explaining=False) for point in case.points]

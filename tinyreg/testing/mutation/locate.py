@@ -130,19 +130,19 @@ def helpers(functions: Iterable[Any], beyond: Container[str] = ()) -> list[Funct
     >>> [f.__name__ for f in helpers([tr.atan2.rules[0][1]])]
     ['_turned', 'length', 'finite']
     """
-    found: dict[FunctionType, None] = {}
-    ahead = [plain for f in functions if isinstance(plain := unwrapped(f), FunctionType)]
+    reached: dict[FunctionType, None] = {}
+    ahead = [function for f in functions if isinstance(function := unwrapped(f), FunctionType)]
     while ahead:
         f = ahead.pop(0)
         package = str(f.__module__).partition(".")[0]
         for name in _globals_of(f.__code__):
             other = f.__globals__.get(name)
-            if not isinstance(other, FunctionType) or other in found or other.__name__ in beyond:
+            if not isinstance(other, FunctionType) or other in reached or other.__name__ in beyond:
                 continue
             if str(other.__module__).partition(".")[0] == package and not other.__module__.startswith(ENGINE):
-                found[other] = None
+                reached[other] = None
                 ahead.append(other)
-    return list(found)
+    return list(reached)
 
 
 def unwrapped(f: Any) -> Any:

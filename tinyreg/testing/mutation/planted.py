@@ -53,13 +53,13 @@ def planted(case: Case) -> list[Planted]:
         return [*_of_pair(case)]
     if op is None:
         return []
-    found = [*_of_rules(case, op)]
+    broken = [*_of_rules(case, op)]
     if isinstance(op, Fused) and op.rules:
-        found += [
+        broken += [
             Planted(f"fast form: {m.name}", m.line, _swapped(case, op, "forward", m.function), None, m.change)
             for m in mutants(op.forward)
         ]
-    return found
+    return broken
 
 
 def _wrong_versions(vjp: Any, order: int, named: bool) -> Iterator[tuple[str, str, Any, Change | None]]:
@@ -112,12 +112,12 @@ def shared(cases: Collection[Case]) -> dict[FunctionType, list[Case]]:
     ops = {case.primitive: case for case in cases if case.primitive and case.primitive.rules}
     named = {case.name for case in cases}
     forward = set(helpers([op.forward for op in ops], named))
-    found: dict[FunctionType, list[Case]] = {}
+    by_helper: dict[FunctionType, list[Case]] = {}
     for op, case in ops.items():
         for helper in helpers([rule[1] for rule in op.rules], named):
             if helper not in forward:
-                found.setdefault(helper, []).append(case)
-    return found
+                by_helper.setdefault(helper, []).append(case)
+    return by_helper
 
 
 def planted_in(helper: FunctionType) -> list[Planted]:

@@ -50,7 +50,7 @@ def mutants(f: Any, more: More | None = None) -> list[Mutant]:
         return []
     node = copy.deepcopy(shared)
     names, seen, local = Names(node), {_text(node)}, local_names(node)
-    found: list[Mutant] = []
+    made: list[Mutant] = []
     times: Counter[str] = Counter()
     for place in list(_places(node)):
         usual = () if place.steers else changes(place.node, names, place.returned)
@@ -62,9 +62,9 @@ def mutants(f: Any, more: More | None = None) -> list[Mutant]:
                 times[name] += 1
                 name += f" ({times[name]})" * (times[name] > 1)
                 line = _line(new if place.node is place.statement else place.statement)
-                found.append(Mutant(name, line, compiled(f, node), Change(place.path, new, local)))
+                made.append(Mutant(name, line, compiled(f, node), Change(place.path, new, local)))
             place.put(place.node)
-    return found
+    return made
 
 
 def local_names(node: Node) -> frozenset[str]:

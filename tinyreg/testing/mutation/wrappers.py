@@ -24,11 +24,11 @@ def _after(name: str, change: Callable[[Any], Any]) -> None:
     """A wrong version that changes what the VJP returns: of several gradients, each."""
 
     def wrapper(vjp: Vjp) -> Vjp:
-        def wrong(g: Any, *kept: Any, **told: Any) -> Any:
-            found = vjp(g, *kept, **told)
-            if isinstance(found, tuple | list):
-                return tuple(None if part is None else change(part) for part in found)
-            return None if found is None else change(found)
+        def wrong(g: Any, *saved: Any, **named: Any) -> Any:
+            gradients = vjp(g, *saved, **named)
+            if isinstance(gradients, tuple | list):
+                return tuple(None if part is None else change(part) for part in gradients)
+            return None if gradients is None else change(gradients)
 
         return wrong
 
@@ -39,9 +39,9 @@ def _before(name: str, change: Callable[[Any], Any]) -> None:
     """A wrong version that changes the incoming gradient: of several results, each."""
 
     def wrapper(vjp: Vjp) -> Vjp:
-        def wrong(g: Any, *kept: Any, **told: Any) -> Any:
+        def wrong(g: Any, *saved: Any, **named: Any) -> Any:
             several = isinstance(g, tuple | list)
-            return vjp([None if part is None else change(part) for part in g] if several else change(g), *kept, **told)
+            return vjp([None if part is None else change(part) for part in g] if several else change(g), *saved, **named)
 
         return wrong
 
@@ -119,20 +119,20 @@ _before("g changed in place", _in_place)
 
 @_stateful("detached arguments")
 def _(vjp: Vjp) -> Vjp:
-    def wrong(g: Any, *kept: Any, **told: Any) -> Any:
-        return vjp(g, *(tuple(map(_detached, a)) if isinstance(a, tuple) else _detached(a) for a in kept), **told)
+    def wrong(g: Any, *saved: Any, **named: Any) -> Any:
+        return vjp(g, *(tuple(map(_detached, a)) if isinstance(a, tuple) else _detached(a) for a in saved), **named)
 
     return wrong
 
 
 @_stateful("arguments changed in place")
 def _(vjp: Vjp) -> Vjp:
-    def wrong(g: Any, *kept: Any, **told: Any) -> Any:
-        found = vjp(g, *kept, **told)
-        for a in kept:
+    def wrong(g: Any, *saved: Any, **named: Any) -> Any:
+        gradients = vjp(g, *saved, **named)
+        for a in saved:
             if home(a) and a.dtype.kind == "f":
                 a *= 1.5
-        return found
+        return gradients
 
     return wrong
 
@@ -141,11 +141,11 @@ def _(vjp: Vjp) -> Vjp:
 def _(vjp: Vjp) -> Vjp:
     first: dict[Any, Any] = {}
 
-    def wrong(g: Any, *kept: Any, **told: Any) -> Any:
+    def wrong(g: Any, *saved: Any, **named: Any) -> Any:
         if isinstance(g, Tensor):
-            return vjp(g, *kept, **told)
+            return vjp(g, *saved, **named)
         shapes = tuple(getattr(part, "shape", None) for part in g) if isinstance(g, list) else g.shape
-        return first.setdefault((shapes, *told.values()), vjp(g, *kept, **told))
+        return first.setdefault((shapes, *named.values()), vjp(g, *saved, **named))
 
     return wrong
 
@@ -154,11 +154,11 @@ def _(vjp: Vjp) -> Vjp:
 def _(vjp: Vjp) -> Vjp:
     before: list[Any] = []
 
-    def wrong(g: Any, *kept: Any, **told: Any) -> Any:
-        again = any(len(kept) == len(old) and all(a is b for a, b in zip(kept, old, strict=True)) for old in before)
-        before[:] = [*before[-50:], kept]
+    def wrong(g: Any, *saved: Any, **named: Any) -> Any:
+        again = any(len(saved) == len(old) and all(a is b for a, b in zip(saved, old, strict=True)) for old in before)
+        before[:] = [*before[-50:], saved]
         if again and isinstance(g, list):
             g = [None if part is None else 2.0 * part for part in g]
-        return vjp(2.0 * g if again and not isinstance(g, list) else g, *kept, **told)
+        return vjp(2.0 * g if again and not isinstance(g, list) else g, *saved, **named)
 
     return wrong
