@@ -13,9 +13,9 @@ import tinyreg as tr
 from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY
 from tinyreg.ops.table import REAL
-from tinyreg.testing import Call, Case, at, strategies
+from tinyreg.testing import Call, Case, at, strategies, use_profile
 from tinyreg.testing.mutation import check_mutants, mutants, planted, planted_in, tallied
-from tinyreg.testing.mutation.check import kill
+from tinyreg.testing.mutation.check import Kill, kill
 from tinyreg.testing.mutation.rules import ALWAYS
 
 TO_MUTATE = [pytest.param(case, id=name) for name, case in CASES.items() if planted(case)]
@@ -172,6 +172,28 @@ def test_an_equivalent_mutant_is_let_pass_and_counted():
     )
     assert tally.equivalent == ("x: detached arguments",)
     assert tally.killed == tally.mutants - 1
+
+
+def test_an_excused_mutant_is_tried_on_fewer_calls_in_the_fast_profile_alone(monkeypatch):
+    points = [at([0.0, -1.0], gradient=[0.0, -1.0])]
+    case = Case(
+        tr.abs, strategies.elementwise(away_from=(0.0,)), points=points, equivalent={"detached arguments": "a sign"}
+    )
+    tried = {"fast": 0, "ci": 0}
+    for name in tried:
+
+        def seen(self, case, name=name, seen=Kill.seen):
+            tried[name] += 1
+            return seen(self, case)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Kill, "seen", seen)
+            before = use_profile(name)
+            try:
+                assert check_mutants(case).equivalent == ("x: detached arguments",)
+            finally:
+                use_profile(before)
+    assert tried["fast"] < tried["ci"] / 2
 
 
 def test_an_op_that_is_wrong_itself_shows_nothing_about_its_mutants():

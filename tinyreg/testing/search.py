@@ -52,6 +52,11 @@ def use_profile(name: str) -> str:
     return before
 
 
+def profile() -> str:
+    """The name of the profile in use."""
+    return _chosen
+
+
 def use_backend(name: str | None) -> tuple[str, ...] | None:
     """Choose the backend to compare with NumPy, None for all that work; give the choice before."""
     global _backends

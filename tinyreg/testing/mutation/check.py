@@ -14,7 +14,7 @@ import numpy as np
 
 from ..case import Case
 from ..properties import OF_CALLS_IN_TURN, OF_POINTS
-from ..search import ready_backends
+from ..search import profile, ready_backends
 from ..subject import Call
 from ..trial import Trial
 from ..values import check_backend
@@ -76,10 +76,16 @@ class Kill(NamedTuple):
 
 
 def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
-    """Try every mutant on every one of the cases until it fails."""
+    """Try every mutant on every one of the cases until it fails.
+
+    In the fast profile a mutant that a rule excuses is tried on the largest calls and at the points only: it is expected to
+    pass them all, and to see that takes longer than to kill all others.
+    """
     results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
     broken = [mutant for mutant in broken if mutant.needs is None or any(map(mutant.needs, results))]
-    kills = {mutant: next(filter(None, (kill(case, mutant) for case in cases)), None) for mutant in broken}
+    rules = [*equivalent, *ALWAYS] if profile() == "fast" else []
+    few = {mutant for mutant in broken if any(map(mutant.fits, rules))}
+    kills = {m: next(filter(None, (kill(case, m, few=m in few) for case in cases)), None) for m in broken}
     alive = {mutant: None for mutant, kill in kills.items() if kill is None}
     problems, excused = _controlled(kills.values()), dict[Planted, None]()
     for key in equivalent:
@@ -111,22 +117,22 @@ def _controlled(kills: Iterable[Kill | None]) -> list[str]:
     return list(wrong)
 
 
-def kill(case: Case, mutant: Planted) -> Kill | None:
-    """The first check that a mutant fails, or None where it passes all."""
+def kill(case: Case, mutant: Planted, *, few: bool = False) -> Kill | None:
+    """The first check that a mutant fails, or None where it passes all; few: on the largest calls and the points only."""
     with mutant.place() as broken:
-        return next((one for one in _attempts(case) if one.seen(broken or case)), None)
+        return next((one for one in _attempts(case, few) if one.seen(broken or case)), None)
 
 
-def _attempts(case: Case) -> Iterator[Kill]:
+def _attempts(case: Case, few: bool) -> Iterator[Kill]:
     """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
     drawn, points = trials(case)
-    few, rest = drawn[:3], drawn[3:]
-    for some, asked in ((few, OF_CALLS_IN_TURN), (points, OF_POINTS), (rest, OF_CALLS_IN_TURN)):
+    largest, rest = drawn[:3], [] if few else drawn[3:]
+    for some, asked in ((largest, OF_CALLS_IN_TURN), (points, OF_POINTS), (rest, OF_CALLS_IN_TURN)):
         for which in asked:
             if which.applies(case):
                 yield from (Kill(which.key, which.holds, case, trial) for trial in some)
     for name in [] if case.vjp else ready_backends():
-        yield from (Kill("P12", functools.partial(check_backend, backend=name), case, trial) for trial in few)
+        yield from (Kill("P12", functools.partial(check_backend, backend=name), case, trial) for trial in largest)
 
 
 @functools.lru_cache(maxsize=16)
