@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import hypothesis
 import numpy as np
 
+from ...core.fused import Fused
 from ..case import Case
 from ..properties import OF_CALLS_IN_TURN, OF_POINTS
 from ..search import profile, ready_backends
@@ -82,6 +83,8 @@ def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mappin
     pass them all, and to see that takes longer than to kill all others.
     """
     results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
+    for case in cases:
+        _take_differences(case)
     broken = [mutant for mutant in broken if mutant.needs is None or any(map(mutant.needs, results))]
     rules = [*equivalent, *ALWAYS] if profile() == "fast" else []
     few = {mutant for mutant in broken if any(map(mutant.fits, rules))}
@@ -98,6 +101,14 @@ def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mappin
     problems += [f"  {m.name} passes   {m.line}" for m in alive if m not in excused and m not in always]
     names = [mutant.name for mutant in alive if mutant in excused or mutant in always]
     return Tally(len(broken), tuple(names), tuple(problems), tuple(unsound))
+
+
+def _take_differences(case: Case) -> None:
+    """Have trials take their differences of the right function, which they keep: a mutant may be one of its forward."""
+    for which in OF_CALLS_IN_TURN if isinstance(case.primitive, Fused) else ():
+        if which.numeric and which.applies(case):
+            for trial in trials(case)[0]:
+                Kill(which.key, which.holds, case, trial).seen(case)
 
 
 def _failing(key: str, mutant: Planted) -> str:
@@ -123,7 +134,7 @@ def kill(case: Case, mutant: Planted, *, few: bool = False) -> Kill | None:
         return next((one for one in _attempts(case, few) if one.seen(broken or case)), None)
 
 
-def _attempts(case: Case, few: bool) -> Iterator[Kill]:
+def _attempts(case: Case, few: bool = False) -> Iterator[Kill]:
     """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
     drawn, points = trials(case)
     largest, rest = drawn[:3], [] if few else drawn[3:]
