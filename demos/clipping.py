@@ -16,7 +16,7 @@ from .data import Split, digits
 from .digit_network import LEARNING_RATE, MOMENTUM
 from .estimate import INTERVALS, PICKED, Estimate, clearly, listed, over
 from .learning import accuracy, answers, train
-from .sequences import LastState, LastStateRNN, pixels
+from .sequences import LastState, pixels
 
 HIDDEN, MAX_NORM = 32, 1.0
 EACH, HELD_OUT, BATCH, EPOCHS = 50, 50, 50, 15
@@ -86,9 +86,9 @@ def measure(seed: int, fast: bool, tick: Tick) -> Run:
 
 def network(kind: Kind, rng: tr.Generator) -> tr.nn.Sequential:
     """It reads a digit and gives logits."""
-    reader: Any = (LastState if kind.network == "LSTM" else LastStateRNN)(1, HIDDEN, batch_first=True, rng=rng)
+    reader: Any = (tr.nn.LSTM if kind.network == "LSTM" else tr.nn.RNN)(1, HIDDEN, batch_first=True, rng=rng)
     reader.weight_hh_l0.assign(kind.scale * reader.weight_hh_l0.detach())
-    return tr.nn.Sequential(reader, tr.nn.Linear(HIDDEN, 10, nonlinearity="linear", rng=rng))
+    return tr.nn.Sequential(LastState(reader), tr.nn.Linear(HIDDEN, 10, nonlinearity="linear", rng=rng))
 
 
 def trained(training: Split, held_out: Split, kind: Kind, max_norm: float, seed: int, epochs: int, tick: Tick) -> Scores:

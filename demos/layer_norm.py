@@ -13,7 +13,7 @@ from .data import Split, digits
 from .digit_network import BATCH, LEARNING_RATE, MOMENTUM, WIDTH, linears
 from .estimate import INTERVALS, PICKED, Estimate, clearly, listed, over
 from .learning import accuracy, answers, train
-from .sequences import FEATURES, ColumnTransformer, Norm, NormalizedLSTM, inked_columns
+from .sequences import FEATURES, ColumnLSTM, ColumnTransformer, Norm, inked_columns
 
 nn = tr.nn
 SIZES, EACH, EPOCHS, FAST_EPOCHS = (1, 2, 5, 10, 25, 50), 10, 20, 2
@@ -36,7 +36,7 @@ NORMS: dict[str, Norm] = {"no norm": lambda _: nn.Sequential(), "batch norm": Ba
 _, BATCH_NORM, LAYER_NORM = NORMS
 
 
-READERS: dict[str, Callable[[Norm, tr.Generator], tr.nn.Module]] = {LSTM: NormalizedLSTM, TRANSFORMER: ColumnTransformer}
+READERS: dict[str, Callable[[Norm, tr.Generator], tr.nn.Module]] = {LSTM: ColumnLSTM, TRANSFORMER: ColumnTransformer}
 
 
 def batches_of(size: int) -> str:

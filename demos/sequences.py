@@ -34,28 +34,23 @@ def padding(columns: tr.Tensor) -> tr.Tensor:
     return over
 
 
-class LastStateRNN(tr.nn.RNN):
-    """A plain recurrent network that gives its last h alone, (N, hidden): a Sequential hands on one result."""
+class LastState(tr.nn.Module):
+    """The last h of a recurrent network alone, (N, hidden): a Sequential hands on one result."""
 
-    def forward(self, x: tr.Tensor) -> tr.Tensor:  # type: ignore[override]  # h alone
-        """h after the last step."""
-        h: tr.Tensor = super().forward(x)[1][0]
-        return h
+    def __init__(self, reader: tr.nn.RNN | tr.nn.LSTM) -> None:
+        self.reader = reader
 
-
-class LastState(tr.nn.LSTM):
-    """An LSTM that gives its last h alone, (N, hidden): a Sequential hands on one result."""
-
-    def forward(self, x: tr.Tensor, lengths: tr.Tensor | None = None) -> tr.Tensor:  # type: ignore[override]  # h alone
-        """h after the last step."""
-        h: tr.Tensor = super().forward(x, lengths=lengths)[1][0][0]
-        return h
+    def forward(self, x: tr.Tensor, lengths: tr.Tensor | None = None) -> tr.Tensor:
+        """h after the last step of each sequence."""
+        _, state = self.reader(x, lengths=lengths)
+        h: tr.Tensor = state[0] if isinstance(state, tuple) else state  # an LSTM has a memory c too
+        return h[0]
 
 
-class NormalizedLSTM(LastState):
-    """Of sequences that end in padding, (N, T, 8): the last h, with a norm on both of the sums that go into the gates.
+class NormalizedLSTM(tr.nn.LSTM):
+    """An LSTM with a norm on both of the sums that go into the gates, the same at each step.
 
-    The norm is the same at each step. In the source the memory c is normalized too.
+    In the source the memory c is normalized too.
 
     Source: Ba, Kiros and Hinton, "Layer Normalization", 2016.
     """
@@ -64,13 +59,20 @@ class NormalizedLSTM(LastState):
         super().__init__(8, FEATURES, batch_first=True, rng=rng)
         self.norm_x, self.norm_h = norm(4 * FEATURES), norm(4 * FEATURES)
 
-    def forward(self, x: tr.Tensor) -> tr.Tensor:  # type: ignore[override]  # h alone
-        """(N, FEATURES)."""
-        return super().forward(x, lengths=tr.logical_not(padding(x)).sum(axis=1))
-
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """A step of an LSTM."""
         return super().step(self.norm_x(x), self.norm_h(h), state)
+
+
+class ColumnLSTM(tr.nn.Module):
+    """Of sequences that end in padding, (N, T, 8): the last h of a `NormalizedLSTM`."""
+
+    def __init__(self, norm: Norm, rng: tr.Generator) -> None:
+        self.last = LastState(NormalizedLSTM(norm, rng))
+
+    def forward(self, x: tr.Tensor) -> tr.Tensor:
+        """(N, FEATURES)."""
+        return self.last(x, lengths=tr.logical_not(padding(x)).sum(axis=1))
 
 
 class ColumnTransformer(tr.nn.Module):
