@@ -23,6 +23,7 @@ def softmax(x: Tensor | Array, axis: int = -1) -> Tensor:
     >>> tr.softmax(tr.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
+    arguments.arrays("softmax", x=x)
     return shares(x, axis=arguments.axis("softmax", axis, x.ndim))
 
 
@@ -37,4 +38,5 @@ def log_softmax(x: Tensor | Array, axis: int = -1) -> Tensor:
     >>> tr.log_softmax(tr.tensor([0.0, -1000.0]))
     tensor([    0., -1000.])
     """
+    arguments.arrays("log_softmax", x=x)
     return log_shares(x, axis=arguments.axis("log_softmax", axis, x.ndim))

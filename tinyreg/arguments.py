@@ -1,4 +1,4 @@
-"""The gates for arguments: numbers of Python and NumPy alike, and axes counted from the front, or one clear error.
+"""The gates for arguments: arrays, numbers of Python and NumPy alike, axes counted from the front, or one clear error.
 
 This stands below the core: nothing here knows of tensors or tapes. `where` is the op or the class that was called, and
 `name` its parameter; an error begins with both.
@@ -88,6 +88,13 @@ def axes(where: str, values: int | Iterable[int] | None, ndim: int, *, name: str
     if len(set(counted)) < len(counted):
         raise ValueError(f"{where}: got {name}={values} for {_dimensions(ndim)}, expected each axis once")
     return counted
+
+
+def arrays(where: str, **named: Any) -> None:
+    """Refuse what is neither a Tensor nor an array, such as a list or a number: `TypeError`."""
+    for name, value in named.items():
+        if not hasattr(value, "ndim"):
+            raise TypeError(f"{where}: got {name}={value!r:.80}, expected a Tensor or an array: tr.tensor(...) makes one")
 
 
 def _dimensions(ndim: int) -> str:

@@ -184,6 +184,8 @@ def gradient_penalty(
     (12.5, [[3.0], [4.0]])
     """
     strength = _at_least_0("gradient_penalty", "strength", strength)
+    if not callable(f):
+        raise TypeError(f"gradient_penalty: got f={f!r:.80}, expected a function of x, such as a model")
     target = number("gradient_penalty", "target", target, least=0, expected="at least 0")
     if not getattr(x, "shape", ())[:1] or not x.size:
         raise ValueError(
@@ -205,6 +207,8 @@ def _listed(name: str, weights: Weights) -> list[Tensor]:
     """Check the weights, and give them as a list."""
     if hasattr(weights, "parameters"):
         raise TypeError(f"{name}: got a {type(weights).__name__}, expected weights: tr.regularizers.weights(model)")
+    if not hasattr(weights, "dtype") and not isinstance(weights, Iterable):
+        raise TypeError(f"{name}: got weights={weights!r:.80}, expected a Tensor or several")
     each: list[Tensor] = [weights] if hasattr(weights, "dtype") else list(weights)  # type: ignore[list-item]
     if not each:
         raise ValueError(f"{name}: got no weights, expected at least one; an iterator serves only once, so pass a list")

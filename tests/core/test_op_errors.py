@@ -1,5 +1,7 @@
 """What ops refuse: the error says what was got and what was expected, also where the array library's own would not."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -121,3 +123,68 @@ def test_an_error_about_many_operands_names_some():
     with pytest.raises(ValueError, match="concat: got xs .* and 984 more on numpy") as raised:
         tr.concat([V] * 999 + [X])
     assert len(str(raised.value)) < 1000
+
+
+# ---- what is no array ------------------------------------------------------------------------------------------------
+
+GIVEN = {"axes": (1, 0), "indices": tr.tensor([0]), "condition": X > 0, "keep": X > 0, "p": 0.5, "strength": 0.1, "l1": 0.1}
+GIVEN |= {"l2": 0.1, "scale": 1.0, "backend": "numpy", "dtype": "float32", "shape": (2, 2), "sections": 1, "pad_width": 1}
+GIVEN |= {"shift": 1, "k": 1, "repetitions": 2, "kernel_size": 2, "num_groups": 1, "training": True}
+GIVEN |= {"subscripts": "ij->ij", "f": lambda x: x, "key": 0}
+ROOMS = (tr.ops, tr.activations, tr.losses, tr.normalization, tr.regularizers, tr.dropout, tr.metrics)
+
+
+def required(f):
+    """The parameters that a call of f has to give."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p for p in inspect.signature(f).parameters.values() if p.default is p.empty and p.kind in kinds]
+
+
+def taking_arrays():
+    """Each public function of ops and compositions, with each of its required arrays."""
+    for room in ROOMS:
+        for name, f in vars(room).items():
+            own = callable(f) and not inspect.isclass(f) and str(getattr(f, "__module__", "")).startswith(room.__name__)
+            for p in required(f) if own and not name.startswith("_") else ():
+                if "Array" in str(p.annotation) or "Weights" in str(p.annotation):
+                    yield pytest.param(f, p.name, id=f"{name}-{p.name}")
+
+
+def error_of(f, given):
+    """What a call of f raises, or None."""
+    try:
+        f(
+            *(given[p.name] for p in required(f) if p.kind is not p.KEYWORD_ONLY),
+            **{p.name: given[p.name] for p in required(f) if p.kind is p.KEYWORD_ONLY},
+        )
+    except Exception as error:
+        return error
+    return None
+
+
+def test_functions_of_every_room_are_tried():
+    tried = {param.id for param in taking_arrays()}
+    assert tried >= {"softmax-x", "conv2d-weight", "huber-target", "layer_norm-x", "l2-weights", "dropout-x", "nll-logits"}
+
+
+@pytest.mark.parametrize(("f", "parameter"), list(taking_arrays()))
+@pytest.mark.parametrize("wrong", ["a", [1.0, 2.0], object()], ids=["text", "list", "object"])
+def test_what_is_no_array_is_taken_for_one_or_refused_with_what_is_expected(f, parameter, wrong):
+    error = error_of(f, {p.name: GIVEN.get(p.name, X) for p in required(f)} | {parameter: wrong})
+    assert error is None or isinstance(error, TypeError | ValueError | IndexError)
+    assert error is None or ("got" in str(error) and "expected" in str(error))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: tr.astype(X, [1.0]), r"astype: got .* of dtype \[1.0\], expected the name of a dtype, such as 'float32'"),
+        (lambda: tr.regularizers.l2(None, 0.1), "l2: got weights=None, expected a Tensor or several"),
+        (lambda: tr.regularizers.gradient_penalty(3, X, 0.1), "gradient_penalty: got f=3, expected a function of x"),
+        (lambda: tr.optim.prox_l1([1.0], 0.1), r"prox_l1: got w=\[1.0\], expected a Tensor or an array: tr.tensor"),
+        (lambda: tr.exp.named(3), "Primitive.named: got 3, expected a text"),
+    ],
+)
+def test_another_kind_of_argument_is_refused_where_it_is_given(call, text):
+    with pytest.raises(TypeError, match=text):
+        call()

@@ -9,7 +9,10 @@ from .backend import DTYPES, Array, Backend, DType, described, get, home, place,
 
 def checked(dtype: Any, label: str) -> DType:
     """A dtype that tensors can have, by any of its names; `TypeError` for another."""
-    known: DType = get("numpy").dtype(dtype)
+    try:
+        known: DType = get("numpy").dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"{label} of dtype {dtype!r:.80}, expected the name of a dtype, such as 'float32'") from error
     if known not in DTYPES:
         raise TypeError(
             f"{label} of dtype {known}, expected booleans, integers or floats of 16, 32 or 64 bits; complex numbers, text, "

@@ -89,6 +89,10 @@ class Primitive(Generic[P, R]):
         expects: str = "",
         result: Any = None,
     ) -> None:
+        if not hasattr(forward, "__name__") or not isinstance(name, str):
+            raise TypeError(
+                f"{type(self).__name__}: got {forward!r:.80}, name={name!r:.80}, expected a function and a text"
+            )
         self.name, self.__name__ = name or forward.__name__, forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
@@ -103,6 +107,8 @@ class Primitive(Generic[P, R]):
 
     def named(self, name: str) -> Self:
         """The same op, with the same VJPs, under another name on the tape and in errors."""
+        if not isinstance(name, str):
+            raise TypeError(f"Primitive.named: got {name!r:.80}, expected a text")
         other = object.__new__(type(self))
         other.__dict__ |= vars(self)
         other.name, other.signature = name, copy.copy(self.signature)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import arguments
 from ..core.backend import Array, Backend, get
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
@@ -316,6 +317,7 @@ def svdvals(x: Tensor | Array) -> Tensor:
     >>> tr.svdvals(tr.tensor([[0.0, 2.0], [3.0, 0.0]]))
     tensor([3., 2.])
     """
+    arguments.arrays("svdvals", x=x)
     return narrowed(svd(widened(x))[1], x)
 
 
@@ -352,6 +354,7 @@ def matrix_norm(x: Tensor | Array, ord: str | float = "fro", keepdims: bool = Fa
     >>> tr.matrix_norm(tr.tensor([[0.0, 4.0], [3.0, 0.0]]), "nuc")
     tensor(7.)
     """
+    arguments.arrays("matrix_norm", x=x)
     if ord not in NORMS:
         raise ValueError(f"matrix_norm: got ord {ord!r}, expected one of {', '.join(map(repr, NORMS))}")
     if x.ndim < 2:

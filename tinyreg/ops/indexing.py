@@ -87,6 +87,7 @@ def getitem(x: Tensor | Array, key: Any) -> Tensor:
     tensor([1., 1., 3.])
     """
     parts: list[Any] = []
+    arguments.arrays("getitem", x=x)
     arrays: list[Any] = []
     for part in key if isinstance(key, tuple) else (key,):
         if isinstance(part, list):
@@ -115,6 +116,7 @@ def take(x: Tensor | Array, indices: Tensor | Array, axis: int | None = None) ->
     >>> tr.take(tr.tensor([[1.0, 2.0, 3.0]]), tr.tensor([2, 0]), axis=1)
     tensor([[3., 1.]])
     """
+    arguments.arrays("take", x=x)
     if axis is None and x.ndim != 1:
         raise ValueError(f"take: got an array of {x.ndim} axes and no axis, expected an axis to take along")
     return getitem(x, (slice(None),) * arguments.axis("take", 0 if axis is None else axis, x.ndim) + (indices,))
@@ -133,6 +135,7 @@ def take_along_axis(x: Tensor | Array, indices: Tensor | Array, axis: int = -1) 
     tensor([[2.],
             [3.]])
     """
+    arguments.arrays("take_along_axis", x=x, indices=indices)
     places = flat_places(_on_the_same_backend(indices, x), shape=tuple(x.shape), axis=axis)
     return getitem(x.reshape((-1,)), places)
 
@@ -195,6 +198,7 @@ def topk(x: Tensor | Array, k: int, axis: int = -1, largest: bool = True) -> tup
     >>> values, indices
     (tensor([3., 2.]), tensor([0, 2]))
     """
+    arguments.arrays("topk", x=x)
     axis = arguments.axis("topk", axis, x.ndim)
     k = arguments.integer("topk", "k", k)
     if not 0 <= k <= x.shape[axis]:

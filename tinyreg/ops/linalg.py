@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from .. import arguments
 from ..arguments import integer
 from ..core.backend import Array, Backend, accumulator, get
 from ..core.fused import fused
@@ -62,6 +63,7 @@ def outer(x1: Tensor | Array, x2: Tensor | Array) -> Tensor:
     tensor([[3., 4.],
             [6., 8.]])
     """
+    arguments.arrays("outer", x1=x1, x2=x2)
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(
             f"outer: got shapes {list(x1.shape)} and {list(x2.shape)}, expected two arrays of one axis; flatten them "
@@ -178,6 +180,7 @@ def linear(x: Tensor | Array, weight: Tensor | Array, bias: Tensor | Array | Non
 
 
 def _expect_matrices(op: str, x: Any) -> None:
+    arguments.arrays(op, x=x)
     if x.ndim < 2:
         raise ValueError(f"{op}: got shape {list(x.shape)}, expected at least two axes")
 

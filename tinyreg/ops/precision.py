@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate
 
 from ..core.backend import Array, Backend, accumulator, get
+from ..core.conversion import checked
 from ..core.primitive import P, Primitive, R, primitive
 from ..core.tensor import Tensor
 
@@ -43,7 +44,7 @@ def astype(x: Tensor | Array, dtype: Any) -> Tensor:
     >>> tr.astype(tr.tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
     """
-    wanted = get("numpy").dtype(dtype)
+    wanted = checked(dtype, "astype: got a result that is to be")
     return (cast if wanted.kind == "f" else discretize)(x, dtype=wanted)
 
 

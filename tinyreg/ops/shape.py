@@ -100,6 +100,7 @@ def matrix_transpose(x: Tensor | Array) -> Tensor:
     >>> tr.matrix_transpose(tr.ones((5, 2, 3))).shape
     (5, 3, 2)
     """
+    arguments.arrays("matrix_transpose", x=x)
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose: got shape {list(x.shape)}, expected at least two axes")
     return permute_dims(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
@@ -217,6 +218,7 @@ def split(x: Tensor | Array, sections: int | Sequence[int], axis: int = 0) -> tu
     >>> [part.tolist() for part in tr.split(tr.arange(5), [2, 3])]
     [[0, 1], [2], [3, 4]]
     """
+    arguments.arrays("split", x=x)
     axis = arguments.axis("split", axis, x.ndim)
     n = x.shape[axis]
     several: Any = sections
@@ -321,6 +323,7 @@ def tile(x: Tensor | Array, repetitions: int | Shape) -> Tensor:
     >>> tr.tile(tr.arange(2), 3)
     tensor([0, 1, 0, 1, 0, 1])
     """
+    arguments.arrays("tile", x=x)
     given = tuple(repetitions) if isinstance(repetitions, tuple | list) else (repetitions,)
     times = [integer("tile", "repetitions", n, least=0) for n in given]
     ndim = max(len(times), x.ndim)

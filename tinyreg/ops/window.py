@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .. import arguments
 from ..arguments import integer
 from ..core.backend import Array, accumulator
 from ..core.fused import fused
@@ -100,6 +101,7 @@ def conv2d(
 
 
 def _check_channels(x: Any, weight: Any, bias: Any, groups: int) -> None:
+    arguments.arrays("conv2d", x=x, weight=weight)
     if x.ndim != 4 or weight.ndim != 4:
         raise ValueError(
             f"conv2d: got shapes {list(x.shape)} for x and {list(weight.shape)} for weight, expected (N, C, height, "
@@ -210,6 +212,7 @@ def _pool_settings(
     op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Two = (1, 1)
 ) -> tuple[Two, Two, list[Two]]:
     """Work out the kernel's size, the stride, and how much comes before and after each axis."""
+    arguments.arrays(op, x=x)
     if x.ndim < 2:
         raise ValueError(f"{op}: got shape {list(x.shape)}, expected (..., height, width)")
     size, around = pair(op, "kernel_size", kernel_size), pair(op, "padding", padding, least=0)

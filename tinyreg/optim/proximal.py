@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 from .. import ops
+from ..arguments import arrays
 from ..arguments import axis as one_axis
 from ..core.backend import Array, described, get
 from ..core.tensor import Tensor, replace
@@ -40,6 +41,7 @@ def prox_l1(w: W, strength: float) -> W:
     >>> w.assign(tr.optim.prox_l1(w, lr * 0.5))
     tensor([0.75, 0.  ], requires_grad=True)
     """
+    arrays("prox_l1", w=w)
     return cast("W", narrowed(_soft(widened(w), number("prox_l1", "strength", strength)), w))
 
 
@@ -57,6 +59,7 @@ def prox_elastic_net(w: W, l1: float, l2: float) -> W:
     >>> tr.optim.prox_elastic_net(tr.tensor([1.5, -0.25, -2.5]), 0.5, 0.5)
     tensor([ 0.5,  0. , -1. ])
     """
+    arrays("prox_elastic_net", w=w)
     l1, l2 = number("prox_elastic_net", "l1", l1), number("prox_elastic_net", "l2", l2)
     return cast("W", narrowed(ops.divide(_soft(widened(w), l1), 1 + 2 * l2), w))
 
@@ -78,6 +81,7 @@ def prox_group_lasso(w: W, strength: float, *, axis: int = 0) -> W:
     tensor([[2.4, 0. , 0. , 3.2],
             [0. , 0. , 0. , 0. ]])
     """
+    arrays("prox_group_lasso", w=w)
     strength = number("prox_group_lasso", "strength", strength)
     x: Any = widened(w)
     return cast("W", narrowed(_shrunk(x, strength, one_axis("prox_group_lasso", axis, x.ndim)), w))
