@@ -47,9 +47,10 @@ EQUIVALENT = {
     "recording(create_graph) -> recording(True)": "VJPs are given bare arrays, and an op on these is not recorded",
     "A or self._plan(B) -> self._plan(B)": "the plan is made anew",
     "A and is_recording() -> is_recording()": "a plan for no argument keeps nothing",
-    "any(A) and is_recording() -> A and is_recording()": "a plan for no argument keeps nothing",
-    "if A.variadic: ... -> if True: ...": "of no operands none wants a gradient",
     "if A.further: ... -> if True: ...": "there is nothing to add",
+    "if A.together: ... -> if True: ...": "there is nothing to ask",
+    "if A is B.dtype and C.shape == D != (): ... -> if False: ...": "what follows changes nothing here, and takes longer",
+    "if HOMES.get(type(A)) is None: ... -> if True: ...": "an array stays as it is",
     "if A.without: ... -> if True: ...": "there is nothing to leave out",
     "if A.base is not None or id(A) in B: ... -> if True: ...": "not to copy saves time",
     "if not is_recording(): ... -> if False: ...": "without recording there are no parents, which ends it too",
@@ -58,15 +59,16 @@ EQUIVALENT = {
     "A if B else as_zero_dimensional(A) -> as_zero_dimensional(A)": "an array stays as it is",
     "A.asarray(arrayed(B, C), D) -> A.asarray(B, D)": "NumPy takes most of it; tests/core/test_conversions.py has others",
     "A._array if isinstance(A, B) else A -> A": "NumPy takes a Tensor for its array",
-    "A.asarray(B) if C else B -> A.asarray(B)": "an array stays as it is",
-    "A, B, C or current(), D -> A, B, C or current(), -D": "-True is as true",
+    "A, B, C, D or current(), E -> A, B, C, D or current(), -E": "-True is as true",
     "dict[A, B]() -> dict()": "only a type checker reads it",
     # ---- what is the only one, or none
     "A.time >= B -> A.time > B": "the moment is a tick of its own, at which nothing was recorded",
     "A.time < B -> A.time <= B": "the moment is a tick of its own, at which nothing was recorded",
     "A.parents[0] -> A.parents[-1]": "a result has one parent",
     "(A[0], B[0]) -> (A[-1], B[0]); (A[0], B[-1])": "there is one result",
-    "len(A) == 1 and A[0] < B -> len(A) == 1 and A[-1] < B": "there is one",
+    "wrap(A[0]._array, B) -> wrap(A[-1]._array, B)": "there is one result",
+    "len(A) == 1 -> len(A) == -1": "the other way takes any number of names",
+    "if len(A) == 1: ... -> if False: ...": "the other way takes any number of names",
     "[A.B for A in C if A.B] -> [A.B for A in C]": "None leads nowhere",
     "A is not None and isinstance(B, Tensor) and C -> A is not None": "None leads nowhere, and of Tensors come Tensors",
     "{A: B for C, A in D if A} -> {A: B for C, A in D}": "None leads nowhere",
@@ -77,6 +79,7 @@ EQUIVALENT = {
         "another thread may have given a leaf a value meanwhile; tests/core/test_threads.py has it"
     ),
     "not A or (B is not None and B.definitions) -> not A": "tests/explore/test_explain.py looks into definitions",
+    "A._wrapped(B, C, D, E) -> A._wrapped(B, C, E, D)": "tests/explore/test_explain.py has what listeners get",
     "A is not None and A.definitions -> A is not None": "tests/explore/test_explain.py looks into definitions",
     "A.sum(axis=B, keepdims=True, dtype=C) -> A.sum(axis=B, dtype=C); A.sum(axis=B, keepdims=False, dtype=C)": (
         "the shape is given afterwards"
@@ -123,31 +126,9 @@ MODULES = [sys.modules[home.__module__] for home in (tape.walk, tr.Tensor, primi
 CLASSES = [
     value for m in MODULES for value in vars(m).values() if isinstance(value, type) and value.__module__ == m.__name__
 ]
-NO_PART = {
-    "__init__",
-    "__get__",
-    "__str__",
-    "__repr__",
-    "__reduce__",
-    "__getstate__",
-    "__setstate__",
-    "_wrapped",
-    "_understood",
-    "numpy",
-}
-NO_PART |= {
-    "named",
-    "order",
-    "vjp",
-    "primitive",
-    "fused",
-    "fast",
-    "requires_grad",
-    "grad",
-    "zero_grad",
-    "retain_grad",
-    "_tensors",
-}
+NO_PART = {"__init__", "__get__", "__str__", "__repr__", "__reduce__", "__getstate__", "__setstate__", "numpy", "order"}
+NO_PART |= {"_understood", "_tensor", "_tensors", "named", "vjp", "primitive", "fused", "fast"}
+NO_PART |= {"requires_grad", "grad", "zero_grad", "retain_grad"}
 """What makes, copies and names the parts, and what the tests of their own hold: no step of recording or of the way back."""
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Self, TypeVar, overload
 
 from ..switches import F
-from .backend import FLOATS, HOMES, Backend, current, described, is_float, underflow_ignored
+from . import errors
+from .backend import FLOATS, HOMES, Backend, current, is_float, underflow_ignored
 from .conversion import checked, understood
 from .signature import Signature
 from .tape import Entry, Gradient, Node, Parents, Result, complete, explainer, is_recording
@@ -28,6 +29,7 @@ S = TypeVar("S")
 
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 UNUSUAL: Any = object()  # in the place of a backend, for what is neither a number nor an array of one that is loaded
+NO_RESIDUALS: dict[str, Any] = {}
 
 Like = namedtuple("Like", ("shape", "dtype", "ndim", "backend"))
 """Shape, dtype and backend of an array, without the array."""
@@ -41,6 +43,14 @@ def _like(value: Any, xp: Backend) -> Any:
 def _lift(value: Any, node: Any) -> Any:
     """What was saved as a Tensor on the tape; as it is where there is no node."""
     return value if node is None or value is None else wrap(value, node)
+
+
+def _asking(vjp: Any, names: tuple[str, ...]) -> Callable[[Any, dict[str, Any]], Any]:
+    """The VJP as a function of g and of all that was saved. Most name one thing, which has a quicker way of its own."""
+    if len(names) == 1:
+        (name,) = names
+        return lambda g, saved: vjp(g, saved[name])
+    return lambda g, saved: vjp(g, *map(saved.__getitem__, names))
 
 
 class Rule(NamedTuple):
@@ -62,7 +72,7 @@ class Plan:
     without: set[int]  # those that want one but have none
     saved: list[tuple[str, int]]  # arguments to save, and their positions
     further: list[str]  # what else to save
-    alone: list[Rule]  # the VJPs of one argument
+    alone: list[tuple[int, Callable[..., Any]]]  # the VJPs of one argument, each behind its position
     together: list[Rule]  # those of several, and of the operands of `*xs`
 
 
@@ -90,19 +100,18 @@ class Primitive(Generic[P, R]):
         result: Any = None,
     ) -> None:
         if not hasattr(forward, "__name__") or not isinstance(name, str):
-            raise TypeError(
-                f"{type(self).__name__}: got {forward!r:.80}, name={name!r:.80}, expected a function and a text"
-            )
+            raise errors.no_function(type(self).__name__, forward, name)
         self.name, self.__name__ = name or forward.__name__, forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
         self.expects = expects or "shapes that broadcast against each other" * broadcasting
-        self.rules, self._plans = list[Rule](), dict[tuple[int, ...], Plan]()
+        self.rules, self._plans = list[Rule](), dict[int, Plan]()
         self.signature = s = Signature(self.name, forward, self.skip)
         self.nondifferentiable = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
         if unknown := set(self.nondifferentiable) - set(s.arguments):
             raise TypeError(f"{s}: got nondifferentiable={unknown}, expected any of its arguments {s.arguments}, or True")
         self.call, self.__signature__ = s.matching(self.apply), s.python
+        self._last_bit = 1 << s.first  # which the operands of `*xs` share
         self.registry[self.__name__] = self
 
     def named(self, name: str) -> Self:
@@ -154,38 +163,44 @@ class Primitive(Generic[P, R]):
 
     def apply(self, values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Run the op on all of its arguments and settings, and record it where an argument wants a gradient."""
-        arrays, nodes, xp, any_tensor = self._unwrapped(values)
+        arrays, nodes, wanting, xp, any_tensor = self._unwrapped(values)
         y, residuals = self._forward(xp, arrays, settings)
-        entry = self._recorded(xp, arrays, nodes, settings, y, residuals) if any(nodes) and is_recording() else None
         if not any_tensor:
             return y
-        if (listener := explainer.get()) is not None:
-            listener(self.name, entry, entry.parents if entry else nodes, arrays, y)
-        if type(y) is tuple:
-            return tuple([self._wrapped(part, Result(entry, i) if entry else None, arrays) for i, part in enumerate(y)])
-        return wrap(y, entry) if entry else self._wrapped(y, None, arrays)
+        entry = None
+        if wanting and is_recording():
+            entry = self._recorded(wanting, xp, arrays, nodes, settings, y, residuals)
+        return self._wrapped(y, entry, nodes, arrays)
 
-    def _unwrapped(self, values: Sequence[Any]) -> tuple[list[Any], list[Node | None], Backend, bool]:
-        """The arrays and the nodes in the arguments, the backend of the arrays, and whether an argument is a Tensor."""
+    def _unwrapped(self, values: Sequence[Any]) -> tuple[list[Any], list[Node | None], int, Backend, bool]:
+        """The arrays and the nodes in the arguments, and the bits of those that have a node.
+
+        Also the backend of the arrays, and whether an argument is a Tensor.
+        """
         arrays, nodes, xp, any_tensor = [], [], None, False
+        wanting, bit = 0, 1
         for value in values:
             node = None
             if isinstance(value, Tensor):
                 value, node, any_tensor = value._array, value._node, True
+                if node is not None:
+                    wanting |= bit
+            if bit < self._last_bit:
+                bit += bit
             where = HOMES.get(type(value), UNUSUAL)
             if where is not None and where is not xp:
                 if where is UNUSUAL:
                     return self._unwrapped(self._understood(values))
                 if xp is not None:
-                    raise self.signature.mixed(values, sorted([xp.name, where.name]))
+                    raise errors.mixed(self.signature, values, sorted([xp.name, where.name]))
                 xp = where
             arrays.append(value)
             nodes.append(node)
-        return arrays, nodes, xp or current(), any_tensor
+        return arrays, nodes, wanting, xp or current(), any_tensor
 
     def _forward(self, xp: Backend, arrays: list[Any], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The result of the array function, an array or a tuple of them, and its residuals."""
-        residuals: dict[str, Any] = {}
+        residuals = NO_RESIDUALS
         try:
             try:
                 y = self.forward(xp, *arrays, **settings)
@@ -193,33 +208,27 @@ class Primitive(Generic[P, R]):
                 with underflow_ignored():
                     y = self.forward(xp, *arrays, **settings)
         except Exception as error:
-            raise self.signature.explained(error, arrays, xp.name, self.expects) from error
+            raise errors.explained(self.signature, error, arrays, xp.name, self.expects) from error
         if self.residuals:
             y, residuals = self._apart(y)
-        if type(y) is tuple:
-            return tuple(map(xp.asarray, y)), residuals
-        return (xp.asarray(y) if HOMES.get(type(y)) is None else y), residuals  # a scalar as an array
+        if HOMES.get(type(y)) is None:
+            y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)  # a scalar as an array
+        return y, residuals
 
     def _apart(self, outcome: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
         """The result, and the residuals by name; `TypeError` for floats, which would be missing at second order."""
         y, *residuals = outcome
         for name, array in zip(self.residuals, residuals, strict=True):
             if is_float(array):
-                raise TypeError(
-                    f"{self.name}: the residual {name} is {described(array)}, expected booleans or integers: a float one "
-                    "would make second derivatives silently wrong. Work it out in the VJP, from arguments and y"
-                )
+                raise errors.float_residual(self.name, name, array)
         return y, dict(zip(self.residuals, residuals, strict=True))
 
     def _recorded(
-        self, xp: Backend, arrays: Any, nodes: Parents, settings: dict[str, Any], y: Any, residuals: dict[str, Any]
+        self, wanting: int, xp: Backend, arrays: Any, nodes: Parents, settings: Any, y: Any, residuals: Any
     ) -> Entry | None:
         """The entry of the op; None where no argument has a gradient, or the result has none."""
-        s, several = self.signature, type(y) is tuple
-        wanting = tuple([node is not None for node in nodes])
-        if s.variadic:
-            wanting = *wanting[: s.first], any(wanting[s.first :])
         plan = self._plans.get(wanting) or self._plan(wanting)
+        several = type(y) is tuple
         if not plan.wanted or not (several or y.dtype in FLOATS):
             return None
         saved = {}
@@ -230,9 +239,15 @@ class Primitive(Generic[P, R]):
             for name in plan.further:
                 saved[name] = offered[name] if name in offered else self._further(name, xp, arrays, nodes)
         if plan.without:
-            nodes = [None if min(i, s.first) in plan.without else node for i, node in enumerate(nodes)]
-        shape, dtype = ([part.shape for part in y], [part.dtype for part in y]) if several else (y.shape, y.dtype)
-        return Entry(self, plan, nodes, saved, settings, shape, dtype)
+            nodes = self._parents(plan, nodes)
+        if several:
+            return Entry(self, plan, nodes, saved, settings, [part.shape for part in y], [part.dtype for part in y])
+        return Entry(self, plan, nodes, saved, settings, y.shape, y.dtype)
+
+    def _parents(self, plan: Plan, nodes: Parents) -> Parents:
+        """The nodes of the arguments that have a gradient, and None for the others."""
+        first = self.signature.first
+        return [None if min(i, first) in plan.without else node for i, node in enumerate(nodes)]
 
     def _further(self, name: str, xp: Backend, arrays: Any, nodes: Parents) -> Any:
         """What a VJP may name of arguments beside themselves: what they are like, and the operands of `*xs`."""
@@ -245,8 +260,20 @@ class Primitive(Generic[P, R]):
             return tuple([None if alone and node else a for a, node in zip(operands, nodes[s.first :], strict=True)])
         return tuple(operands if of == name else [_like(a, xp) for a in operands])
 
-    def _wrapped(self, y: Any, node: Node | None, arrays: Sequence[Any]) -> Tensor:
-        """A result as a Tensor, on the tape if it is of floats; `TypeError` for a dtype that no tensor has."""
+    def _wrapped(self, y: Any, entry: Entry | None, nodes: Parents, arrays: Sequence[Any]) -> Any:
+        """The results as Tensors, on the tape where they are of floats and there is an entry."""
+        if (listener := explainer.get()) is not None:
+            listener(self.name, entry, entry.parents if entry else nodes, arrays, y)
+        if type(y) is tuple:
+            return self._tensors(y, entry, arrays)
+        return wrap(y, entry) if entry else self._tensor(y, None, arrays)
+
+    def _tensors(self, y: tuple[Any, ...], entry: Entry | None, arrays: Sequence[Any]) -> tuple[Tensor, ...]:
+        """Several results as Tensors."""
+        return tuple([self._tensor(part, Result(entry, i) if entry else None, arrays) for i, part in enumerate(y)])
+
+    def _tensor(self, y: Any, node: Node | None, arrays: Sequence[Any]) -> Tensor:
+        """A result as a Tensor; `TypeError` for a dtype that no tensor has."""
         if y.dtype in FLOATS:
             return wrap(y, node)
         for i, array in enumerate(arrays):  # a comparison of complex numbers is of booleans
@@ -263,22 +290,23 @@ class Primitive(Generic[P, R]):
                 usual[i] = understood(value, among_tensors, f"{self.name}: argument {self.signature.argument(i)}: ")
         return usual
 
-    def _plan(self, wanting: tuple[bool, ...]) -> Plan:
-        """What to do where those arguments want a gradient."""
-        s, asking = self.signature, [i for i, wants in enumerate(wanting) if wants]
+    def _plan(self, wanting: int) -> Plan:
+        """What to do where those arguments want a gradient that have their bit set."""
+        s = self.signature
+        asking = [i for i in range(len(s.arguments)) if wanting >> i & 1]
         wanted = [i for i in asking if s.arguments[i] not in self.nondifferentiable]
         serving = {i: rule for rule in reversed(self.rules) for i in rule[0]}
         for i in wanted:
             if i not in serving:
-                raise s.no_vjp(s.arguments[i])
+                raise errors.no_vjp(self.name, s.arguments[i])
         rules = dict.fromkeys(serving[i] for i in wanted)
         asked = {*self.always_saved, *(name for _, _, names in rules for name in names)}
         saved = [(name, i) for i, name in enumerate(s.arguments[: s.first]) if name in asked]
         likes = [f"{name}_like" for name in s.arguments]
         offers = [*s.arguments[s.first :], "y", *likes, "others", *s.settings, *self.residuals, "xp", "wanted"]
         further = [name for name in offers if name in asked]
-        alone = [rule for rule in rules if len(rule[0]) == 1 and rule[0][0] < s.first]
-        together = [rule for rule in rules if rule not in alone]
+        alone = [(i, _asking(vjp, names)) for (i, *more), vjp, names in rules if not more and i < s.first]
+        together = [rule for rule in rules if len(rule[0]) > 1 or s.first in rule[0]]
         self._plans[wanting] = plan = Plan(wanted, set(asking) - set(wanted), saved, further, alone, together)
         return plan
 
@@ -292,18 +320,23 @@ class Primitive(Generic[P, R]):
     def _asked(self, plan: Plan, saved: dict[str, Any], g: Any, parents: Parents) -> list[tuple[int, Gradient | None]]:
         """What the VJPs give."""
         contributions: list[tuple[int, Gradient | None]] = []
-        for (i,), vjp, names in plan.alone:
+        for i, ask in plan.alone:
             if parents[i] is not None:
-                contributions.append((i, vjp(g, *map(saved.__getitem__, names))))
+                contributions.append((i, ask(g, saved)))
+        if plan.together:
+            contributions += self._asked_together(plan, saved, g, parents)
+        return contributions
+
+    def _asked_together(self, plan: Plan, saved: dict[str, Any], g: Any, parents: Parents) -> Iterator[Any]:
+        """What those VJPs give that serve several arguments, or the operands of `*xs`."""
         for positions, vjp, names in plan.together:
             first = self.signature.first
             served = range(first, len(parents)) if first in positions else positions
             if "position" in names:
                 given = [saved[name] for name in names[:-1]]
-                contributions += [(i, vjp(g, *given, position=i - first)) for i in served if parents[i]]
+                yield from [(i, vjp(g, *given, position=i - first)) for i in served if parents[i]]
             elif any(map(parents.__getitem__, served)):
-                contributions += zip(served, vjp(g, *map(saved.__getitem__, names)), strict=True)
-        return contributions
+                yield from zip(served, vjp(g, *map(saved.__getitem__, names)), strict=True)
 
     def _lifted(self, entry: Entry) -> dict[str, Any]:
         """What was saved, as Tensors: an argument where its parent is on the tape, the result at this entry."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..callers import warn_caller
+from . import errors
 from .backend import DType, Host, Shape, described
 from .tape import is_recording
 
@@ -71,11 +72,7 @@ class Protocols:
     def _cut_off(self, kind: type[Number]) -> Number:
         """The number that Python or NumPy ask for, with a warning where a gradient stops there."""
         if self.requires_grad and is_recording():
-            warn_caller(
-                f"{kind.__name__}() of {described(self)} that requires a gradient gives a number that no gradient flows "
-                "through, also where it is put into an array; use .item() if that is what you mean, otherwise tr.stack, "
-                "tr.concat or tr.where",
-            )
+            warn_caller(errors.cut_off(self, kind))
         return kind(self.item())
 
     def __index__(self) -> int:
@@ -84,16 +81,9 @@ class Protocols:
         return int(self.item())
 
     def __setitem__(self, key: object, value: object) -> None:
-        raise TypeError(
-            "a Tensor does not support item assignment, because a tape may still need its values; build a new one with "
-            "tr.where, tr.concat or tr.stack, or give a leaf a new value with assign"
-        )
+        raise errors.no_assignment()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad or self.backend != "numpy":
-            raise TypeError(
-                f"got {described(self)} on {self.backend}{' that requires a gradient' * self.requires_grad} where NumPy "
-                "wants an array; that would cut it off from the tape or copy it off the device unasked. Use ops, such as "
-                "tr.stack for a list of tensors; to leave the tape and the device, use .numpy()"
-            )
+            raise errors.no_array(self)
         return self.numpy() if dtype is None else self.numpy().astype(dtype)

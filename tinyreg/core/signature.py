@@ -9,17 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
-from .backend import described
+from . import errors
 
 SIMPLE = {bool, int, float, str, tuple, type(None)}
 """What settings are most of the time."""
-
-MANY = 16
-"""How many arguments an error names one by one."""
-
-KINDS: tuple[type[Exception], ...] = (TypeError, ValueError, IndexError, NotImplementedError)
-KINDS += (FloatingPointError, MemoryError, OverflowError)
-"""What an op raises: the kind of error that the array library raised, or RuntimeError."""
 
 TAKEN = {"g": "the incoming gradient", "y": "the result", "xp": "the array library"}
 """What VJPs call by these names, so that no parameter can have them."""
@@ -47,9 +40,7 @@ class Signature:
         self.name, self.own_name, self.doc = name, f.__name__, f.__doc__
         for p in parameters:
             if p.name in TAKEN:
-                raise TypeError(
-                    f"{name}: got a parameter {p.name}, expected another name: in a VJP {p.name} is {TAKEN[p.name]}"
-                )
+                raise errors.reserved(name, p.name, TAKEN[p.name])
         slash = any(p.kind is p.POSITIONAL_ONLY for p in parameters)
         settings = {inspect.Parameter.KEYWORD_ONLY, *[inspect.Parameter.POSITIONAL_OR_KEYWORD] * slash}
         self.arguments = [p.name for p in parameters if p.kind not in settings]
@@ -101,10 +92,7 @@ class Signature:
         """A less usual value of a setting, an array of one number as that; `TypeError` for another array or a Tensor."""
         if hasattr(value, "dtype") and hasattr(value, "item") and not isinstance(value, type):
             if getattr(value, "ndim", 0) or hasattr(value, "requires_grad"):
-                raise TypeError(
-                    f"{self.name}: got {described(value)} for the setting {name}, expected a plain Python value: a "
-                    "setting has no gradient. Use .item() or .tolist() if that is what you mean"
-                )
+                raise errors.array_as_setting(self.name, name, value)
             return value.item()  # so that float32 stays float32
         return value
 
@@ -115,33 +103,5 @@ class Signature:
         unknown = [name for name in names if name not in known] + [g] * (g != "g")
         unknown += ["position (it comes last)"] * ("position" in names[:-1])
         if unknown or not set(arguments) <= set(self.arguments):
-            raise TypeError(
-                f"{self.name}.vjp{tuple(arguments)}: got the names {', '.join(unknown or arguments)}, expected g first and "
-                f"then any of {', '.join(sorted(known))}; a VJP names what the tape is to keep"
-            )
+            raise errors.not_on_offer(self.name, arguments, unknown or arguments, known)
         return tuple(names)
-
-    def no_vjp(self, argument: str) -> TypeError:
-        """The error for an argument that wants a gradient and has none."""
-        return TypeError(
-            f"{self.name}: argument {argument} wants a gradient but has no VJP; declare one with "
-            f"@{self.name}.vjp({argument!r}), or that it has none with nondifferentiable=({argument!r},)"
-        )
-
-    def mixed(self, args: Sequence[Any], places: Sequence[str]) -> TypeError:
-        """The error for arguments that live on several backends."""
-        return TypeError(
-            f"{self.name}: got {', '.join(map(described, args))} on {' and '.join(places)}, expected one backend; "
-            "move one of them with .to(...)"
-        )
-
-    def explained(self, error: Exception, arrays: Sequence[Any], place: str, expects: str) -> Exception:
-        """The complaint of the array library or of the op itself, with the op, what it was given, and what it takes."""
-        shown = [f"{self.argument(i)} {described(a)}" for i, a in enumerate(arrays[:MANY]) if a is not None]
-        got = ", ".join(shown + [f"and {len(arrays) - MANY} more"] * (len(arrays) > MANY))
-        kind = next((k for k in KINDS if isinstance(error, k)), RuntimeError)
-        by, _, complaint = str(error).partition(": got ")
-        if complaint and by in (self.name, self.own_name):  # the op's own, which says what is expected
-            return kind(f"{self.name}: got {got} on {place}, {complaint}")
-        expected = "" if kind in (FloatingPointError, MemoryError) else f"; expected {expects or self}"
-        return kind(f"{self.name}: got {got} on {place}{expected}. {error}")

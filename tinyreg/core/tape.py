@@ -14,7 +14,8 @@ from operator import attrgetter
 from typing import Any, Protocol, overload
 
 from ..switches import Context, F, Switch
-from .backend import DTYPES, FLOATS, DType, Shape, accumulator, as_zero_dimensional, described, home, underflow_ignored
+from . import errors
+from .backend import DTYPES, FLOATS, DType, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
 
 Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
 UNKEPT: Any = object()  # in the place of a gradient that nobody asked to see
@@ -49,13 +50,6 @@ class Leaf(Node):
 
     def __str__(self) -> str:
         return f"leaf {self.name or f'{self.dtype}{list(self.shape)}'}"
-
-    def outdated(self) -> RuntimeError:
-        """The error where a tape would go back to a tensor that has been given a new value since."""
-        return RuntimeError(
-            f"backward: {self} was changed after the tape used it (the tape has version {self.version}); run the forward "
-            "again, or change leaves only after the backward"
-        )
 
     def replaced(self) -> Leaf:
         """The Leaf of the tensor's next value. Tapes that used this one can no longer be walked."""
@@ -168,13 +162,10 @@ def reach(roots: Iterable[Node], since: int = -1) -> list[Any]:
         seen.add(node)
         if type(node) is Leaf:
             if node.retired:
-                raise node.outdated()
+                raise errors.outdated(node)
         elif node.time >= since:
             if type(node) is Entry and node.saved is None:
-                raise RuntimeError(
-                    f"backward: the entry of {node.op.name} was freed by an earlier backward or its result changed; "
-                    "expected one not walked yet. Pass retain_graph=True to the first backward, or run the forward again"
-                )
+                raise errors.freed(node)
             entries.append(node)
             ahead.extend(node.parents)
     entries.sort(key=attrgetter("time"))
@@ -193,6 +184,7 @@ def walk(
     wanted = _leading_to(targets, entries) if targets else None
     retain = create_graph if retain_graph is None else retain_graph
     table: dict[Node, Any] = {}
+    observer = observed.get()
     with recording(create_graph), underflow_ignored():
         for node, g in roots:
             table[node] = _sum(table.get(node), g)
@@ -202,25 +194,16 @@ def walk(
             if type(entry) is Result:
                 entry.hand_over(g, table)
             elif g is not None:  # somebody used it
-                for parent, contribution in _contributions(entry, g, wanted, create_graph):
-                    table[parent] = _sum(table.get(parent), contribution)
+                parents = entry.parents if wanted is None else [p if p in wanted else None for p in entry.parents]
+                for i, raw in entry.op.pull(entry, parents, g, create_graph):
+                    if (parent := parents[i]) is not None:
+                        contribution = fitted(raw, parent, entry.op)
+                        if observer:
+                            observer(entry, parent, raw, contribution)
+                        table[parent] = _sum(table[parent], contribution) if parent in table else contribution
             if not retain:
                 entry.parents, entry.saved = (), None
     return table
-
-
-def _contributions(entry: Entry, g: Gradient, wanted: set[Node] | None, create_graph: bool) -> list[tuple[Node, Gradient]]:
-    """What an entry hands to its parents: to those that are wanted."""
-    observer, parents, handed = observed.get(), entry.parents, []
-    if wanted is not None:
-        parents = [parent if parent in wanted else None for parent in parents]
-    for i, raw in entry.op.pull(entry, parents, g, create_graph):
-        if (parent := parents[i]) is not None:
-            contribution = fitted(raw, parent, entry.op)
-            if observer:
-                observer(entry, parent, raw, contribution)
-            handed.append((parent, contribution))
-    return handed
 
 
 def _sum(before: Gradient | None, g: Gradient) -> Gradient:
@@ -245,22 +228,23 @@ def complete(together: list[Any], entry: Entry) -> list[Any]:
 
 def fitted(raw: Gradient, parent: Node, op: Op) -> Gradient:
     """A contribution in its parent's shape and dtype: where the op broadcast the parent, summed over its copies."""
-    shape = parent.shape
-    if getattr(raw, "dtype", None) not in DTYPES:
-        raise TypeError(
-            f"backward of {op.name}: a VJP returned {described(raw)}, expected a gradient of shape {shape} in floats; an "
-            "argument that has none is declared nondifferentiable"
-        )
+    shape, dtype = parent.shape, getattr(raw, "dtype", None)
+    if dtype is parent.dtype and raw.shape == shape != ():  # as it is most of the time
+        return raw
+    if dtype not in DTYPES:
+        raise errors.no_gradient(op, raw, shape)
     if raw.shape != shape:
-        added = raw.ndim - len(shape)
-        pairs = zip(shape, raw.shape[added:], strict=False)
-        if not op.broadcasting or added < 0 or any(n not in (1, m) for n, m in pairs):
-            raise ValueError(
-                f"backward of {op.name}: a VJP returned a gradient of shape {raw.shape}, expected {shape}, the shape of "
-                "its argument; sum over what the op repeated, or declare it @primitive(broadcasting=True)"
-            )
-        axes = [*range(added), *(added + i for i, n in enumerate(shape) if n == 1)]
-        raw = raw.sum(axis=tuple(axes), keepdims=True, dtype=accumulator(raw.dtype)).reshape(shape)
+        raw = _summed(raw, shape, op)
     if raw.dtype != parent.dtype:
         raw = raw.astype(parent.dtype)
     return raw if shape else as_zero_dimensional(raw)
+
+
+def _summed(raw: Gradient, shape: Shape, op: Op) -> Gradient:
+    """A contribution summed over the copies that broadcasting made; `ValueError` where the op does not broadcast."""
+    added = raw.ndim - len(shape)
+    pairs = zip(shape, raw.shape[added:], strict=False)
+    if not op.broadcasting or added < 0 or any(n not in (1, m) for n, m in pairs):
+        raise errors.no_broadcast(op, raw, shape)
+    axes = [*range(added), *(added + i for i, n in enumerate(shape) if n == 1)]
+    return raw.sum(axis=tuple(axes), keepdims=True, dtype=accumulator(raw.dtype)).reshape(shape)

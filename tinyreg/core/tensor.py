@@ -10,7 +10,8 @@ import threading
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from .backend import DTYPES, FLOATS, HOMES, Array, DType, Host, Shape, described, get, home, transfer
+from . import errors
+from .backend import DTYPES, FLOATS, HOMES, Array, DType, Host, Shape, get, home, transfer
 from .conversion import arrayed, checked, copied
 from .protocols import Protocols
 from .tape import UNKEPT, Leaf, Node, explainer, spoil, walk, watch
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 else:
     _Base = Protocols
+
+
+new = object.__new__
 
 
 class Tensor(_Base):
@@ -112,9 +116,7 @@ class Tensor(_Base):
                 raise RuntimeError("grad: this tensor wants no gradient; set requires_grad=True first")
             own = type(self._array), self.shape, self.dtype
             if not isinstance(value, Tensor) or (type(value._array), value.shape, value.dtype) != own:
-                raise ValueError(
-                    f"grad: got {described(value)}, expected as the tensor: {described(self)} on {self.backend}"
-                )
+                raise errors.gradient_unlike(self, value)
         if self._node and (value is not None or self._node.grad is not UNKEPT):
             self._node.grad = value
 
@@ -152,10 +154,7 @@ class Tensor(_Base):
         tensor(6.)
         """
         if self._node is None:
-            raise RuntimeError(
-                f"backward: {described(self)} was not computed from a tensor that requires a gradient, or recording was "
-                "off (tr.no_grad); create its leaves with requires_grad=True"
-            )
+            raise errors.not_computed(self)
         g = incoming(self, grad)
         root = self._node, g if create_graph else g._array
         _add_up(walk([root], create_graph=create_graph, retain_graph=retain_graph), g._array, create_graph)
@@ -210,7 +209,7 @@ class Tensor(_Base):
 
 def wrap(array: Array, node: Node | None = None) -> Tensor:
     """A Tensor over an array as it is, past all checks: how every op makes its result."""
-    made = Tensor.__new__(Tensor)
+    made = new(Tensor)
     made._array, made._node = array, node
     return made
 
@@ -227,17 +226,11 @@ def incoming(y: Tensor, grad: Any) -> Tensor:
     """The incoming gradient of y, as a Tensor like y; for one element it may be None, which counts as 1."""
     xp = get(y.backend)
     if grad is None and y.size != 1:
-        raise ValueError(
-            f"backward: {described(y)} is no scalar; expected one element, or backward(grad) of its shape. Perhaps "
-            "you meant .sum() or .mean() first"
-        )
+        raise errors.no_scalar(y)
     if not isinstance(grad, Tensor):
         grad = wrap(xp.ones_like(y._array) if grad is None else xp.asarray(arrayed(grad, "backward"), y.dtype))
     if grad.shape != y.shape or grad.backend != y.backend:
-        raise ValueError(
-            f"backward: got an incoming gradient of {described(grad)} on {grad.backend}, expected shape "
-            f"{list(y.shape)} on {y.backend}, like the tensor that backward was called on"
-        )
+        raise errors.incoming_unlike(y, grad)
     return grad if grad.dtype == y.dtype else grad.astype(y.dtype)  # type: ignore[no-any-return]
 
 
@@ -250,7 +243,7 @@ def _add_up(table: dict[Node, Any], start: Array, create_graph: bool) -> None:
         totals, held = dict[Node, Any](), {id(start)}
         for node, gradient in table.items():
             if type(node) is Leaf and node.retired:  # by another thread, meanwhile
-                raise node.outdated()
+                raise errors.outdated(node)
             if node.grad is not UNKEPT:
                 array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
                 if array.base is not None or id(array) in held:

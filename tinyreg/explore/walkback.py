@@ -55,5 +55,5 @@ def _arguments(entry: Entry) -> Iterator[int]:
         return iter(range(len(entry.parents)))
     first = unwrapped(entry.op).signature.first
     operands = range(first, len(entry.parents))
-    order = [i for positions, _, _ in entry.plan.alone + entry.plan.together for i in positions]
+    order = [i for i, _ in entry.plan.alone] + [i for positions, _, _ in entry.plan.together for i in positions]
     return (i for place in order for i in (operands if place == first else (place,)))
