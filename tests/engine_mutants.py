@@ -48,7 +48,7 @@ EQUIVALENT = {
     "A or self._plan(B) -> self._plan(B)": "the plan is made anew",
     "A and is_recording() -> is_recording()": "a plan for no argument keeps nothing",
     "if A.further: ... -> if True: ...": "there is nothing to add",
-    "if A.together: ... -> if True: ...": "there is nothing to ask",
+    "for A in filter(B, C): ... -> for A in reversed([*filter(B, C)]): ...": "the order of these does not matter",
     "if A is B.dtype and C.shape == D != (): ... -> if False: ...": "what follows changes nothing here, and takes longer",
     "if HOMES.get(type(A)) is None: ... -> if True: ...": "an array stays as it is",
     "if A.without: ... -> if True: ...": "there is nothing to leave out",
