@@ -13,7 +13,7 @@ class Interrupts:
     """How often Ctrl-C was pressed; it raises KeyboardInterrupt once, and only where it is let through."""
 
     def __init__(self) -> None:
-        self.pressed = 0
+        self.pressed: int = 0
         self._through = False
 
     def __call__(self, *_: Any) -> None:
@@ -37,7 +37,7 @@ class Interrupts:
 
 @contextlib.contextmanager
 def counted() -> Iterator[Interrupts]:
-    """Ctrl-C is counted, and does nothing else but where it is let through; only a main thread is told of it."""
+    """Ctrl-C is counted, and does nothing else but where it is let through; only a main thread gets it."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

@@ -126,7 +126,7 @@ def _checked(seed: Any) -> int | None:
     return None if seed is None else integer("seed", "seed", seed, least=0, expected=expected)
 
 
-default_generator = Generator()
+default_generator: Generator = Generator()
 
 
 def as_generator(rng: Generator | int | None, where: str = "rng") -> Generator:

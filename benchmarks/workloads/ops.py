@@ -304,7 +304,6 @@ LAYERS: dict[str, Layer] = {
 RANDOM = "it draws random numbers, which differ: its time is in `parts`"
 RAISED = "a hook on another layer's weight, whose op is in the table"
 LEFT_OUT: dict[str, str] = {
-    "thinned": "the arithmetic of dropout with a mask",
     "to": "it moves data between devices",
     **{f"dropout.{name}": RANDOM for name in ("dropout", "spatial_dropout", "alpha_dropout", "drop_path", "drop_connect")},
     "dropout.gaussian_dropout": RANDOM,

@@ -205,8 +205,6 @@ class Tensor(_Base):
         notes += [f"backend={self.backend!r}"] * (self.backend != "numpy")
         return f"tensor({', '.join(notes + ['requires_grad=True'] * self.requires_grad)})"
 
-    __hash__ = object.__hash__  # by identity: == is elementwise
-
 
 def wrap(array: Array, node: Node | None = None) -> Tensor:
     """A Tensor over an array as it is, past all checks: how every op makes its result."""

@@ -108,14 +108,14 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(tape: Rows) -> str:
     """The entries as a table, of many the first and the last, under a line with the totals."""
-    foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes kept"
+    foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes saved for backward"
     half = MOST_ROWS // 2
     many = len(tape) > MOST_ROWS
     rows = [_row(row) for row in (tape[:half] if many else tape)]
     if many:
         rows += [_cells(["", f"... {len(tape) - 2 * half:,} more", "", "", ""])]
         rows += [_row(row) for row in tape[-half:]]
-    head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes kept", "line"))
+    head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes saved", "line"))
     return f"<details open><summary>{foot}</summary><table><tr>{head}</tr>{''.join(rows)}</table></details>"
 
 

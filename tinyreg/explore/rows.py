@@ -32,6 +32,9 @@ class Call:
     """One call of a layer: its path from the outermost Module, its class, and the call that it stands in."""
 
     __slots__ = ("kind", "parent", "path")
+    kind: str
+    parent: Call | None
+    path: str
 
     def __init__(self, path: str, kind: str, parent: Call | None) -> None:
         self.path, self.kind, self.parent = path, kind, parent
@@ -49,6 +52,12 @@ class Record:
     """One op that ran inside explain(), whether it was put on the tape or not."""
 
     __slots__ = ("call", "given", "inputs", "line", "made_by", "name", "names", "result", "sources", "state", "wants")
+    call: Call | None
+    inputs: Sequence[Any]
+    line: Line
+    name: str
+    names: Sequence[str | None]
+    state: str
 
     def __init__(
         self, name: str, line: Line, call: Call | None, inputs: Sequence[Any], names: Sequence[str | None]
@@ -59,7 +68,7 @@ class Record:
         self.made_by: list[str] = []  # of each argument: the op that made it
         self.wants: list[bool] = []  # of each argument: whether it wants a gradient
         self.state = "nondifferentiable"  # "recorded", or why it is not: that, or "no_grad" where recording was off
-        self.given: set[int] = set()  # the arguments to which a backward has handed a gradient
+        self.given: set[int] = set()  # the arguments that a backward has given a gradient
 
     @property
     def text(self) -> str:
@@ -126,11 +135,11 @@ class Origin(NamedTuple):
     value: Array = None
 
 
-# ---- the way back
+# ---- the backward
 
 
 class Contribution(NamedTuple):
-    """What an entry hands to one argument: as its VJP gave it, with broadcasting undone, and the parent's sum so far."""
+    """What an entry gives to one argument: as its VJP gave it, with broadcasting undone, and the parent's sum so far."""
 
     argument: int
     to: Input
@@ -140,7 +149,7 @@ class Contribution(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An entry that is walked, the incoming gradient of each of its results, and what it hands on."""
+    """An entry that is walked, the incoming gradient of each of its results, and its contributions."""
 
     entry: Input
     incoming: tuple[Array | None, ...]
@@ -173,7 +182,7 @@ class Rows(Sequence[Row]):
 
     @property
     def walk(self) -> Walk | None:
-        """The way back, recorded where the tape was taken inside explain()."""
+        """The backward, recorded where the tape was taken inside explain()."""
         return self._walk
 
     @property

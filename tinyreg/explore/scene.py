@@ -23,7 +23,7 @@ from .summary import Detail, summary
 from .text import call, setting
 
 DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1, 1)]
-"""How much is told of each array: the first with which the whole stays within the budget."""
+"""How much is shown of each array: the first with which the whole stays within the budget."""
 
 BYTES = {"entry": 900, "array": 150, "number": 10}  # that each takes as JSON, about
 
@@ -34,12 +34,12 @@ AROUND = 40  # lines before and after
 
 
 def scene(tape: Rows, budget: int = 4_300_000, last: int | None = None) -> dict[str, Any]:
-    """The tape as a JSON value of about `budget` bytes: sources, leaves, entries, layers, and the way back.
+    """The tape as a JSON value of about `budget` bytes: sources, leaves, entries, layers, and the backward.
 
-    Large arrays are told in as much detail as there is room for; sources take a quarter at most, and names and lines
-    that are very long are cut. last: how many entries to tell of, at the end; all of them if None.
+    Large arrays are shown in as much detail as there is room for; sources take a quarter at most, and names and lines
+    that are very long are cut. last: how many entries to show, from the end; all of them if None.
 
-    Every number is one that the tape kept, or that its walk back handed on, inside explain(); outside there are none.
+    Every number was recorded inside explain(), as a value or as a gradient; outside there are none.
 
     >>> import tinyreg as tr
     >>> from tinyreg.explore.scene import scene
@@ -141,7 +141,7 @@ class _Drawn:
             ],
             "settings": {name: cut(setting(value)) for name, value in row.settings.items()},
             "results": self._results(row),
-            "keeps": [
+            "saved": [
                 {"name": one.name, "bytes": one.nbytes, "holder": None if one.holder is None else one.holder - first}
                 for one in row.saved
             ],
@@ -230,7 +230,7 @@ def vjp_source(op: Any, i: int) -> str:
     rule: Any = next((f for places, f, _ in op.rules if place in places), None)
     try:
         return _statement(rule) if rule else ""
-    except (OSError, TypeError):  # typed in where nothing keeps the source
+    except (OSError, TypeError):  # typed in, where there is no source
         return ""
 
 

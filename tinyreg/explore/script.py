@@ -144,9 +144,10 @@ def _report(script: _Script) -> int:
     if script.tape is None:
         if script.error:
             return _say(f"explore: {name} raised {type(script.error).__name__} before anything was recorded: no page", 1)
+        threads = "It was called in other threads, whose tapes are not recorded. " if script.elsewhere else ""
         return _say(
             f"explore: {name} called .backward() {script.backwards} times, expected at least {script.step}: no page. "
-            + "It was called in other threads, whose tapes are not recorded. " * bool(script.elsewhere)
+            + threads
             + "For a tape that is not walked by .backward(), call tr.tape(tensor).save_html(path) inside tr.explain()",
             1,
         )

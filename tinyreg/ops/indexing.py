@@ -35,7 +35,7 @@ def index(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...]) -> Array
     return x[_filled(key, indices)]
 
 
-@primitive(nondifferentiable=("indices",))
+@primitive(name="scatter_add", nondifferentiable=("indices",))
 def scatter(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...], shape: Shape) -> Array:
     """Add x at key to zeros of `shape`: the gradient of `getitem`. Repeated indices add up."""
     if any(array.dtype != "bool" for array in indices):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .. import arguments
-from ..core.backend import Array, described, get, transfer
+from ..core.backend import Array, described, get, is_float, transfer
 from ..core.tensor import Tensor
 from ..creation import as_array
 
@@ -112,6 +112,6 @@ def count(where: str, name: str, value: Any) -> int:
 def fitted(where: str, name: str, value: Any, parameter: Tensor) -> Array:
     """A copy of an array of a saved state, on the backend of its parameter; `ValueError` where it does not fit."""
     array = value.data if isinstance(value, Tensor) else value
-    if getattr(array, "shape", None) != parameter.shape or array.dtype.kind != "f":
+    if getattr(array, "shape", None) != parameter.shape or not is_float(array):
         raise ValueError(f"{where}: got {name} {described(value):.80}, expected floats of shape {list(parameter.shape)}")
     return as_array(transfer(array, get(parameter.backend)))

@@ -46,7 +46,7 @@ class WeightAverage(Locked):
     def __init__(self, model_or_parameters: Any, decay: float = 0.999) -> None:
         of_module = getattr(model_or_parameters, "parameters", None)
         parameters: Iterable[Tensor] = of_module() if callable(of_module) else model_or_parameters
-        self.decay = accepted.number("WeightAverage", "decay", decay, below=1)
+        self.decay: float = accepted.number("WeightAverage", "decay", decay, below=1)
         self._parameters = accepted.leaves("WeightAverage", parameters)
         self._packs = Pack.all(self._parameters)
         self._averages = self._gathered([parameter.data for parameter in self._parameters])

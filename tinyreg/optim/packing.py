@@ -35,6 +35,10 @@ class Pack:
     formula is worked out `in_blocks` is for the optimizer to say: it has to be elementwise, and the pack `large`.
     """
 
+    positions: Sequence[int]
+    tensors: list[Tensor]
+    decayed: int
+
     def __init__(self, tensors: Sequence[Tensor], positions: Sequence[int], decays: Sequence[bool] = ()) -> None:
         self.positions, self.tensors = positions, [tensors[i] for i in positions]
         self.decayed = sum(tensors[i].size for i in positions if decays[i]) if decays else 0

@@ -43,6 +43,10 @@ class LRScheduler(Locked):
     0.0625
     """
 
+    optimizer: Optimizer
+    last_epoch: int
+    base_lrs: list[float]
+
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: got {optimizer!r:.80}, expected an optimizer")
@@ -160,6 +164,9 @@ class StepLR(LRScheduler):
     0.125
     """
 
+    step_size: float
+    gamma: float
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size, self.gamma = self._number("step_size", step_size, 1), self._number("gamma", gamma)
         super().__init__(optimizer)
@@ -184,6 +191,9 @@ class CosineAnnealingLR(LRScheduler):
     0.25
     """
 
+    T_max: float
+    eta_min: float
+
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max, self.eta_min = self._number("T_max", T_max, 1), self._number("eta_min", eta_min)
         super().__init__(optimizer)
@@ -206,6 +216,10 @@ class LinearLR(LRScheduler):
     >>> optimizer.lr
     0.375
     """
+
+    start_factor: float
+    end_factor: float
+    total_iters: float
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
@@ -242,6 +256,9 @@ class SequentialLR(LRScheduler):
     >>> rates
     [0.25, 0.375, 0.5, 0.25, 0.0]
     """
+
+    schedulers: list[LRScheduler]
+    milestones: list[int]
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
         same = len(schedulers) > 0 and all(schedule.optimizer is optimizer for schedule in schedulers)

@@ -58,6 +58,12 @@ class EarlyStopping(Callback):
     >>> early = tr.training.EarlyStopping("validation_loss", patience=5, min_delta=0.001)
     """
 
+    patience: int
+    min_delta: float
+    monitor: str
+    restore_best: bool
+    waited: int
+
     def __init__(
         self,
         monitor: str = "validation_loss",

@@ -28,6 +28,17 @@ class Checkpoint:
     own: settings of `fit` that a resumed run may get from the file. code: functions by name.
     """
 
+    path: str | os.PathLike[str]
+    run: Run
+    schedule: Any
+    generators: dict[str, Generator]
+    callbacks: dict[str, Callback]
+    contents: dict[str, Any]
+    places: dict[str, tuple[dict[str, Any], str]]
+    seeds: dict[int, str]
+    start: dict[str, Any]
+    of_callbacks: dict[str, dict[str, Any]]
+
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -34,6 +34,9 @@ class History:
         2  0.25           0.8125
     """
 
+    interrupted: bool
+    ended: str
+
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
         self.interrupted, self.ended = False, ""

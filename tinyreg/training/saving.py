@@ -128,7 +128,7 @@ def _digest(arrays: dict[str, Array], text: str) -> str:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The tree in a file, once everything about it has been found right."""
+    """Read the tree in a file, and check everything about it."""
     safetensors = extra("safetensors")
     Path(path).open("rb").close()  # the system's own error where it is missing, a folder, or not for us to read
     try:

@@ -67,6 +67,10 @@ class Apertium:
     Source: Forcada et al., "Apertium: a free/open-source platform for rule-based machine translation", 2011.
     """
 
+    timeout: float
+    source: str
+    target: str
+
     def __init__(self, source: str, target: str, *, timeout: float = 60.0) -> None:
         self.timeout = number("Apertium", "timeout", timeout, least=1e-3, expected="seconds, above 0")
         for code in (source, target):

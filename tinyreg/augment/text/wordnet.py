@@ -60,7 +60,7 @@ class WordNet:
                 f"WordNet: found no index.noun in {', '.join(map(str, places))}; install the package wordnet-base "
                 "(Debian, Ubuntu: apt-get install wordnet-base), or say where it is: WordNet(path), or $WORDNET"
             )
-        self.path = complete[0]
+        self.path: Path = complete[0]
         self._known: dict[str, list[str]] = {}
 
     def __repr__(self) -> str:
