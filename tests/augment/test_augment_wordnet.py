@@ -288,6 +288,13 @@ def test_an_apertium_that_hangs_on_its_list_is_stopped(fake_apertium):
         Apertium("en", "es", timeout=0.5)
 
 
+def test_a_long_text_is_waited_for_longer(fake_apertium):
+    translate = Apertium("en", "es", timeout=0.25)
+    fake_apertium.write_text("#!/bin/sh\nsleep 600\n")
+    with pytest.raises(TimeoutError, match="Apertium: has not ended after 0.75 seconds"):
+        translate("Hello " * 4000)
+
+
 def test_what_is_no_time_is_refused(fake_apertium):
     for timeout, error in ((0, ValueError), (-1, ValueError), (math.nan, ValueError), (None, TypeError), ("1", TypeError)):
         with pytest.raises(error, match="Apertium: got timeout=.*, expected seconds, above 0"):

@@ -82,6 +82,7 @@ OF_ONE: dict[str, dict[str, str]] = {
         "clamp(A, min=-1000.0, max=B) -> clamp(A, min=-999.0, max=B); clamp(A, min=-1010.0, max=B)": "any such bound does",
         "clamp(A, min=B, max=1000.0) -> clamp(A, min=B, max=1001.0); clamp(A, min=B, max=1010.0)": "any such bound does",
     },
+    "clamp": {"logical_and(A, B) -> logical_and(B, A)": "an and"},
     "cofactor": {
         "A.shape[-1] -> g.shape[-1]; x.shape[-1]": "the matrices are square",
         "A | B[None, :, :] -> A | B": "an axis in front broadcasts anyway",

@@ -301,7 +301,7 @@ def clamp(xp: Backend, x: Array, /, min: Any, max: Any) -> Array:
     return xp.clip(x, min, max)
 
 
-clamp.vjp("x")(lambda g, y, min, max: where(greater(y, min), where(less(y, max), g, 0.0), 0.0))
+clamp.vjp("x")(lambda g, y, min, max: where(logical_and(greater(y, min), less(y, max)), g, 0.0))
 
 
 def clip(x: Tensor | Array, min: Tensor | Array | float | None = None, max: Tensor | Array | float | None = None) -> Tensor:
