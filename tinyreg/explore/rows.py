@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, overload
 
 from ..core.backend import Array, DType, Shape
 from ..core.tape import Op
+from ..messages import printable
+
+LONGEST = 300  # characters of a name, and of a line of code in an error
 
 # ---- what explain() notes of an op
 
@@ -20,12 +23,12 @@ class Line(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.path)}:{self.number}"
+        return f"{printable(os.path.basename(self.path), LONGEST)}:{self.number}"
 
     @property
     def source(self) -> str:
         """The line itself; empty where it cannot be had."""
-        return linecache.getline(self.path, self.number).strip()
+        return printable(linecache.getline(self.path, self.number).strip(), LONGEST)
 
 
 class Call:
@@ -37,7 +40,7 @@ class Call:
         self.path, self.kind, self.parent = path, kind, parent
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.kind})" if self.path else self.kind
+        return printable(f"{self.path} ({self.kind})" if self.path else self.kind, LONGEST)
 
     @property
     def chain(self) -> tuple[Call, ...]:
@@ -64,16 +67,16 @@ class Record:
     @property
     def text(self) -> str:
         """The op as it was called, as far as names are known."""
-        return f"{self.name}({', '.join(map(self.label, range(len(self.inputs))))})"
+        return printable(f"{self.name}({', '.join(map(self.label, range(len(self.inputs))))})", LONGEST)
 
     def label(self, i: int) -> str:
         """An argument: its name, its value where that is a number, the op that made it, or only that it is there."""
         value = self.inputs[i]
         if self.names[i]:
-            return str(self.names[i])
+            return printable(str(self.names[i]), LONGEST)
         if isinstance(value, int | float | None):
             return f"{value:.6g}" if type(value) is float else str(value)
-        return f"{self.made_by[i]}(...)" if self.made_by[i] else "..." if self.wants[i] else "const"
+        return f"{printable(self.made_by[i], LONGEST)}(...)" if self.made_by[i] else "..." if self.wants[i] else "const"
 
 
 # ---- an entry and a leaf

@@ -15,10 +15,11 @@ from typing import Any
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
+from ..messages import printable
 from .checks import arrays_in
 from .fold import layers
 from .part import Part
-from .rows import Input, Line, Row, Rows, results
+from .rows import LONGEST, Input, Line, Row, Rows, results
 from .summary import Detail, summary
 from .text import call, setting
 
@@ -27,7 +28,7 @@ DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1
 
 BYTES = {"entry": 900, "array": 150, "number": 10}  # that each takes as JSON, about
 
-LONGEST, LONGEST_LINE = 300, 1000  # characters of a name and of a line of code
+LONGEST_LINE = 1000  # characters of code
 
 WHOLE = 2000  # lines: a longer file is shown around the lines that made entries
 AROUND = 40  # lines before and after
@@ -147,7 +148,7 @@ class _Drawn:
             ],
             "line": line,
             "group": layer,
-            "doc": _first_sentence(row.op),
+            "doc": printable(_first_sentence(row.op), LONGEST_LINE),
             "vjp": [
                 {"argument": argument_name(row, i), "source": self._vjp(row, i)}
                 for i, source in enumerate(row.inputs)
@@ -202,7 +203,7 @@ class _Drawn:
     def _vjp(self, row: Row, i: int) -> str:
         key = row.op, min(i, 16)
         if key not in self._vjps:
-            self._vjps[key] = vjp_source(row.op, i)
+            self._vjps[key] = _code(vjp_source(row.op, i), LONGEST_LINE)
         return self._vjps[key]
 
 
@@ -265,7 +266,7 @@ def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, An
     files = []
     paths = {path: list(group) for path, group in itertools.groupby(lines, lambda line: line.path)}
     for path, lit in paths.items():
-        text = [cut(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
+        text = [_code(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
         share = budget // len(paths)
         whole = len(text) < WHOLE and sum(map(len, text)) <= share
         first = 1 if whole else max(1, lit[0].number - AROUND)
@@ -276,12 +277,20 @@ def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, An
     return files
 
 
-def cut(text: str, longest: int = LONGEST) -> str:
-    """A text that is not longer than that."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def cut(text: str) -> str:
+    """A name, in one line that is not too long."""
+    return printable(text, LONGEST)
+
+
+def _code(text: str, longest: int) -> str:
+    """Code with its lines and tabs, and nothing else that one cannot see."""
+    return "".join(part if part in "\n\t" else printable(part, longest) for part in re.split(r"([\n\t])", text))
 
 
 def short_path(path: str) -> str:
     """A path as one would write it from here; a file elsewhere goes by its name."""
-    here = os.path.relpath(path) if os.path.isabs(path) else path
+    try:
+        here = os.path.relpath(path) if os.path.isabs(path) else path
+    except OSError:  # the working folder is gone
+        here = ".."
     return os.path.basename(path) if here.startswith("..") else here

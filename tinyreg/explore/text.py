@@ -6,11 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from ..messages import printable
 from .fold import Folded, Item, folded
 from .rows import Row, Rows, nbytes, results
 
 HEAD = ("entry", "op and inputs", "result", "keeps", "bytes")
 LONGEST = {"op and inputs": 56, "result": 40, "keeps": 32}  # what is longer is cut, so that ordinary lines stay short
+LONGEST_LINE = 300  # of an error
 WIDTH = 100  # of the lines at the foot
 
 
@@ -33,7 +35,7 @@ def call(row: Row) -> str:
     while inputs and inputs[-1] == "None":
         inputs.pop()
     settings = [f"{name}={setting(value)}" for name, value in row.settings.items()]
-    return f"{row.op.name}({', '.join([*inputs, *settings])})"
+    return printable(f"{row.op.name}({', '.join([*inputs, *settings])})")
 
 
 def setting(value: Any) -> str:
@@ -83,8 +85,10 @@ def _foot(tape: Rows, shown: Sequence[Item], limit: int | None) -> list[str]:
     if any(isinstance(item, Folded) for item in shown):
         lines.append("#n-#m: folded; .text(limit=None) shows all")
     if tape.walk and tape.walk.error:
-        lines.append(f"the backward stopped: {tape.walk.error}")
-    names = [f"{leaf.label} {leaf.dtype}{list(leaf.shape)}" for leaf in tape.leaves[:limit]]
+        stopped = f"the backward stopped: {tape.walk.error}".splitlines()
+        lines += [printable(line, LONGEST_LINE) for line in stopped]
+    labels = [_cut(printable(leaf.label), LONGEST["op and inputs"]) for leaf in tape.leaves[:limit]]
+    names = [f"{label} {leaf.dtype}{list(leaf.shape)}" for label, leaf in zip(labels, tape.leaves, strict=False)]
     names += [f"and {len(tape.leaves) - len(names):,} more"] * (len(names) < len(tape.leaves))
     hidden = ", ".join(name.replace(" ", "\0") for name in names)  # so that a line breaks between two leaves only
     lines += textwrap.wrap(f"leaves: {hidden}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from typing import Any
 
 from .. import arguments
@@ -94,10 +94,13 @@ def same_names(where: str, got: Any, expected: Collection[str], *, optional: Col
         )
 
 
-def same_count(where: str, what: str, got: int, expected: int) -> None:
-    """`ValueError` where a saved state holds another number of something than expected."""
-    if got != expected:
-        raise ValueError(f"{where}: got {got} {what}, expected {expected}; load what was saved for the same parameters")
+def same_count(where: str, what: str, got: Any, expected: Sized) -> None:
+    """`ValueError` where a saved state holds no list, or another number of something than expected."""
+    if not isinstance(got, list | tuple) or len(got) != len(expected):
+        number = len(got) if isinstance(got, list | tuple) else f"{got!r:.80} as"
+        raise ValueError(
+            f"{where}: got {number} {what}, expected {len(expected)}; load what was saved for the same parameters"
+        )
 
 
 def count(where: str, name: str, value: Any) -> int:

@@ -100,7 +100,7 @@ class WeightAverage(Locked):
         where = "WeightAverage.load_state_dict"
         accepted.same_names(where, state, ("decay", "averages"))
         decay, values = accepted.number(where, "decay", state["decay"], below=1), state["averages"]
-        accepted.same_count(where, "averages", len(values), len(self._parameters))
+        accepted.same_count(where, "averages", values, self._parameters)
         pairs = zip(values, self._parameters, strict=True)
         self._averages = self._gathered([accepted.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
         self.decay = decay

@@ -214,12 +214,12 @@ class Optimizer(Groups):
         accepted.same_names(where, state, ("optimizer", "param_groups", "state"))
         if state["optimizer"] != self._name:
             raise ValueError(f"{where}: got the state of {state['optimizer']}, expected one of {self._name}")
-        accepted.same_count(where, "groups", len(state["param_groups"]), len(self.param_groups))
-        accepted.same_count(where, "parameters", len(state["state"]), len(self._parameters))
+        accepted.same_count(where, "groups", state["param_groups"], self.param_groups)
+        accepted.same_count(where, "parameters", state["state"], self._parameters)
         for group, own in zip(state["param_groups"], self.param_groups, strict=True):
             expected = [name for name in own if name not in accepted.SCHEDULED]
             accepted.same_names(where, group, expected, optional=accepted.SCHEDULED)
-            accepted.same_count(where, "parameters in a group", len(group["params"]), len(own["params"]))
+            accepted.same_count(where, "parameters in a group", group["params"], own["params"])
         states: list[State] = []
         for i, (each, parameter) in enumerate(zip(state["state"], self._parameters, strict=True)):
             if each is not None:

@@ -92,7 +92,7 @@ class LRScheduler(Locked):
         given = [state.get(key) for key in ("base_lrs", "lrs")]
         for values, what in zip(given, ("base rates", "rates"), strict=True):
             if values is not None:
-                accepted.same_count(where, what, len(values), len(groups))
+                accepted.same_count(where, what, values, groups)
         bases, lrs = ([accepted.number(where, "rate", value) for value in values or ()] for values in given)
         bases = bases or [group.get("initial_lr", group["lr"]) for group in groups]
         with self._lock:
