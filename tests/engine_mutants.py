@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import contextvars
 import inspect
 import sys
 from types import FunctionType
+
+import pytest
+from operand_programs import PROGRAMS
 
 import tinyreg as tr
 from tinyreg.core import primitive, tape
@@ -200,6 +204,24 @@ def planted(right, mutant):
                     setattr(c, name, before[name])
                 else:
                     delattr(c, name)
+
+
+def noticed(program):
+    """Whether a program says that something is wrong: in a context of its own, so that no switch stays as it was left."""
+    try:
+        contextvars.copy_context().run(program)
+    except (Exception, pytest.fail.Exception):
+        return True
+    return False
+
+
+def verdicts(f, step=1):
+    """What was found of the mutants of a function: the name, whether a program notices it, and the rules that excuse it."""
+    found = []
+    for mutant in wrong_versions(f)[::step]:
+        with planted(f, mutant):
+            found.append((f"{mutant.name}   {mutant.line}", any(map(noticed, PROGRAMS)), excused(mutant)))
+    return found
 
 
 def forget_plans():

@@ -14,6 +14,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+from pytest_runs import pytest_run
 
 import tinyreg as tr
 from tinyreg.core.primitive import REGISTRY
@@ -162,8 +163,7 @@ def in_pytest(tmp_path, op, tests):
     """What pytest prints of tests of an op of one's own, in a folder of their own."""
     (tmp_path / "my_ops.py").write_text(op)
     (tmp_path / "test_my_ops.py").write_text(tests)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_my_ops.py"]
-    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600).stdout
+    return pytest_run(tmp_path, "test_my_ops.py")[1]
 
 
 @pytest.mark.parametrize(("page", "tests"), BATTERIES)

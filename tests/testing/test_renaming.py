@@ -9,7 +9,7 @@ import linecache
 import pytest
 from cases import CASES
 from cases.equivalent import EQUIVALENT
-from test_engine_mutants import verdicts
+from engine_mutants import verdicts
 from verification import counted, helpers
 
 from tinyreg.core import tape
