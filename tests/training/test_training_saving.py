@@ -375,6 +375,29 @@ def test_a_flipped_bit_in_a_weight_changes_nothing(path, whole):
     refused(path, damaged, "is damaged: its contents are not what was written; take another copy")
 
 
+OTHERS = {
+    "another shape": {"a": np.zeros((3, 2), "float32"), "b": np.ones(6, "int32")},
+    "one axis more": {"a": np.zeros((1, 2, 3), "float32"), "b": np.ones(6, "int32")},
+    "another dtype": {"a": np.zeros((2, 3), "int32"), "b": np.ones(6, "int32")},
+    "other names": {"b": np.zeros((2, 3), "float32"), "a": np.ones(6, "int32")},
+    "one too many": {"a": np.zeros((2, 3), "float32"), "b": np.ones(6, "int32"), "c": np.zeros(0, "int8")},
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_same_bytes_of_other_arrays_are_found(path, kind):
+    """The digest is of the names, dtypes and shapes too."""
+    save(path, a=np.zeros((2, 3), "float32"), b=np.ones(6, "int32"))
+    with safetensors.safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        right = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    path.write_bytes(safetensors.numpy.save(right, metadata))
+    load(path)
+    path.write_bytes(safetensors.numpy.save(OTHERS[kind], metadata))
+    with pytest.raises(ValueError, match="is damaged: its contents are not what was written"):
+        load(path)
+
+
 def header(metadata, **entries):
     """A safetensors file without arrays."""
     text = json.dumps({"__metadata__": metadata, **entries}).encode()

@@ -17,6 +17,7 @@ from .locate import Node, compiled, helpers, located
 from .rules import Change, Path
 
 More = Callable[[Any], Iterator[ast.AST | None]]
+Operators = Callable[[Any, Names, bool], Iterator[ast.AST | None]]
 
 __all__ = ["Mutant", "helpers", "mutants"]
 
@@ -31,10 +32,11 @@ class Mutant:
     change: Change
 
 
-def mutants(f: Any, more: More | None = None) -> list[Mutant]:
+def mutants(f: Any, more: More | None = None, usual: Operators = changes) -> list[Mutant]:
     """Every mutant of a Python function, or of what a `functools.partial` calls, with the same arguments given.
 
-    more: what else could stand in the place of a node, as `changes` says it.
+    more: what else could stand in the place of a node, as `changes` says it. usual: what is wrong there mostly; `mistakes`
+    is for code of any kind.
     There are none where the source is not at hand, as for what `exec` made and mostly in an interactive session.
 
     >>> from tinyreg.testing.mutation import mutants
@@ -43,7 +45,7 @@ def mutants(f: Any, more: More | None = None) -> list[Mutant]:
     '`g * y` -> `g / y`'
     """
     if isinstance(f, functools.partial):
-        inner = mutants(f.func, more)
+        inner = mutants(f.func, more, usual)
         return [Mutant(m.name, m.line, functools.partial(m.function, *f.args, **f.keywords), m.change) for m in inner]
     shared = located(f) if isinstance(f, FunctionType) else None
     if shared is None:
@@ -53,8 +55,8 @@ def mutants(f: Any, more: More | None = None) -> list[Mutant]:
     made: list[Mutant] = []
     times: Counter[str] = Counter()
     for place in list(_places(node)):
-        usual = () if place.steers else changes(place.node, names, place.returned)
-        for new in itertools.chain(usual, more(place.node) if more else ()):
+        likely = () if place.steers else usual(place.node, names, place.returned)
+        for new in itertools.chain(likely, more(place.node) if more else ()):
             place.put(new)
             if (text := _text(node)) not in seen:
                 seen.add(text)
