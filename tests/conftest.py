@@ -35,6 +35,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("tinyreg")
     group.addoption("--backend", choices=(*BACKENDS, "all"), default="all", help="run backend tests on this one only")
     group.addoption("--profile", choices=list(PROFILES), help="how long Hypothesis searches: fast if not said")
+    group.addoption("--programs", type=int, metavar="N", help="how many random programs the engine is tried with")
     group.addoption("--op", metavar="NAME", help="run what is asked of this op in the table of cases, and nothing else")
 
 

@@ -14,6 +14,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from .interrupts import deferred
+
 Name = str | os.PathLike[str]
 
 
@@ -29,7 +31,12 @@ def write(path: Name, data: bytes | str, where: str) -> Path:
     if _is_special(path):
         Path(path).write_bytes(content)
         return Path(path)
-    target = _target(path, where)
+    with deferred():
+        _put_in_place(content, _target(path, where), path, where)
+    return Path(path)
+
+
+def _put_in_place(content: bytes, target: Path, path: Name, where: str) -> None:
     part = _made_part(target, path, where)
     try:
         with part.open("r+b") as file:
@@ -42,7 +49,6 @@ def write(path: Name, data: bytes | str, where: str) -> Path:
         part.unlink(missing_ok=True)
         raise
     _force_folder(target.parent)
-    return Path(path)
 
 
 def write_figure(path: Name, figure: Any, where: str) -> Path:
@@ -56,7 +62,8 @@ def write_figure(path: Name, figure: Any, where: str) -> Path:
 def check(path: Name, where: str) -> None:
     """Raise now what `write` would raise for this path later; nothing is left behind."""
     if not _is_special(path):
-        _made_part(_target(path, where), path, where).unlink(missing_ok=True)
+        with deferred():
+            _made_part(_target(path, where), path, where).unlink(missing_ok=True)
 
 
 def _is_special(path: Name) -> bool:
@@ -87,8 +94,10 @@ def _made_part(target: Path, path: Name, where: str) -> Path:
         part.touch(mode=0o666 if old is None else 0o600, exist_ok=False)
         if old is not None:
             _make_alike(part, old)
-    except OSError as error:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         text = f"{where}: got {path}, but no file can be made in {target.parent} ({error.strerror}); choose another folder"
         raise OSError(error.errno, text) from error
     return part

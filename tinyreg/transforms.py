@@ -104,7 +104,7 @@ def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Te
     further = trace.goes_on or any(v.requires_grad for v in directions)
     seed = ones_like(total) if further else ones_like(total)._array
     start: Any = g._node
-    product = walk([(total._node, seed)], targets=[start], create_graph=further).get(start)
+    product = walk([(total._node, seed)], since=trace.since, targets=[start], create_graph=further).get(start)
     return trace.value(), zeros_like(trace.y) if product is None else product if further else wrap(product)
 
 

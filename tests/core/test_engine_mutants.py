@@ -1,8 +1,8 @@
 """Every wrong version of the engine is noticed by one of the small programs, and the right one by none.
 
-The programs stand in engine_programs, composed_programs, edge_programs and operand_programs, the mutants and the rules for
-those that no program can tell from the right engine in engine_mutants. Every fifth mutant of a function is tried; with
-`--profile deep` every one.
+The programs stand in engine_programs, composed_programs, edge_programs, replay_programs and operand_programs, the mutants
+and the rules for those that no program can tell from the right engine in engine_mutants. Every fifth mutant of a function
+is tried; with `--profile deep` every one.
 """
 
 import contextvars

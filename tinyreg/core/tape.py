@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Protocol, overload
 
-from ..switches import Context, F, Switch
+from ..switches import Context, F, Switch, apart
 from .backend import DTYPES, FLOATS, DType, Shape, accumulator, as_zero_dimensional, described, home, underflow_ignored
 
 Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
@@ -58,8 +58,7 @@ class Leaf(Node):
         )
 
     def replaced(self) -> Leaf:
-        """The Leaf of the tensor's next value. Tapes that used this one can no longer be walked."""
-        self.retired = True
+        """The Leaf of the tensor's next value; when the tensor has it, this one is to be `retired`."""
         return Leaf(self.shape, self.dtype, self.version + 1, self.grad, self.name)
 
 
@@ -189,11 +188,17 @@ def walk(
     They are gathered in a local table, so an error leaves no leaf with half of its gradient. Nothing is added in place,
     because one array may have been handed to two parents.
     """
+    return apart([(recording, create_graph)], _walk, roots, since, targets, create_graph, retain_graph)
+
+
+def _walk(
+    roots: Roots, since: int, targets: Collection[Node], create_graph: bool, retain_graph: Any
+) -> dict[Node, Gradient]:
     entries = reach((node for node, _ in roots), since)
     wanted = _leading_to(targets, entries) if targets else None
     retain = create_graph if retain_graph is None else retain_graph
     table: dict[Node, Any] = {}
-    with recording(create_graph), underflow_ignored():
+    with underflow_ignored():
         for node, g in roots:
             table[node] = _sum(table.get(node), g)
         while entries:
@@ -204,8 +209,8 @@ def walk(
             elif g is not None:  # somebody used it
                 for parent, contribution in _contributions(entry, g, wanted, create_graph):
                     table[parent] = _sum(table.get(parent), contribution)
-            if not retain:
-                entry.parents, entry.saved = (), None
+            if not retain and type(entry) is Entry:  # a Result leads to its entry, which says that it is freed
+                entry.saved, entry.parents = None, ()
     return table
 
 

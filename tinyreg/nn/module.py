@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from ..core.backend import described
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, copy_for, replace
 from ..creation import as_array
 from .mode import modes
 from .parameter import Buffer, Parameter
@@ -217,8 +217,7 @@ class Module:
                 raise ValueError(f"load_state_dict: got {name} {described(value)}, expected {described(tensor)}")
             if value.dtype.kind != tensor.dtype.kind:
                 raise TypeError(f"load_state_dict: got {name} {described(value)}, expected {described(tensor)}")
-        for name, tensor in own.items():
-            tensor.assign(values[name])
+        replace([*own.values()], [copy_for(tensor, values[name]) for name, tensor in own.items()])
 
     # ---- as text
 

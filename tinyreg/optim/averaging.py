@@ -81,11 +81,15 @@ class WeightAverage(Locked):
         Afterwards, also after an exception, they have their own again, whatever they were given in between.
         """
         own = [parameter.data for parameter in self._parameters]
-        self.copy_to_parameters()
         try:
+            self.copy_to_parameters()
             yield
         finally:
-            replace(self._parameters, own)
+            try:
+                replace(self._parameters, own)
+            except BaseException:  # Ctrl-C, before anything is replaced
+                replace(self._parameters, own)
+                raise
 
     def state_dict(self) -> dict[str, Any]:
         """Return the decay and copies of the averages, in the order of the parameters."""
@@ -102,8 +106,8 @@ class WeightAverage(Locked):
         decay, values = accepted.number(where, "decay", state["decay"], below=1), state["averages"]
         accepted.same_count(where, "averages", len(values), len(self._parameters))
         pairs = zip(values, self._parameters, strict=True)
-        self._averages = self._gathered([accepted.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
-        self.decay = decay
+        averages = self._gathered([accepted.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
+        self._averages, self.decay = averages, decay
 
     def _gathered(self, arrays: list[Array]) -> list[Array]:
         """Arrays of all parameters, in order, as flat ones."""
