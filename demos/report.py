@@ -90,7 +90,7 @@ def html(done: Sequence[Done], about: Mapping[str, str], fast: bool) -> str:
 <footer>
 <h2>How this was made</h2>
 <dl>
-{"".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in about.items())}
+{"".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in about.items())}
 </dl>
 <p>Matrix products on the processor run on one thread. Seeds are 0, 1, 2 and so on: none is chosen.</p>
 </footer>
@@ -103,7 +103,7 @@ def entry(done: Done) -> str:
     """A line of the table of contents: question and finding."""
     demo, result, _ = done
     return (
-        f'<li><a href="#{demo.name}">{escape(demo.question)}</a>'
+        f'<li><a href="#{escape(demo.name)}">{escape(demo.question)}</a>'
         f"<p>{escape(result.finding)}</p>{interruption(result)}</li>\n"
     )
 
@@ -111,16 +111,17 @@ def entry(done: Done) -> str:
 def article(done: Done, backend: str, fast: bool) -> str:
     """All that one demo found."""
     demo, result, seconds = done
+    name = escape(demo.name)
     picture = f"data:image/png;base64,{base64.b64encode(result.picture.read_bytes()).decode()}"
     command = f"python -m demos {demo.name} --backend {backend} --seeds {result.seeds}{' --fast' * fast}"
-    return f"""<article id="{demo.name}" aria-labelledby="{demo.name}-question">
+    return f"""<article id="{name}" aria-labelledby="{name}-question">
 <p class="facts">Section {escape(demo.section)}</p>
-<h2 id="{demo.name}-question">{escape(demo.question)}</h2>
+<h2 id="{name}-question">{escape(demo.question)}</h2>
 <p class="finding">{escape(result.finding)}</p>
 {interruption(result)}<figure tabindex="0"><img src="{picture}" alt="A picture of what was found"></figure>
 <div class="table" tabindex="0">{table(result.table)}</div>
 <p class="note">{escape(result.note)}</p>
-<p class="facts"><code>{command}</code> · {over(result.seeds)} · {duration(seconds)}</p>
+<p class="facts"><code>{escape(command)}</code> · {over(result.seeds)} · {duration(seconds)}</p>
 </article>
 """
 

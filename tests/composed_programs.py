@@ -100,7 +100,8 @@ def a_graph_beside_the_reference():
     rx, ry = reference.leaf(a, slice(0, 6)), reference.leaf(b, slice(6, 8))
     rm = reference.divide(reference.tanh(reference.multiply(rx, ry)), reference.exp(reference.tanh(ry)))
     rp = reference.matmul(rm, reference.permute_dims(reference.getitem(rx, np.array([1, 1])), (1, 0)))
-    slopes, curvature = reference.pulled(reference.multiply(rp, reference.total(rm, 1)), v)
+    pulled = reference.pulled(reference.multiply(rp, reference.total(rm, 1)), v)
+    slopes, curvature = pulled.v, pulled.J
     np.testing.assert_allclose(x.grad.data.ravel(), slopes[:6], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(y.grad.data.ravel(), slopes[6:8], rtol=1e-10, atol=1e-12)
     along = (x.grad * u[:6].reshape(2, 3)).sum() + (y.grad * u[6:].reshape(2, 1)).sum()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
+import re
 import signal
 
 import pytest
@@ -14,7 +16,7 @@ from threadpoolctl import threadpool_limits
 import tinyreg as tr
 from tinyreg.core import backend as backends
 from tinyreg.core import tape
-from tinyreg.testing import PROFILES, use_profile
+from tinyreg.testing import PROFILES, Case, use_profile
 
 BACKENDS = ("numpy", "standin", "cupy")
 
@@ -35,6 +37,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("tinyreg")
     group.addoption("--backend", choices=(*BACKENDS, "all"), default="all", help="run backend tests on this one only")
     group.addoption("--profile", choices=list(PROFILES), help="how long Hypothesis searches: fast if not said")
+    group.addoption("--programs", type=int, metavar="N", help="how many random programs the engine is tried with")
     group.addoption("--op", metavar="NAME", help="run what is asked of this op in the table of cases, and nothing else")
 
 
@@ -45,15 +48,35 @@ def pytest_configure(config):
         settings.load_profile(chosen)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """With --op, pass over the files that name neither the op nor a list of all: to import them takes longest."""
+    if (op := config.getoption("--op")) is None or collection_path.suffix != ".py":
+        return None
+    about = rf"\b({re.escape(op)}|cases|__all__)\b"
+    return None if re.search(about, collection_path.read_text(encoding="utf-8")) else True
+
+
 def pytest_collection_modifyitems(config, items):
-    """With --op, keep the tests that have the op's case, or its name, as a parameter."""
+    """The tests of a file that are about one case come together: what the first one draws serves them all.
+
+    With --op, keep the tests that have the op's case, or its name, as a parameter.
+    """
+    places = {}
+    for i, item in enumerate(items):
+        case = _parameters(item).get("case")
+        places[item] = places.setdefault((item.path, case), i) if isinstance(case, Case) else i
+    items.sort(key=places.get)
     if (op := config.getoption("--op")) is None:
         return
-    about = [item for item in items if op in map(str, getattr(getattr(item, "callspec", None), "params", {}).values())]
+    about = [item for item in items if op in map(str, _parameters(item).values())]
     if not about:
         raise pytest.UsageError(f"--op: got {op!r}, expected the name of a case, such as 'softplus' or 'Linear'")
     config.hook.pytest_deselected(items=[item for item in items if item not in about])
     items[:] = about
+
+
+def _parameters(item):
+    return getattr(getattr(item, "callspec", None), "params", {})
 
 
 def pytest_collection_finish():
@@ -72,15 +95,23 @@ def pytest_report_header():
     return [f"backend {name}: {_state(name)}" for name in BACKENDS]
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    """Say which backends were not tried: thousands of skipped tests would say it less well, and take their time."""
+    if config.getoption("--backend") == "all":
+        for name in (name for name in BACKENDS if _state(name) != "ready"):
+            terminalreporter.write_line(f"not tried: backend {name}: {_state(name)}")
+
+
 def pytest_generate_tests(metafunc):
     chosen = metafunc.config.getoption("--backend")
-    names = BACKENDS if chosen == "all" else (chosen,)
+    names = [name for name in BACKENDS if _state(name) == "ready"] if chosen == "all" else [chosen]
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", [_skipped_unless_ready(name) for name in names], indirect=True)
     if "other_backend" in metafunc.fixturenames:  # for comparisons with NumPy, which NumPy could not fail
         metafunc.parametrize("other_backend", [_skipped_unless_ready(name) for name in names if name != "numpy"])
 
 
+@functools.cache
 def _state(name):
     return " ".join(tr.backends()[name].split())
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import contextvars
 import inspect
 import sys
 from types import FunctionType
+
+import pytest
+from operand_programs import PROGRAMS
 
 import tinyreg as tr
 from tinyreg.core import primitive, tape
@@ -23,7 +27,7 @@ MISTAKES = [
     "A[B] = C -> A[B - 1] = C",
     "Result(A, B) -> Result(A, 0)",
     "wrap(A, B) -> wrap(A)",
-    "recording(A) -> recording(False); recording(True)",
+    "(recording, A) -> (recording, False); (recording, True)",
     "A.get(B) or C -> next(iter(A.values()), None) or C",
     "[*A, *B] -> [*A]; [*B]",
     "type(A) is B and C and D -> type(A) is B and C; C and D; type(A) is B and D",
@@ -44,7 +48,7 @@ EQUIVALENT = {
     "for A, B, C in D: ... -> for A, B, C in reversed([*D]): ...": "the order of these does not matter",
     "for A in B.further: ... -> for A in reversed([*B.further]): ...": "the order of these does not matter",
     "if not A.isdisjoint(B.parents): ... -> if True: ...": "of an entry none of whose parents is wanted nothing is asked",
-    "recording(create_graph) -> recording(True)": "VJPs are given bare arrays, and an op on these is not recorded",
+    "(recording, create_graph) -> (recording, True)": "VJPs are given bare arrays, and an op on these is not recorded",
     "A or self._plan(B) -> self._plan(B)": "the plan is made anew",
     "A and is_recording() -> is_recording()": "a plan for no argument keeps nothing",
     "if A.further: ... -> if True: ...": "there is nothing to add",
@@ -181,6 +185,24 @@ def planted(right, mutant):
                     setattr(c, name, before[name])
                 else:
                     delattr(c, name)
+
+
+def noticed(program):
+    """Whether a program says that something is wrong: in a context of its own, so that no switch stays as it was left."""
+    try:
+        contextvars.copy_context().run(program)
+    except (Exception, pytest.fail.Exception):
+        return True
+    return False
+
+
+def verdicts(f, step=1):
+    """What was found of the mutants of a function: the name, whether a program notices it, and the rules that excuse it."""
+    found = []
+    for mutant in wrong_versions(f)[::step]:
+        with planted(f, mutant):
+            found.append((f"{mutant.name}   {mutant.line}", any(map(noticed, PROGRAMS)), excused(mutant)))
+    return found
 
 
 def forget_plans():

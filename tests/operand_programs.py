@@ -1,12 +1,12 @@
 """Small programs that notice a wrong engine, as engine_programs: which arguments are asked, and what is saved for whom."""
 
 import numpy as np
-from edge_programs import PROGRAMS
 from engine_programs import leaf, op, program, refused, same
+from replay_programs import PROGRAMS
 
 import tinyreg as tr
 
-__all__ = ["PROGRAMS"]  # these, and those of the other three
+__all__ = ["PROGRAMS"]  # these, and those of the other four
 
 
 def scaled(xp, x, *ws):

@@ -1,46 +1,74 @@
 """A naive reference for the engine: no tape, no walk back, and nothing of tinyreg.
 
-Every value carries its whole Jacobian and Hessian with respect to the elements of all leaves, worked out forwards with it.
-J has the shape of the value and then an axis for those elements, H has two, so every rule is one of three: a linear op
-does to J and H what it does to the value, an elementwise op is the chain rule, a bilinear op is the product rule.
+Every value carries its derivatives with respect to the elements of all leaves, worked out forwards with it: a list of
+arrays [v, J, H, T], each with one axis more for those elements. How long the list is says how often the value can still be
+differentiated: its gradient is a value too, with one array fewer. Every rule is one of three: a linear op does to each
+array what it does to the value, an elementwise op is the chain rule, a bilinear op is the product rule.
 """
 
-from typing import NamedTuple
+from itertools import combinations
 
 import numpy as np
 
-COLUMNS = 16  # the elements of all leaves together
+COLUMNS = 12  # the elements of all leaves together
+ORDER = 3
 
 
-class Value(NamedTuple):
-    """A value v, its first derivatives J = dv/dx and its second ones H = d2v/dxdx."""
+class Value:
+    """A value v and its derivatives: J = dv/dx, H = d2v/dxdx, T = d3v/dxdxdx, as far as they go."""
 
-    v: np.ndarray
-    J: np.ndarray
-    H: np.ndarray
+    def __init__(self, parts):
+        self.parts = [part if type(part) is np.ndarray else np.asarray(part) for part in parts]
+        self.v = self.parts[0]
+
+    J = property(lambda self: self.parts[1])
+    H = property(lambda self: self.parts[2])
+    order = property(lambda self: len(self.parts) - 1)
 
 
-def constant(array):
+def constant(array, order=ORDER):
     v = np.asarray(array, dtype=np.float64)
-    return Value(v, np.zeros((*v.shape, COLUMNS)), np.zeros((*v.shape, COLUMNS, COLUMNS)))
+    return Value(np.zeros((*v.shape, *[COLUMNS] * k)) if k else v for k in range(order + 1))
 
 
 def leaf(array, columns):
     """A value whose elements are differentiated: `columns`, a slice, says where they stand among all of them."""
-    v, J, H = constant(array)
-    return Value(v, np.eye(COLUMNS)[columns].reshape(J.shape), H)
+    x = constant(array)
+    x.parts[1] = np.eye(COLUMNS)[columns].reshape(x.J.shape)
+    return x
 
 
 def pulled(x, v):
-    """v J and v H: the gradient and the Hessian of sum(v x)."""
-    return np.tensordot(v, x.J, v.ndim), np.tensordot(v, x.H, v.ndim)
+    """The gradient of sum(v x) with respect to all elements, as a value."""
+    return Value(np.tensordot(v, part, v.ndim) for part in x.parts[1:])
+
+
+def slope(x, columns, shape):
+    """The gradient of a scalar with respect to some of the elements, in the shape of their leaf, as a value."""
+    parts = [part[columns] for part in x.parts[1:]]
+    return Value(part.reshape((*shape, *part.shape[1:])) for part in parts)
+
+
+def without(x, columns):
+    """The value where these elements stand still."""
+    parts = [part.copy() for part in x.parts]
+    for k, part in enumerate(parts):
+        for axis in range(part.ndim - k, part.ndim):
+            part[(*[slice(None)] * axis, columns)] = 0.0
+    return Value(parts)
+
+
+def up_to(order, *xs):
+    """The values, cut to what all of them have."""
+    order = min(order, *(x.order for x in xs))
+    return [Value(x.parts[: order + 1]) for x in xs]
 
 
 def linear(f):
-    """f(part, tail, ...) acts on the leading axes of a part: of v, where the tail is (), of J and of H."""
+    """f(part, tail, ...) acts on the leading axes of a part: tail is the shape of the axes of dx, () for v."""
 
     def op(x, *settings):
-        return Value(*[f(part, part.shape[x.v.ndim :], *settings) for part in x])
+        return Value(f(part, part.shape[x.v.ndim :], *settings) for part in x.parts)
 
     return op
 
@@ -48,52 +76,117 @@ def linear(f):
 broadcast_to = linear(lambda a, tail, shape: np.broadcast_to(a, (*shape, *tail)))
 reshape = linear(lambda a, tail, shape: a.reshape((*shape, *tail)))
 permute_dims = linear(lambda a, tail, axes: a.transpose((*axes, *range(len(axes), a.ndim))))
-total = linear(lambda a, tail, axis: np.asarray(a.sum(axis=axis)))
-getitem = linear(lambda a, tail, key: np.asarray(a[key]))
-scale = linear(lambda a, tail, factor: np.asarray(a * factor))
+total = linear(lambda a, tail, axis: a.sum(axis=axis))
+getitem = linear(lambda a, tail, key: a[key])
+scale = linear(lambda a, tail, factor: a * factor)
 
 
-def elementwise(f, slope, curvature):
-    """d f(x) = f' dx and d2 f(x) = f' d2x + f'' dx dx; f' and f'' are given x and f(x)."""
+def all_total(x):
+    return total(x, tuple(range(x.v.ndim)))
+
+
+def elementwise(f, *slopes):
+    """The chain rule: d f = f' dx, d2 f = f' d2x + f'' dx dx and so on; f' and the next are given x and f(x)."""
 
     def op(x):
         y = np.asarray(f(x.v))
-        first, second = (np.asarray(d(x.v, y))[..., None] for d in (slope, curvature))
-        square = x.J[..., :, None] * x.J[..., None, :]
-        return Value(y, first * x.J, first[..., None] * x.H + second[..., None] * square)
+        first, second, third = (np.asarray(d(x.v, y)) for d in slopes)
+        parts, n = [y], y.ndim
+        if x.order > 0:
+            J = x.J
+            parts.append(first[..., None] * J)
+        if x.order > 1:
+            H, square = x.H, J[..., :, None] * J[..., None, :]
+            parts.append(first[..., None, None] * H + second[..., None, None] * square)
+        if x.order > 2:
+            crossed = J[..., :, None, None] * H[..., None, :, :]
+            crossed = crossed + crossed.swapaxes(n, n + 1) + np.moveaxis(crossed, n, n + 2)
+            cube = third[..., None, None] * square
+            parts.append(
+                first[..., None, None, None] * x.parts[3]
+                + second[..., None, None, None] * crossed
+                + cube[..., None] * J[..., None, None, :]
+            )
+        return Value(parts)
 
     return op
 
 
-exp = elementwise(np.exp, lambda x, y: y, lambda x, y: y)
-tanh = elementwise(np.tanh, lambda x, y: 1 - y * y, lambda x, y: -2 * y * (1 - y * y))
-sin = elementwise(np.sin, lambda x, y: np.cos(x), lambda x, y: -y)
-cos = elementwise(np.cos, lambda x, y: -np.sin(x), lambda x, y: -y)
-reciprocal = elementwise(np.reciprocal, lambda x, y: -y * y, lambda x, y: 2 * y**3)
+exp = elementwise(np.exp, *[lambda x, y: y] * 3)
+tanh = elementwise(
+    np.tanh,
+    lambda x, y: 1 - y * y,
+    lambda x, y: -2 * y * (1 - y * y),
+    lambda x, y: (6 * y * y - 2) * (1 - y * y),
+)
+sin = elementwise(np.sin, lambda x, y: np.cos(x), lambda x, y: -y, lambda x, y: -np.cos(x))
+cos = elementwise(np.cos, lambda x, y: -np.sin(x), lambda x, y: -y, lambda x, y: np.sin(x))
+reciprocal = elementwise(np.reciprocal, lambda x, y: -y * y, lambda x, y: 2 * y**3, lambda x, y: -6 * y**4)
+above = elementwise(
+    lambda x: np.maximum(x, 0.0) ** 4,
+    lambda x, y: 4 * np.maximum(x, 0.0) ** 3,
+    lambda x, y: 12 * np.maximum(x, 0.0) ** 2,
+    lambda x, y: 24 * np.maximum(x, 0.0),
+)
+
+
+SHARED_OUT = [
+    [
+        (i, np.argsort([*of_a, *(axis for axis in range(k) if axis not in of_a)]))
+        for i in range(k + 1)
+        for of_a in combinations(range(k), i)
+    ]
+    for k in range(ORDER + 1)
+]
+"""Of k axes of dx, which the first factor gets: how many, and the order that puts them where they belong."""
 
 
 def bilinear(times):
-    """d(a b) = da b + a db and d2(a b) = d2a b + da db + db da + a d2b, with the axes of dx in front."""
+    """The product rule: the k axes of d^k(a b) are shared out between a and b in every way."""
 
     def op(a, b):
-        da, db = (np.moveaxis(x.J, -1, 0) for x in (a, b))
-        d2a, d2b = (np.moveaxis(x.H, (-2, -1), (0, 1)) for x in (a, b))
-        J, crossed = times(da, b.v) + times(a.v, db), times(da[:, None], db)
-        H = times(d2a, b.v) + crossed + crossed.swapaxes(0, 1) + times(a.v, d2b)
-        return Value(np.asarray(times(a.v, b.v)), np.moveaxis(J, 0, -1), np.moveaxis(H, (0, 1), (-2, -1)))
+        a, b = up_to(ORDER, a, b)
+        das, dbs = ([_turned(part, part.ndim - k, k) for k, part in enumerate(x.parts)] for x in (a, b))
+        parts = []
+        for k in range(a.order + 1):
+            products = []
+            for i in range(k + 1):
+                da = das[i]
+                products.append(times(da.reshape((*da.shape[:i], *[1] * (k - i), *da.shape[i:])), dbs[k - i]))
+            rest = range(k, products[0].ndim)
+            whole = sum(products[i].transpose([*order, *rest]) for i, order in SHARED_OUT[k])
+            parts.append(_turned(whole, k, len(rest)))
+        return Value(parts)
 
     return op
 
 
+def _turned(part, n, k):
+    """The first n axes after the last k."""
+    return part.transpose([*range(n, n + k), *range(n)])
+
+
 matmul = bilinear(np.matmul)
+_product = bilinear(np.multiply)
+
+
+def together(a, b):
+    """Two values in the shape that they broadcast to."""
+    if a.v.shape == b.v.shape:
+        return a, b
+    shape = np.broadcast_shapes(a.v.shape, b.v.shape)
+    return broadcast_to(a, shape), broadcast_to(b, shape)
 
 
 def multiply(a, b):
-    shape = np.broadcast_shapes(a.v.shape, b.v.shape)
-    return bilinear(np.multiply)(broadcast_to(a, shape), broadcast_to(b, shape))
+    return _product(*together(a, b))
+
+
+def add(a, b):
+    return Value(p + q for p, q in zip(*(x.parts for x in up_to(ORDER, *together(a, b))), strict=True))
 
 
 divide = lambda a, b: multiply(a, reciprocal(b))
-add = lambda a, b: Value(*[np.asarray(p + q) for p, q in zip(a, b, strict=True)])
 subtract = lambda a, b: add(a, scale(b, -1.0))
-stack = lambda *xs: Value(*map(np.stack, zip(*xs, strict=True)))
+stack = lambda *xs: Value(map(np.stack, zip(*(x.parts for x in up_to(ORDER, *xs)), strict=True)))
+concat = lambda *xs: Value(map(np.concatenate, zip(*(x.parts for x in up_to(ORDER, *xs)), strict=True)))

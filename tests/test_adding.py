@@ -1,14 +1,12 @@
 """What it takes to add an op or a layer: the steps in CONTRIBUTING.md, followed in a copy of the repository."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from pytest_runs import pytest_run
 
 ROOT = Path(__file__).parents[1]
 STEPS = {"op": "## Add an op", "layer": "## Add a layer"}
@@ -64,11 +62,7 @@ def follow(copy, kind, *, but=()):
 
 def pytest_of(copy, *tests):
     """How pytest ends in the copy, and what it prints."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    environment["PYTHONPATH"] = f"{copy}{os.pathsep}{copy / 'tests'}"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n0", "-rA", *tests]
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    return done.returncode, done.stdout + done.stderr
+    return pytest_run(copy, "-n0", "-rA", *tests, path=(copy, copy / "tests"))
 
 
 @pytest.mark.parametrize("kind", NEW)

@@ -247,8 +247,9 @@ def test_what_is_no_float_or_lacks_axes_is_refused():
         drop.spatial_dropout(ones(2), 0.5, training=True)
     with pytest.raises(TypeError, match=r"dropout: got \[1.0\], expected floats"):
         drop.dropout([1.0], 0.5, training=True)
-    with pytest.raises(ValueError, match=r"drop_path: got x float32\[\], expected \(N, ...\)"):
-        drop.drop_path(ones(), 0.5, training=True)
+    for x, named in ((ones(), r"float32\[\]"), (0.5, "0.5")):
+        with pytest.raises(ValueError, match=rf"drop_path: got x {named}, expected \(N, ...\)"):
+            drop.drop_path(x, 0.5, training=True)
 
 
 # ---- shares near 0 and 1
@@ -329,6 +330,25 @@ def test_what_is_kept_of_a_float16_is_scaled_in_float32():
     assert y.any()
     third = drop.dropout(tensor(np.ones(1000), "float16"), 0.1, training=True, rng=rng).numpy().max()
     assert third == np.float16(1 / 0.9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_gaussian_noise_is_drawn_and_multiplied_in_the_wide_dtype(dtype):
+    x, p = np.linspace(-3, 3, 1000).astype(dtype), 0.3
+    wide = np.float32 if dtype == "float16" else dtype
+    noise = tr.Generator(5).normal(1.0, math.sqrt(p / (1 - p)), 1000, wide, "numpy")
+    y = drop.gaussian_dropout(tensor(x, dtype), p, training=True, rng=tr.Generator(5)).numpy()
+    np.testing.assert_array_equal(y, (x.astype(wide) * noise).astype(dtype))
+
+
+def test_alpha_dropout_of_a_float16_is_rounded_once():
+    x, p = np.linspace(-3, 3, 1000).astype("float16"), 0.3
+    y = drop.alpha_dropout(tensor(x, "float16"), p, training=True, rng=tr.Generator(5)).numpy()
+    a = (1 - p + drop.ALPHA**2 * p * (1 - p)) ** -0.5
+    mask = tr.Generator(5).bernoulli(1 - p, 1000, "numpy")
+    exact = np.where(mask, a * (x.astype("float64") - p * drop.ALPHA), a * drop.ALPHA * (1 - p))
+    wrong = y != exact.astype("float16")
+    assert wrong.mean() < 0.01  # rounded in float32 first, which here and there decides a tie
 
 
 @pytest.mark.parametrize("p", [1 - 1e-7, 0.999])

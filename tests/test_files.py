@@ -79,6 +79,76 @@ def test_what_is_private_cannot_be_read_by_others_while_it_is_written(path, monk
     assert seen == [0o600]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a folder can be forced to the disk there only")
+def test_the_whole_file_is_on_the_disk_before_it_is_moved_and_then_its_name(path, monkeypatch):
+    """What a loss of power at any of these moments would leave."""
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def forced(fd):
+        status = os.fstat(fd)
+        events.append("folder" if stat.S_ISDIR(status.st_mode) else status.st_size)
+        fsync(fd)
+
+    def moved(*args, **settings):
+        events.append("moved")
+        replace(*args, **settings)
+
+    monkeypatch.setattr(os, "fsync", forced)
+    monkeypatch.setattr(os, "replace", moved)
+    files.write(path, b"x" * 1000, "test")
+    assert events == [1000, "moved", "folder"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder can be forced to the disk there only")
+def test_a_folder_that_cannot_be_forced_is_closed_and_no_error(path, monkeypatch):
+    closed, close, opened, open_ = [], os.close, [], os.open
+
+    def refused(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(22, "Invalid argument")
+
+    def noted(name, *args, **settings):
+        fd = open_(name, *args, **settings)
+        if Path(name) == path.parent:
+            opened.append(fd)
+        return fd
+
+    monkeypatch.setattr(os, "fsync", refused)
+    monkeypatch.setattr(os, "open", noted)
+    monkeypatch.setattr(os, "close", lambda fd: (closed.append(fd), close(fd)))
+    files.write(path, "new", "test")
+    assert path.read_text() == "new"
+    assert len(opened) == 1
+    assert opened[0] in closed
+
+
+def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path):
+    path = tmp_path / "a+b.txt"
+    left = [".a+b.txt.0123abcd.part", ".a+b.txt.ffffffff.part"]
+    others = [".aab.txt.0123abcd.part", ".a+b.txt.0123abcd.parts", ".a+b.txt.0123.part", "a+b.txt.0123abcd.part", "c.part"]
+    for name in (*left, *others):
+        (tmp_path / name).write_text("")
+    files.write(path, "new", "test")
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, path.name])
+
+
+def test_a_leftover_that_cannot_be_removed_is_no_error(path):
+    path.with_name(f".{path.name}.0123abcd.part").mkdir()
+    files.write(path, "new", "test")
+    assert path.read_text() == "new"
+
+
+def test_a_part_is_never_one_that_is_there(path, monkeypatch):
+    """Of two writers with the same random name, the second raises."""
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(os, "urandom", bytes)
+    with path.with_name(f".{path.name}.00000000.part").open("w") as of_another:
+        fcntl.flock(of_another, fcntl.LOCK_EX)
+        with pytest.raises(FileExistsError, match="no file can be made in"):
+            files.write(path, "new", "test")
+    assert not path.exists()
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
 def test_the_owner_is_kept(path, writer):
     path.write_bytes(b"old")
@@ -208,6 +278,14 @@ def test_a_figure_has_the_format_of_its_suffix(tmp_path):
         assert (tmp_path / name).read_bytes().startswith(start)
     history().plot(tmp_path / "plain")
     assert (tmp_path / "plain.png").exists()
+
+
+def test_a_figure_has_150_dots_per_inch(tmp_path):
+    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(2, 1))
+    written = files.write_figure(tmp_path / "a", figure, "test")
+    assert written == tmp_path / "a.png"
+    width_and_height = written.read_bytes()[16:24]
+    assert width_and_height == (300).to_bytes(4, "big") + (150).to_bytes(4, "big")
 
 
 SOURCES = [

@@ -262,7 +262,7 @@ def test_gradient_penalty_refuses_a_batch_norm_that_mixes_samples_and_leaves_it_
     model = tr.nn.Sequential(tr.nn.Linear(2, 3), norm, tr.nn.ReLU(), tr.nn.Linear(3, 1))
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     x = leaf(np.ones((4, 2)), "float32")
-    text = "gradient_penalty: got a batch norm by the batch's own statistics, .*eval mode.*frozen"
+    text = r"(?s)^gradient_penalty: .*\n  got       a batch norm by the batch's own statistics\n.*eval mode.*frozen"
     with pytest.raises(ValueError, match=text):
         tr.regularizers.gradient_penalty(model, x, 1.0)
     for name, value in model.state_dict().items():

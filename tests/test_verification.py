@@ -21,9 +21,9 @@ def test_the_page_has_a_row_for_every_op_and_every_shared_function_and_no_other(
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 def test_a_row_says_what_the_case_says(case):
-    found = rows(TEXT)[case.name]
-    assert found[:6] == row(case), HINT
-    mutants, digits = found[6:]
+    cells = rows(TEXT).get(case.name, [""] * 8)
+    assert cells[:6] == row(case), HINT
+    mutants, digits = cells[6:]
     assert re.fullmatch(r"-|\d+ of \d+", mutants)
     assert re.fullmatch(r"-|\d+\.\d \(\d+\.\d\)", digits)
     assert (digits == "-") == (case.order == 0)

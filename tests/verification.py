@@ -137,13 +137,18 @@ def introduction():
     return INTRODUCTION.format(layouts=layouts, properties=f"{properties}, backends agree")
 
 
+def compared(name, backend):
+    """See a case agree with NumPy on another backend."""
+    run_backend(CASES[name], backend)
+
+
 def other_backends():
     """Which backends gave what NumPy gives for every case, and why one was not tried."""
     found = []
     for name, state in tr.backends().items():
         if name != "numpy" and state.startswith("ready"):
-            for case in CASES.values():
-                run_backend(case, name)
+            with multiprocessing.Pool() as pool:
+                pool.starmap(compared, ((case, name) for case in CASES), chunksize=1)
             state = "agreed with NumPy in every case" + state.removeprefix("ready")
         found += [f"{WHAT.get(name, name)} {state}"] * (name != "numpy")
     return "; ".join(sorted(found, key=lambda text: "agreed" not in text))

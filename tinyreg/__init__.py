@@ -77,7 +77,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-for _room in (activations, dropout, explore, losses, nn, normalization, ops, optim, random, regularizers):
+for _room in (activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers):
     setattr(_room, "__dir__", functools.partial(_public, _room))  # noqa: B010  (which a type checker takes for a method)
 
 

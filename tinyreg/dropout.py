@@ -1,4 +1,4 @@
-"""Dropout and its kin: noise in training that keeps the mean, as compositions of a mask that is drawn and handed in.
+"""Dropout and its kin: noise in training that leaves the mean as it is. A mask is drawn, then an op applies it.
 
 `p` is the share that is dropped. `training` has no default, so that nothing is dropped unasked. `rng` is a `tr.Generator`,
 the default one (`tr.seed`) if None, or a seed, which gives the same mask at every call. Where nothing is to be dropped, out
@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 from . import ops
 from .arguments import number
-from .core.backend import Array, accumulator, described
+from .core.backend import Array, accumulator, described, is_float
 from .core.tensor import Tensor
 from .creation import backend_of
+from .ops.elementwise import masked
 from .ops.precision import narrowed, widened
 from .random import Generator, as_generator
+
+__all__ = ["alpha_dropout", "drop_connect", "drop_path", "dropout", "gaussian_dropout", "spatial_dropout"]
 
 ALPHA = -1.7580993408473766  # what selu tends to for large negative x
 """The value that `alpha_dropout` gives to what it drops."""
@@ -121,12 +124,12 @@ def alpha_dropout(x: Tensor | Array, p: float, *, training: bool, rng: Generator
     """
     if not (p := _share("alpha_dropout", x, p, training)):
         return x
-    keep = Mask.drawn("alpha_dropout", x, p, rng).keep
+    mask = Mask.drawn("alpha_dropout", x, p, rng).array
     if p == 1:
-        return ops.where(keep, x, 0.0)
+        return ops.where(mask, x, 0.0)
     a = (1 - p + ALPHA**2 * p * (1 - p)) ** -0.5
-    wide = widened(x)
-    return narrowed(ops.where(keep, a * wide - a * p * ALPHA, a * ALPHA * (1 - p)), x)
+    y = widened(x)
+    return narrowed(ops.where(mask, a * y - a * p * ALPHA, a * ALPHA * (1 - p)), x)
 
 
 def gaussian_dropout(x: Tensor | Array, p: float, *, training: bool, rng: Generator | int | None = None) -> Tensor:
@@ -155,9 +158,9 @@ def gaussian_dropout(x: Tensor | Array, p: float, *, training: bool, rng: Genera
 
 
 class Mask(NamedTuple):
-    """What a dropout keeps: booleans that broadcast to its argument, drawn with a share p to be dropped."""
+    """What a dropout leaves: booleans that broadcast to its argument, drawn with a share p to be dropped."""
 
-    keep: Any
+    array: Any
     p: float
 
     @staticmethod
@@ -177,8 +180,7 @@ class Mask(NamedTuple):
         return cls(as_generator(rng, where).bernoulli(1 - p, shape, backend_of(x)), p)
 
 
-masked = ops.thinned.named("dropout")
-_MASKED = {"dropout": masked} | {n: ops.thinned.named(n) for n in ("spatial_dropout", "drop_path", "drop_connect")}
+_MASKED = {"dropout": masked} | {name: masked.named(name) for name in ("spatial_dropout", "drop_path", "drop_connect")}
 
 
 def _dropped(
@@ -188,12 +190,12 @@ def _dropped(
     if not (p := _share(name, x, p, training)):
         return x
     mask = Mask.drawn(name, x, p, rng, own)
-    return _MASKED[name](x, mask.keep, scale=mask.scale)
+    return _MASKED[name](x, mask.array, scale=mask.scale)
 
 
 def _share(name: str, x: Any, p: float, training: bool) -> float:
     """How much is to be dropped: p in training, otherwise nothing."""
     p = number(name, "p", p, least=0, most=1, expected=SHARE)
-    if getattr(getattr(x, "dtype", None), "kind", None) != "f":
+    if not is_float(x):
         raise TypeError(f"{name}: got {described(x)}, expected floats")
     return p if training else 0

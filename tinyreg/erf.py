@@ -109,18 +109,19 @@ def _erf(xp: Any, x: Array) -> Array:
     return xp.copysign(xp.where(near_0, z, beyond), x)
 
 
-def _tail(xp: Any, x: Array) -> tuple[Array, Array, Array]:
-    """|x|, what lies below -|x|, and exp(-x^2 / 2)."""
-    z = xp.clip(xp.abs(x), 0, 39)  # nothing lies beyond
-    e = exp_of_square(xp, z, 0.5)
+def _ndtr_and_exp(xp: Any, x: Array) -> tuple[Array, Array]:
+    """ndtr(x), and exp(-x^2 / 2), for x from -39 to 39."""
+    z = xp.abs(x)
     below = _below(z)
+    e = exp_of_square(xp, z, 0.5)
     below *= e
-    return z, below, e
+    share = (x > 0).astype(x.dtype)
+    share -= below
+    return xp.abs(share), e
 
 
 def _ndtr(xp: Any, x: Array) -> Array:
-    _, below, _ = _tail(xp, x)
-    return xp.abs((x > 0) - below)
+    return _ndtr_and_exp(xp, xp.clip(x, -39, 39))[0]  # nothing lies beyond
 
 
 def _widened(xp: Any, x: Array) -> Array:
@@ -139,12 +140,11 @@ def ndtr(xp: Any, x: Array) -> Array:
     return by_blocks(_ndtr, xp, _widened(xp, xp.asarray(x)))
 
 
-def gelu(xp: Any, x: Array) -> tuple[Array, Array]:
-    """x ndtr(x), and its slope, of float32 or float64."""
-    z, below, e = _tail(xp, x)
-    slope = xp.abs((x > 0) - below)
-    e *= xp.clip(x, -39, 39)
+def gelu(xp: Any, x: Array, y: Array, slope: Array) -> None:
+    """Write x ndtr(x) to y, and its slope to slope, for float32 or float64."""
+    near = xp.clip(x, -39, 39)
+    share, e = _ndtr_and_exp(xp, near)
+    e *= near
     e *= 1 / math.sqrt(2 * math.pi)
-    slope += e
-    below *= z
-    return xp.clip(x, 0, math.inf) - below, slope
+    xp.add(e, share, out=slope)
+    xp.multiply(share, xp.maximum(x, near), out=y)  # 0 below -39, also at minus infinity

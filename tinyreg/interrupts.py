@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import itertools
 import signal
 import threading
-from collections.abc import Iterator
+from _signal import getsignal as handler  # type: ignore[import-not-found]  # without enums, which take longer
+from _signal import signal as handle
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -13,7 +17,7 @@ class Interrupts:
     """How often Ctrl-C was pressed; it raises KeyboardInterrupt once, and only where it is let through."""
 
     def __init__(self) -> None:
-        self.pressed = 0
+        self.pressed: int = 0
         self._through = False
 
     def __call__(self, *_: Any) -> None:
@@ -37,7 +41,7 @@ class Interrupts:
 
 @contextlib.contextmanager
 def counted() -> Iterator[Interrupts]:
-    """Ctrl-C is counted, and does nothing else but where it is let through; only a main thread is told of it."""
+    """Ctrl-C is counted, and does nothing else but where it is let through; only a main thread gets it."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
@@ -49,22 +53,31 @@ def counted() -> Iterator[Interrupts]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextlib.contextmanager
-def deferred() -> Iterator[None]:
+uninterrupted = collections.deque[Any](maxlen=0).extend
+"""Run an iterator over functions of C to its end, such as a `map` of `dict.update`: no Ctrl-C comes in between."""
+
+
+def set_together(*changes: tuple[Iterable[Any], str, Iterable[Any]]) -> None:
+    """Give objects new values in a slot, each change (objects, name of the slot, values): all of them or none."""
+    maps = [map(setattr, objects, itertools.repeat(name), values) for objects, name, values in changes]
+    uninterrupted(itertools.chain.from_iterable(maps))
+
+
+class deferred:  # noqa: N801  (reads as a verb: `with deferred():`)
     """In this context Ctrl-C waits until the end, and then is what it would have been; a second one does not wait."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
-        yield  # Ctrl-C goes elsewhere
-        return
-    pressed = threading.Event()
 
-    def note(*args: Any) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, before)
+    def __enter__(self) -> None:
+        self._pressed = False
+        self._before: Any = handler(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+        if self._before is not None:  # otherwise Ctrl-C goes elsewhere
+            handle(signal.SIGINT, self._note)
 
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed.is_set():
+    def _note(self, *_: Any) -> None:
+        self._pressed = True
+        handle(signal.SIGINT, self._before)
+
+    def __exit__(self, *_: Any) -> None:
+        if self._before is not None:
+            handle(signal.SIGINT, self._before)
+        if self._pressed:
             signal.raise_signal(signal.SIGINT)

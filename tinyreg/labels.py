@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .arguments import integer
-from .core.backend import Array, described
+from .core.backend import Array, described, is_float
 from .core.tensor import Tensor
 from .messages import explained
 from .safety import checked
@@ -19,7 +19,7 @@ def kind_of(value: object) -> str | None:
 
 def is_soft(target: Tensor | Array) -> bool:
     """Whether a target is soft: floats, a share for each class. Otherwise it holds class indices."""
-    return kind_of(target) == "f"
+    return is_float(target)
 
 
 def check_labels(where: str, logits: Tensor | Array, target: Tensor | Array) -> None:
@@ -27,9 +27,9 @@ def check_labels(where: str, logits: Tensor | Array, target: Tensor | Array) -> 
     for name, value in (("logits", logits), ("target", target)):
         if kind_of(value) is None:
             raise TypeError(f"{where}: got {name} {value!r:.80}, expected a tensor: tr.tensor(...)")
-    if kind_of(logits) != "f" or not logits.ndim:
+    if not is_float(logits) or not logits.ndim:
         raise TypeError(f"{where}: got logits {described(logits)}, expected floats of shape [N, K, ...] or [K]")
-    if target.dtype.kind not in "iuf":
+    if not is_soft(target) and target.dtype.kind not in "iu":
         raise TypeError(f"{where}: got target {described(target)}, expected class indices or soft targets")
     axis = 1 if logits.ndim > 1 else 0
     soft = is_soft(target)

@@ -22,10 +22,12 @@ _HALF = np.dtype(np.float16)
 
 def _masked_by_bits(x: Array, mask: Array) -> Array:
     """x where the mask holds, else 0: a tenth of the time of `where`, whose branch goes wrong at every other element."""
-    bits = _BITS[x.dtype.itemsize]
-    ones = np.asarray(np.negative(mask.view(np.int8)), dtype=bits)  # of True -1, which is all ones
-    y = np.bitwise_and(x.view(bits), ones, out=ones if ones.shape == x.shape else None)
-    return y.view(x.dtype)
+    mask = mask if mask.shape == x.shape else mask | np.zeros(x.shape, dtype=bool)
+    y = np.empty_like(mask, dtype=x.dtype)
+    bits = y.view(_BITS[y.dtype.itemsize])
+    bits[...] = np.negative(mask.view(np.int8))  # of True -1, which is all ones
+    bits &= x.view(bits.dtype)
+    return y
 
 
 def _where_by_bits(condition: Array, *choices: Any) -> Any:
@@ -36,9 +38,9 @@ def _where_by_bits(condition: Array, *choices: Any) -> Any:
     if dtype.kind != "f" or dtype.itemsize not in _BITS:
         return np.where(condition, *choices)
     x1, x2 = (np.asarray(x, dtype).view(_BITS[dtype.itemsize]) for x in choices)
-    mask = np.negative(condition.view(np.int8)).astype(x1.dtype)
-    y = np.asarray((x1 ^ x2) & mask)
-    return np.asarray(np.bitwise_xor(y, x2, out=y if y.shape == np.broadcast(y, x2).shape else None)).view(dtype)
+    y = _masked_by_bits(np.asarray(x1 ^ x2).view(dtype), condition)
+    np.bitwise_xor(y.view(x1.dtype), x2, out=y.view(x1.dtype))
+    return y
 
 
 def _matmul(x1: Array, x2: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The memory of freed arrays: kept by the process for the next step, instead of going back to the system and forth."""
+"""The memory of freed arrays: held by the process for the next step, in place of a way to the system and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def keep_freed_memory() -> bool:
     it ends; the process then stays as large as it has been. Memory on a GPU is not concerned.
 
     >>> import tinyreg as tr
-    >>> kept = tr.keep_freed_memory()
+    >>> held = tr.keep_freed_memory()
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -71,7 +71,16 @@ class Generator:
     def state(self, state: Any) -> None:
         bits = self._host.bit_generator
         with bits.lock:
-            bits.state = state
+            before, problem = bits.state, None
+            try:
+                bits.state = state
+            except (TypeError, ValueError, LookupError, OverflowError) as error:
+                problem = error  # it may have taken a part
+            if problem or bits.state != state:
+                bits.state = before
+                raise ValueError(
+                    f"state: got {state!r:.200}, expected the state of a Generator, which is a PCG64"
+                ) from problem
 
     def uniform(
         self, low: float = 0.0, high: float = 1.0, shape: int | Shape = (), dtype: Any = None, backend: str | None = None
@@ -126,7 +135,7 @@ def _checked(seed: Any) -> int | None:
     return None if seed is None else integer("seed", "seed", seed, least=0, expected=expected)
 
 
-default_generator = Generator()
+default_generator: Generator = Generator()
 
 
 def as_generator(rng: Generator | int | None, where: str = "rng") -> Generator:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from . import ops
 from .arguments import axis as checked_axis
 from .arguments import number
-from .core.backend import Array, described, get
+from .core.backend import Array, described, get, is_float
 from .core.tensor import Tensor
 from .creation import backend_of
 from .hints import with_axis
-from .labels import kind_of
 from .normalization.inputs import one_sample_alone
 from .ops.precision import narrowed, widened
 from .transforms import grad
@@ -213,7 +212,7 @@ def _listed(name: str, weights: Weights) -> list[Tensor]:
     if not each:
         raise ValueError(f"{name}: got no weights, expected at least one; an iterator serves only once, so pass a list")
     for weight in each:
-        if kind_of(weight) != "f":
+        if not is_float(weight):
             raise TypeError(f"{name}: got weight {described(weight):.80}, expected a tensor or an array of floats")
     return each
 

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,11 +32,23 @@ class Switch(Generic[T]):
     @contextlib.contextmanager
     def __call__(self, value: T) -> Iterator[None]:
         """Set the value in a context."""
-        token = self._variable.set(value)
+        before = self.get()
         try:
+            self._variable.set(value)
             yield
         finally:
-            self._variable.reset(token)
+            self._variable.set(before)
+
+
+def apart(values: Iterable[tuple[Switch[Any], Any]], f: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Call f in a context of its own, in which switches have these values.
+
+    Nothing has to be put back afterwards, so that no Ctrl-C can come in between; whatever else f sets in its context goes.
+    """
+    context = contextvars.copy_context()
+    for switch, value in values:
+        context.run(switch._variable.set, value)
+    return context.run(f, *args, **kwargs)
 
 
 class Context:
@@ -55,9 +67,9 @@ class Context:
 
     def __exit__(self, *error: Any) -> bool | None:
         entered = _entered.get()
-        latest = next(pair for pair in entered if pair[0] is self)
-        _entered.set(tuple(pair for pair in entered if pair is not latest))
-        return latest[1].__exit__(*error)
+        own = [pair for pair in entered if pair[0] is self]  # no generator, in whose close a Ctrl-C would be lost
+        _entered.set(tuple([pair for pair in entered if pair is not own[0]]))
+        return own[0][1].__exit__(*error)
 
     def __call__(self, f: F) -> F:
         """f with its body within the context; `TypeError` for an asynchronous generator function."""

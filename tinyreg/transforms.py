@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, overload
 
 from .arguments import integer
-from .core.backend import Array, described, get
+from .core.backend import Array, described, get, is_float
 from .core.tape import Leaf, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
 from .creation import as_array, ones_like, zeros_like
@@ -87,7 +87,7 @@ def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Te
     """(f(*primals), J v): the value, and the Jacobian-vector product with v = tangents.
 
     primals, tangents: tuples, or one value each; a tangent has the shape of its primal. Since g J is linear in g, J v is
-    its derivative with respect to g in the direction v: two walks back, and no rule beside the VJPs.
+    its derivative with respect to g in the direction v: two backwards, and no rule beside the VJPs.
 
     >>> import tinyreg as tr
     >>> tr.jvp(lambda x: x * x, 3.0, 1.0)
@@ -104,7 +104,7 @@ def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Te
     further = trace.goes_on or any(v.requires_grad for v in directions)
     seed = ones_like(total) if further else ones_like(total)._array
     start: Any = g._node
-    product = walk([(total._node, seed)], targets=[start], create_graph=further).get(start)
+    product = walk([(total._node, seed)], since=trace.since, targets=[start], create_graph=further).get(start)
     return trace.value(), zeros_like(trace.y) if product is None else product if further else wrap(product)
 
 
@@ -139,7 +139,7 @@ def jacobian(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, Tens
 def jacobian(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns the Jacobian of f: d f_i / d x_j, of shape (shape of f's result, shape of x).
 
-    One walk back for each element of f's result. Several `argnums` give a tuple.
+    One backward for each element of f's result. Several `argnums` give a tuple.
 
     >>> import tinyreg as tr
     >>> tr.jacobian(lambda x: x * x)(tr.tensor([1.0, 2.0]))
@@ -209,7 +209,7 @@ class _Trace:
                 f"{name}: the function returned {described(self.y)}, expected a Tensor; compute it from the arguments, "
                 "without .data, .item() or .numpy()"
             )
-        if self.y.dtype.kind != "f":
+        if not is_float(self.y):
             raise TypeError(f"{name}: the function returned {described(self.y)}, expected floats: only they have gradients")
         self.goes_on = following and self._rests_on_more()
 
@@ -253,7 +253,7 @@ def _inner(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> Tensor:
 def _begin(name: str, position: int, value: Any) -> Tensor:
     """Begin a tape at an argument: at a fresh leaf, or at a copy of a tensor that an outer tape follows."""
     x = value if isinstance(value, Tensor) else wrap(as_array(value))
-    if x.dtype.kind != "f":
+    if not is_float(x):
         raise TypeError(
             f"{name}: argument {position} is {described(x)}, expected floats: only they have gradients. Write 3.0 for 3, "
             "or use astype"

@@ -304,7 +304,6 @@ LAYERS: dict[str, Layer] = {
 RANDOM = "it draws random numbers, which differ: its time is in `parts`"
 RAISED = "a hook on another layer's weight, whose op is in the table"
 LEFT_OUT: dict[str, str] = {
-    "thinned": "the arithmetic of dropout with a mask",
     "to": "it moves data between devices",
     **{f"dropout.{name}": RANDOM for name in ("dropout", "spatial_dropout", "alpha_dropout", "drop_path", "drop_connect")},
     "dropout.gaussian_dropout": RANDOM,
@@ -354,11 +353,13 @@ TURNED = "the gradient of a leaf is copied into its own order, by NumPy element 
 LOOPS = "NumPy's own loop takes the time, element by element; PyTorch's is vectorized"
 ITSELF = "a new array, as everything that an op gives; PyTorch gives its argument itself"
 WINDOWS = "NumPy has no loop over windows: each place in a window is a pass of its own; oneDNN makes one of all"
+STEPS = "NumPy has no erf: it takes forty steps, each a pass through blocks in the cache; PyTorch's is one loop"
 PLACES = "at this size each call of NumPy counts, and there are several for each of the nine places in a window"
 EXPLAINED: dict[str, str] = {
-    **{f"{name}, large": COPIED for name in ("reshape", "flatten", "expand_dims", "squeeze")},
+    **{f"{name}, large": COPIED for name in ("reshape", "flatten", "expand_dims", "squeeze", "stack")},
     **{f"{name}, large": TURNED for name in ("permute_dims", "matrix_transpose")},
-    **{f"{name}, large": LOOPS for name in ("nextafter", "floor_divide", "remainder")},
+    **{f"{name}, large": LOOPS for name in ("nextafter", "floor_divide", "remainder", "hypot", "sign")},
+    **{f"{name}, large": STEPS for name in ("activations.gelu", "nn.GELU")},
     "positive, large": ITSELF,
     **{f"{name}, large": WINDOWS for name in ("conv2d", "depthwise conv2d", "nn.Conv2d")},
     "max_pool2d of 3 by 3, small": PLACES,

@@ -3,7 +3,7 @@
 A program works out a number, the loss, by one op after another. Its gradient says how fast the loss changes
 with each number that went in: where it is 20, a number larger by 0.001 makes the loss larger by about 0.020.
 
-No op has to see the whole program for that. It is told g, how fast the loss changes with the op's *result*, and
+No op has to see the whole program for that. It is given g, how fast the loss changes with the op's *result*, and
 answers how fast it changes with each of the op's *arguments*. This answer is called its vector-Jacobian
 product, VJP. Take a * b: where a grows by a little, the product grows b times as much, and the loss g times as
 much as the product. So the answers are g * b for a, and g * a for b.
@@ -35,7 +35,7 @@ def multiply(a: float, b: float) -> float:
 
 
 def multiply_vjp(g: float, a: float, b: float) -> tuple[float, float]:
-    """The op, on the way back: told g, what it answers for a and for b."""
+    """The op, backward: what it answers for a and for b, given g."""
     return g * b, g * a
 
 
@@ -51,7 +51,7 @@ def backward(w: float) -> tuple[float, float, float]:
     _, error, _ = forward(w)
     for_first, for_second = multiply_vjp(1.0, error, error)
     for_error = for_first + for_second
-    for_product = for_error  # a difference hands on what it is told: product - 1 changes as fast as product
+    for_product = for_error  # a difference passes on what it is given: product - 1 changes as fast as product
     for_w, _ = multiply_vjp(for_product, w, x)
     return for_error, for_product, for_w
 

@@ -1,8 +1,8 @@
 """Step 2: a tape, by hand.
 
-In step 1 you wrote the way back yourself. A program can write it while it goes forward: each result remembers
-what it was made from, and the VJP of the op that made it. These memories are the tape, and the way back is to
-play it in reverse.
+In step 1 you wrote the backward yourself. A program can write it while the forward runs: each result remembers
+what it was made from, and the VJP of the op that made it. These memories are the tape, and the backward plays
+it in reverse.
 
 Two things have to be right. A number that is used several times gets a part of its gradient from each use: *add*
 the parts. And an op may answer only when its own result has got all of them: play in reverse order of *time*,
@@ -40,13 +40,13 @@ class Number:
 
 def tape(result: Number) -> list[Number]:
     """All that a result was made from, the latest first. No recursion: a tape may be longer than Python's stack."""
-    found, ahead = set(), [result]
+    seen, ahead = set(), [result]
     while ahead:
         number = ahead.pop()
-        if number not in found:
-            found.add(number)
+        if number not in seen:
+            seen.add(number)
             ahead += number.parents
-    return sorted(found, key=lambda number: number.time, reverse=True)
+    return sorted(seen, key=lambda number: number.time, reverse=True)
 
 
 def gradients(result: Number) -> dict[Number, float]:

@@ -1,24 +1,24 @@
-"""Step 3: the same with tinyreg, and what a tape keeps.
+"""Step 3: the same with tinyreg, and what a tape saves.
 
 `requires_grad=True` says from where the tape is to begin, `backward` plays it, and `tr.tape` shows it. This is
 the tape of step 2, y = x * x + x at x = 3:
 
-    entry  op and inputs   result     keeps        bytes
+    entry  op and inputs   result     saves        bytes
     #0     multiply(x, x)  float32[]  x1, x2 (#0)      4
     #1     add(#0, x)      float32[]
 
-Look at "keeps". The VJP of x1 * x2 needs x2 for x1, and x1 for x2, so an entry of multiply keeps both; here
-they are one number of 4 bytes, kept once. A sum answers g whatever it was given: it keeps nothing. And the tape
-asks only for what it will need: where w is constant, nobody wants w's gradient, so nothing is kept for it. This
-is the memory that grows with a network and with its batches.
+Look at "saves". The VJP of x1 * x2 needs x2 for x1, and x1 for x2, so an entry of multiply saves both; here
+they are one number of 4 bytes, saved once. A sum answers g whatever it was given: it saves nothing. And the tape
+saves only what it will need: where w is constant, nobody wants w's gradient, so nothing is saved for it. This is
+the memory that grows with a network and with its batches.
 
-Now a layer, tanh(x @ w), for 4 samples of 3 numbers, and 2 results each. tanh keeps its result y, since its
-derivative is 1 - y * y: 4 x 2 numbers. The matrix product keeps x for w's gradient: 4 x 3 numbers. A float32
+Now a layer, tanh(x @ w), for 4 samples of 3 numbers, and 2 results each. tanh saves its result y, since its
+derivative is 1 - y * y: 4 x 2 numbers. The matrix product saves x for w's gradient: 4 x 3 numbers. A float32
 has 4 bytes, so
 
-    with w to be learned, the tape keeps 80 bytes
+    with w to be learned, the tape saves 80 bytes
 
-Before you run this: how many bytes are kept if x is what the gradient is wanted of, and w is constant?
+Before you run this: how many bytes are saved if x is what is learned, and w is constant?
 
     python demos/internals/03_the_tape_of_tinyreg.py
 """
@@ -35,7 +35,7 @@ z = tr.tensor(3.0, requires_grad=True)
 doubled = z
 for _ in range(10):
     doubled = doubled + doubled
-print(f"doubled ten times: {len(tr.tape(doubled))} entries that keep {tr.tape(doubled).nbytes} bytes,", end=" ")
+print(f"doubled ten times: {len(tr.tape(doubled))} entries that save {tr.tape(doubled).nbytes} bytes,", end=" ")
 doubled.backward()
 print(f"and the gradient is {z.grad:,.0f}")
 
@@ -48,7 +48,7 @@ def layer(learned: str) -> tr.Tensor:
     return y
 
 
-print(f"with w to be learned, the tape keeps {tr.tape(layer('w')).nbytes} bytes")
+print(f"with w to be learned, the tape saves {tr.tape(layer('w')).nbytes} bytes")
 tape = tr.tape(layer("x"))
 of_w, of_y = (row.saved[0].nbytes for row in tape)
 print(f"with x instead, {tape.nbytes} bytes: {of_w} of w, which the gradient of x needs, and {of_y} of y")

@@ -5,7 +5,7 @@ as if b stood there four times, once in each row. That is convenient, and it is 
 used several times: each element of b is in four sums, so by step 2 its gradient has four parts, and they add
 up.
 
-So the rule for the way back: where an axis was stretched, sum the gradient over that axis. `undo` below does
+So the rule for the backward: where an axis was stretched, sum the gradient over that axis. `undo` below does
 it, for axes that were put in front and for axes of length 1 that were made longer. In tinyreg the engine does
 it, in one place, for every op that broadcasts; a VJP does not have to know. If it were forgotten, the gradient
 of b would have the shape of x.

@@ -1,6 +1,6 @@
 """Step 5: the derivative of a derivative.
 
-A VJP of tinyreg is written with ops. So when the way back is played with `create_graph=True`, what the VJPs do
+A VJP of tinyreg is written with ops. So when the backward is played with `create_graph=True`, what the VJPs do
 is put on a tape too, and the gradient is a result like any other: it can be differentiated in turn.
 `tr.grad(f)` is the function that gives the gradient of f, so `tr.grad(tr.grad(f))` gives the second derivative.
 No op has a rule for that, and none is needed. For x * x * x at x = 5:
@@ -35,11 +35,11 @@ def quadratic(w: tr.Tensor) -> tr.Tensor:
 
 def derivatives(f: Callable[[tr.Tensor], tr.Tensor], x: float, n: int) -> list[str]:
     """The value of f at x, and its first n derivatives."""
-    found = []
+    derived = []
     for _ in range(n + 1):
-        found.append(f"{f(tr.tensor(x)):g}")
+        derived.append(f"{f(tr.tensor(x)):g}")
         f = tr.grad(f)
-    return found
+    return derived
 
 
 x = tr.tensor(5.0, requires_grad=True)

@@ -164,6 +164,28 @@ def test_above_0_is_counterclockwise_down_and_right():
     assert place(augment.affine(tensor(dot), down=0.2)) == (3, 4)
 
 
+def test_down_and_right_are_drawn_apart():
+    """A dot in the middle of a black image: where it goes in one direction says nothing of the other."""
+    dot = np.zeros((200, 1, 21, 21))
+    dot[:, 0, 10, 10] = 1.0
+    y = augment.shift(tensor(dot), (-0.4, 0.4), rng=tr.Generator(0)).numpy()[:, 0]
+    down, right = (y.sum(axis=axis) @ np.arange(21) - 10 for axis in (2, 1))
+    for moved in (down, right):
+        assert moved.min() < -7
+        assert moved.max() > 7
+    assert abs(np.corrcoef(down, right)[0, 1]) < 0.3
+
+
+def test_the_corners_of_a_crop_are_drawn_apart():
+    """Each pixel says where it is: so does what is cut out."""
+    at = np.broadcast_to(np.arange(20.0), (200, 1, 20, 20))
+    both = np.concatenate([at.swapaxes(2, 3), at], axis=1)
+    top, left = augment.crop(tensor(both), 1, rng=tr.Generator(0)).numpy()[:, :, 0, 0].T
+    for place in (top, left):
+        assert set(place) == set(range(20))
+    assert abs(np.corrcoef(top, left)[0, 1]) < 0.3
+
+
 def test_flips_mirror_left_and_right_or_top_and_bottom():
     x = drawn(3, 2, 4, 5)
     np.testing.assert_array_equal(augment.flip(tensor(x), 1.0).numpy(), x[..., ::-1])

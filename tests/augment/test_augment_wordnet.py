@@ -73,6 +73,20 @@ def test_the_files_of_wordnet_are_read(small_wordnet, monkeypatch):
     assert repr(WordNet()) == f"WordNet({str(small_wordnet)!r})"
 
 
+def test_synonyms_come_from_every_part_of_speech_that_a_word_has(small_wordnet):
+    licence = "  1 This line is one of the licence's.  \n"
+    for part, letter, word in (
+        ("noun", "n", "hound"),
+        ("verb", "v", "trail"),
+        ("adj", "a", "canine"),
+        ("adv", "r", "doggedly"),
+    ):
+        (small_wordnet / f"index.{part}").write_text(f"{licence}dog {letter} 1 0 1 1 {len(licence):08d}  \n")
+        sense = f"{len(licence):08d} 05 {letter} 02 dog 0 {word} 0 000 | a gloss  \n"
+        (small_wordnet / f"data.{part}").write_text(licence + sense)
+    assert WordNet(small_wordnet).synonyms("dog") == ["hound", "trail", "canine", "doggedly"]
+
+
 @pytest.mark.parametrize("licence", ["", "  1 This line is one of the licence's.  \n  2 And this.  \n"])
 def test_every_line_of_the_index_is_found_and_no_other_word(small_wordnet, licence):
     words, sense = ["'hood", "a", "ab", "abc", "b-c", "b_c", "zz"], len("  1 This line is one of the licence's.  \n")
@@ -286,6 +300,13 @@ def test_an_apertium_that_hangs_on_its_list_is_stopped(fake_apertium):
         TimeoutError, match=r"Apertium: has not ended after 0.5 seconds, and was stopped: .* -l; if it needs"
     ):
         Apertium("en", "es", timeout=0.5)
+
+
+def test_a_long_text_is_waited_for_longer(fake_apertium):
+    translate = Apertium("en", "es", timeout=0.25)
+    fake_apertium.write_text("#!/bin/sh\nsleep 600\n")
+    with pytest.raises(TimeoutError, match="Apertium: has not ended after 0.75 seconds"):
+        translate("Hello " * 4000)
 
 
 def test_what_is_no_time_is_refused(fake_apertium):

@@ -1,5 +1,6 @@
 """The benchmarks run, compare before they time, and store what they print; how fast anything is, no test says."""
 
+import functools
 import json
 import math
 import signal
@@ -22,6 +23,7 @@ from tinyreg.processes import started
 STEPPING = [w for w in WORKLOADS.values() if w.quantity == "seconds" and BY_HAND not in (w.without or {})]
 SMALL = [(workload.name, case) for workload in STEPPING for case in workload.small]
 NETWORKS = WORKLOADS["networks"]
+VERSIONS = functools.cache(processes.versions)  # which starts every peer
 
 
 def first_steps(peer, workload, case):
@@ -63,7 +65,8 @@ def test_dropout_is_off_while_values_are_compared_and_on_while_steps_are_timed(p
     assert fingerprint(runner.library.numpy(value)) != compared[f"{what} of step 1"]
 
 
-def test_table_json_and_picture_are_written_and_who_is_not_there_is_named(tmp_path, capsys):
+def test_table_json_and_picture_are_written_and_who_is_not_there_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "versions", VERSIONS)
     stored, drawn = tmp_path / "results.json", tmp_path / "results.png"
     arguments = ["networks", "chain", "--fast", "--threads", "one", "--peers", OURS]
     assert command.main([*arguments, "--json", str(stored), "--picture", str(drawn)]) == 0
@@ -158,6 +161,7 @@ def test_ctrl_c_keeps_the_cases_that_are_done_and_a_second_one_does_not_lose_the
         return report.stored(*given)
 
     stored.write_text('{"results": []}')
+    monkeypatch.setattr(command, "versions", VERSIONS)
     monkeypatch.setattr(command, "measure", interrupted_after(cases, press))
     monkeypatch.setattr(command, "stored", storing)
     arguments = ["networks", "chain", "--fast", "--threads", "one", "--peers", OURS]

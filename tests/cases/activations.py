@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 
 import tinyreg as tr
-from tinyreg.testing import Case, at
-from tinyreg.testing.strategies import elementwise, reductions
+from tinyreg.ops import units
+from tinyreg.testing import Call, Case, at
+from tinyreg.testing.strategies import arrays, elementwise, reductions, shapes
 
 from .elementwise import erf
 
@@ -30,6 +33,13 @@ def _gelu(x: Any, approximate: str) -> Any:
     if approximate == "none":
         return x * (1 + erf(x / np.sqrt(2))) / 2
     return x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
+
+
+@st.composite
+def _bent(pick: Callable[[Any], Any]) -> Call:
+    x = pick(arrays(shapes()))
+    above = pick(hnp.arrays(np.bool_, x.shape, elements=st.booleans(), fill=st.nothing()))
+    return Call((x, above), {"slope": pick(SLOPE)})
 
 
 CASES = [
@@ -82,6 +92,13 @@ CASES = [
         elementwise(away_from=(0.0,), negative_slope=SLOPE),
         lambda x, negative_slope: np.where(x > 0, x, negative_slope * x),
         points=[at([0.0, -800.0, 800.0], negative_slope=0.5, gradient=[0.5, 0.5, 1.0])],
+    ),
+    Case(
+        units.bent,
+        _bent(),
+        lambda x, above, slope: np.where(above, x, slope * x),
+        points=[at([math.inf, -math.inf], [True, False], slope=0.5, gradient=[1.0, 0.5])],
+        reach=math.inf,
     ),
     Case(
         tr.elu,

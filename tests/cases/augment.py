@@ -92,7 +92,7 @@ def _affines(pick: Pick) -> Call:
 
 @st.composite
 def _cuts(pick: Pick, back: bool) -> Call:
-    """Calls of `cut_out`, or of its way back."""
+    """Calls of `cut_out`, or of `put_back`."""
     n, height, width = pick(st.sampled_from([(2, 3, 2), (1, 2, 4), (0, 2, 2), (3, 2, 3)]))
     size = pick(st.integers(1, height)), pick(st.integers(1, width))
     corner = [

@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
 
 import tinyreg as tr
+from tinyreg.ops.elementwise import masked
 from tinyreg.testing import Call, Case, at
 from tinyreg.testing.strategies import arrays, shapes
 
@@ -80,17 +81,17 @@ def _masked(min_dims: int = 0) -> SearchStrategy[Call]:
     def draw(pick: Pick) -> Call:
         x = pick(arrays(shapes(min_dims=min_dims)))
         shape = pick(st.sampled_from([x.shape, x.shape[-1:]]))
-        keep = pick(hnp.arrays(np.bool_, shape, elements=st.booleans(), fill=st.nothing()))
-        return Call((x, keep), {"scale": pick(st.sampled_from([2.0, 1.25]))})
+        mask = pick(hnp.arrays(np.bool_, shape, elements=st.booleans(), fill=st.nothing()))
+        return Call((x, mask), {"scale": pick(st.sampled_from([2.0, 1.25]))})
 
     return draw()
 
 
 CASES = [
     Case(
-        tr.thinned,
+        masked,
         _masked(),
-        lambda x, keep, scale: np.where(keep, scale * x, 0.0),
+        lambda x, mask, scale: np.where(mask, scale * x, 0.0),
         points=[at([math.inf, 1.0], [False, True], scale=2.0, gradient=[0.0, 2.0])],
         reach=math.inf,
     ),

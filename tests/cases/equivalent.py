@@ -32,14 +32,13 @@ OF_SEVERAL: list[tuple[str, str, str]] = [
         "the argument enters only through a comparison or a sign, which have no gradient",
         "abs clamp copysign max maximum min minimum relu remainder",
     ),
-    ("x.dtype -> g.dtype; y.dtype", ONE_DTYPE, "group_normalized layer_normalized max min"),
+    ("x.dtype -> g.dtype; y.dtype", ONE_DTYPE, "layer_normalized max min"),
     ("g.dtype -> x.dtype; y.dtype", ONE_DTYPE, "window_max"),
     ("A.dtype -> g.dtype", ONE_DTYPE, "contract max min"),
     ("A.dtype -> logits.dtype", ONE_DTYPE, "smoothed_nll"),
     ("xp.zeros_like(A, dtype=g.dtype) -> xp.zeros_like(A)", ONE_DTYPE, "window_max"),
     ("x.size -> g.size", ALIKE, "batch_normalized"),
     ("x.shape -> g.shape", ALIKE, "layer_normalized"),
-    ("xp.empty(A.shape, ...) -> xp.empty(g.shape, ...)", ALIKE, "group_normalized layer_normalized"),
     ("_in_blocks(..., shape=A.shape) -> _in_blocks(..., shape=B.shape)", ALIKE, "parabola_and_line soft_nll"),
     ("where(C, A / where(C, B, 1.0), 0.0) -> where(C, A / B, 0.0)", MASKED, "max min"),
     (
@@ -82,6 +81,7 @@ OF_ONE: dict[str, dict[str, str]] = {
         "clamp(A, min=-1000.0, max=B) -> clamp(A, min=-999.0, max=B); clamp(A, min=-1010.0, max=B)": "any such bound does",
         "clamp(A, min=B, max=1000.0) -> clamp(A, min=B, max=1001.0); clamp(A, min=B, max=1010.0)": "any such bound does",
     },
+    "clamp": {"logical_and(A, B) -> logical_and(B, A)": "an and"},
     "cofactor": {
         "A.shape[-1] -> g.shape[-1]; x.shape[-1]": "the matrices are square",
         "A | B[None, :, :] -> A | B": "an axis in front broadcasts anyway",
@@ -116,6 +116,7 @@ OF_ONE: dict[str, dict[str, str]] = {
             "of the branch that is taken nothing changes; this saves an overflow in the other"
         ),
     },
+    "group_normalized": {"_room_shaped(xp, x, A) -> _room_shaped(xp, x, g)": ALIKE},
     "entering": {"ops.logical_or(A, B) -> ops.logical_or(B, A)": "an or"},
     "layer_normalized": {"A.shape[1] -> g.shape[1]": ALIKE},
     "linear": {"xp.matmul(_rows(x), A) -> xp.matmul(x, A)": SHORT, "xp.matmul(A, weight) -> xp.matmul(g, weight)": SHORT},

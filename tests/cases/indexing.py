@@ -102,6 +102,18 @@ def _placed(pick: Pick) -> Call:
 
 
 @st.composite
+def _picked(pick: Pick) -> Call:
+    x = pick(arrays(st.sampled_from([(3,), (2, 3), (2, 1, 2)])))
+    return Call((x, pick(_indices(0, x.size - 1, pick(st.sampled_from([(3,), (2, 2), (0,), ()]))))), {})
+
+
+@st.composite
+def _scattered_flat(pick: Pick) -> Call:
+    (target, places), _ = pick(_picked())
+    return Call((pick(arrays(places.shape)), places), {"shape": target.shape})
+
+
+@st.composite
 def _distinct(pick: Pick) -> Call:
     array = pick(arrays(shapes(min_dims=1), unique=True))
     axis = pick(st.integers(-array.ndim, array.ndim - 1))
@@ -143,6 +155,10 @@ def _scatter(x: Any, *indices: Any, key: Any, shape: Any) -> Any:
     return y
 
 
+def _scatter_flat(x: Any, places: Any, shape: Any) -> Any:
+    return _scatter(x, places, key=(Slot(0),), shape=math.prod(shape)).reshape(shape)
+
+
 def _flat_places(indices: Any, shape: Any, axis: int) -> Any:
     return np.take_along_axis(np.arange(math.prod(shape)).reshape(shape), indices, axis)
 
@@ -173,6 +189,8 @@ CASES = [
     Case(tr.take, _taken(), np.take, reach=math.inf),
     Case(tr.take_along_axis, _along(), np.take_along_axis, reach=math.inf),
     Case(indexing.flat_places, _placed(), _flat_places, order=0),
+    Case(indexing.picked, _picked(), np.take, reach=math.inf),
+    Case(indexing.scattered, _scattered_flat(), _scatter_flat, reach=math.inf),
     Case(indexing.first_of_sorted, _beyond(), _first, order=0),
     Case(tr.argsort, _with_ties(), _argsort, order=0),
     Case(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import tinyreg as tr
 from tinyreg.ops.decomposition import cofactor
-from tinyreg.ops.linalg import contract
+from tinyreg.ops.linalg import contract, on_diagonal
 from tinyreg.testing import Call, Case, at
 from tinyreg.testing.strategies import arrays, calls, shapes
 
@@ -98,6 +98,20 @@ def _products() -> SearchStrategy[Call]:
 def _matrices(**settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
     """Calls of an op on one array of at least two axes, without conditions."""
     return calls(arrays(shapes(min_dims=2)), **settings)
+
+
+@st.composite
+def _diagonals(pick: Pick) -> Call:
+    (matrices,), settings = pick(_matrices(offset=OFFSETS))
+    length = np.diagonal(matrices, settings["offset"], -2, -1).shape
+    return Call((pick(arrays(length)),), {**settings, "shape": matrices.shape})
+
+
+def _on_diagonal(x: Any, shape: Any, offset: int) -> Any:
+    y = np.zeros(shape)
+    rows, columns = np.nonzero(np.eye(shape[-2], shape[-1], k=offset))
+    y[..., rows, columns] = x
+    return y
 
 
 # ---- decompositions --------------------------------------------------------------------------------------------------
@@ -204,6 +218,7 @@ CASES = [
         reach=math.inf,
     ),
     Case(tr.diagonal, _matrices(offset=OFFSETS), lambda x, offset: np.diagonal(x, offset, -2, -1), reach=math.inf),
+    Case(on_diagonal, _diagonals(), _on_diagonal, reach=math.inf),
     Case(tr.trace, _matrices(offset=OFFSETS), lambda x, offset: np.trace(x, offset, -2, -1), reach=math.inf),
     Case(tr.tril, _matrices(k=OFFSETS), np.tril, reach=math.inf),
     Case(tr.triu, _matrices(k=OFFSETS), np.triu, reach=math.inf),

@@ -270,8 +270,8 @@ def _channels(pick: Pick) -> Call:
     if settings["relu"]:
         settings["eps"] = 0.5
         bias = _away(normalized(x, settings["axes"], 0.5), weight, settings["axes"], pick(st.sampled_from([0, 1, 2])))
-    keep = pick(st.one_of(st.none(), hnp.arrays(np.bool_, x.shape, fill=st.nothing())))
-    return Call((x, weight, bias, keep), {**settings, "dropout": pick(st.sampled_from([0.0, 0.25, 0.5, 1.0]))})
+    mask = pick(st.one_of(st.none(), hnp.arrays(np.bool_, x.shape, fill=st.nothing())))
+    return Call((x, weight, bias, mask), {**settings, "dropout": pick(st.sampled_from([0.0, 0.25, 0.5, 1.0]))})
 
 
 def _away(c: Array, weight: Any, axes: Sequence[int], which: int) -> Array:
@@ -289,12 +289,12 @@ def _away(c: Array, weight: Any, axes: Sequence[int], which: int) -> Array:
 
 
 def _batch_norm_relu(
-    x: Array, weight: Any, bias: Any, keep: Any, axes: Any, eps: float, relu: bool = False, dropout: float = 0.0
+    x: Array, weight: Any, bias: Any, mask: Any, axes: Any, eps: float, relu: bool = False, dropout: float = 0.0
 ) -> tuple[Array, ...]:
     y, mean, var = _batch_norm(x, weight, bias, None, None, axes, eps, True)
     y = np.maximum(y, 0) if relu else y
     scale = 1 / (1 - dropout) if dropout < 1 else 1.0
-    return y if keep is None else np.where(keep, y * scale, 0), mean, var
+    return y if mask is None else np.where(mask, y * scale, 0), mean, var
 
 
 CASES = [

@@ -174,13 +174,13 @@ def _gru_in_numpy(x: Array, h: Any, *parameters: Array, **settings: Any) -> tupl
 
 
 def _lstm_scan_in_numpy(
-    x: Array, h: Array, c: Array, w: Array, active: Any, keep: Any, *, reverse: bool, scale: float
+    x: Array, h: Array, c: Array, w: Array, active: Any, mask: Any, *, reverse: bool, scale: float
 ) -> tuple[Array, ...]:
     output, h, c = np.zeros((*x.shape[:2], w.shape[1])), h.copy(), c.copy()
     for n in range(x.shape[1]):
         for t in range(len(x))[:: -1 if reverse else 1]:
             if active is None or active[t, n, 0]:
-                fed = h[n] if keep is None else np.where(keep[n], scale * h[n], 0)
+                fed = h[n] if mask is None else np.where(mask[n], scale * h[n], 0)
                 h[n], c[n] = _lstm_step(x[t, n], w @ fed, h[n], c[n])
                 output[t, n] = h[n]
     return output, h, c

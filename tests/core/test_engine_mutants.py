@@ -1,35 +1,15 @@
 """Every wrong version of the engine is noticed by one of the small programs, and the right one by none.
 
-The programs stand in engine_programs, composed_programs, edge_programs and operand_programs, the mutants and the rules for
-those that no program can tell from the right engine in engine_mutants. Every fifth mutant of a function is tried; with
-`--profile deep` every one.
+The programs stand in engine_programs, composed_programs, edge_programs, replay_programs and operand_programs, the mutants
+and the rules for those that no program can tell from the right engine in engine_mutants. Every fifth mutant of a function
+is tried; with `--profile deep` every one.
 """
 
-import contextvars
-
 import pytest
-from engine_mutants import EQUIVALENT, excused, functions, planted, wrong_versions
+from engine_mutants import EQUIVALENT, excused, functions, verdicts, wrong_versions
 from operand_programs import PROGRAMS
 
 FUNCTIONS = functions()
-
-
-def noticed(f):
-    """Whether a program says that something is wrong: in a context of its own, so that no switch stays as it was left."""
-    try:
-        contextvars.copy_context().run(f)
-    except (Exception, pytest.fail.Exception):
-        return True
-    return False
-
-
-def verdicts(f, step=1):
-    """What was found of the mutants of a function: the name, whether a program notices it, and the rules that excuse it."""
-    found = []
-    for mutant in wrong_versions(f)[::step]:
-        with planted(f, mutant):
-            found.append((f"{mutant.name}   {mutant.line}", any(map(noticed, PROGRAMS)), excused(mutant)))
-    return found
 
 
 @pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)

@@ -227,6 +227,47 @@ def test_the_second_run_finds_buffers_as_the_first_one_did_and_leaves_them_as_th
     assert count.item() == 10.0
 
 
+def test_explain_knows_the_results_of_a_checkpoint_and_who_takes_which():
+    x = leaf([1.0, 2.0])
+    with tr.explain():
+        double, square = tr.checkpoint(lambda x: (x * 2.0, x * x))(x)
+        y = tr.checkpoint(lambda v: v * v)(square) + tr.checkpoint(lambda v: v + v)(double)
+        one, of_square, of_double, _ = tr.tape(y)
+    assert [result.tolist() for result in one.record.result] == [[2.0, 4.0], [1.0, 4.0]]
+    assert [value.tolist() for value in of_square.record.inputs] == [[1.0, 4.0]]
+    assert [value.tolist() for value in of_double.record.inputs] == [[2.0, 4.0]]
+    assert of_square.record.names == ["square"]
+    assert of_square.record.result.tolist() == [1.0, 16.0]
+
+
+def is_recorded():
+    """Whether an op on a leaf is recorded just now."""
+    return (leaf(1.0) * 2.0).requires_grad
+
+
+def test_what_the_second_run_touched_is_put_back_where_it_raises():
+    rng, count, runs = tr.Generator(0), tr.zeros(()), []
+
+    def f(x):
+        runs.append(is_recorded())
+        y = x * rng.uniform(shape=3)
+        count.assign(count + 1.0)
+        if len(runs) == 2:
+            raise ArithmeticError("the second time")
+        return y.sum()
+
+    loss = tr.checkpoint(f)(leaf(np.ones(3)))
+    count.assign(7.0)
+    rng.uniform(shape=5)
+    state = rng.state
+    with pytest.raises(ArithmeticError, match="the second time"), tr.no_grad():
+        loss.backward()
+    assert runs == [True, True]
+    assert rng.state == state
+    assert count.item() == 7.0
+    assert is_recorded()
+
+
 def test_a_checkpoint_notices_a_changed_parameter():
     w = leaf(2.0)
     loss = tr.checkpoint(lambda x: w * w * x)(1.0)

@@ -85,7 +85,7 @@ def test_what_is_said_in_a_sentence_is_printed_too():
         text(STEPS[0]).split()
     )
     assert "w larger by 0.001: the loss is larger by 0.020" in printed(STEPS[0])
-    assert "doubled ten times: 10 entries that keep 0 bytes, and the gradient is 1,024" in printed(STEPS[2])
+    assert "doubled ten times: 10 entries that save 0 bytes, and the gradient is 1,024" in printed(STEPS[2])
 
 
 def test_the_steps_of_the_first_answer_are_bounded_as_the_readme_says():

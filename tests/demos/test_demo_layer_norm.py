@@ -48,7 +48,7 @@ def test_batch_norm_of_sequences_is_over_samples_and_steps(backend):
 
 
 def test_batch_norm_refuses_a_batch_of_one_as_the_demo_says():
-    with pytest.raises(ValueError, match="expected more than one value for each channel"):
+    with pytest.raises(ValueError, match="expected  more than one value for each channel"):
         BatchNormLast(5)(tr.ones((1, 5)))
 
 

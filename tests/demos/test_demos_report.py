@@ -5,6 +5,7 @@ import platform
 import re
 import sys
 import types
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -154,6 +155,23 @@ def test_every_text_is_escaped(tmp_path):
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in harmless.elements]
     # section, note, row; question and finding twice; four heads and cells; facts, of which two are at the top too
     assert hostile.text.count(HOSTILE) == 3 + 2 * 2 + 2 * 4 + len(FACTS) + 2
+
+
+def test_every_name_is_escaped(tmp_path):
+    def read(name):
+        demo, *rest = found(tmp_path, "dropout")
+        page = tmp_path / "page.html"
+        facts = {**dict.fromkeys(FACTS, "text"), name: "text", "backend": name}
+        page.write_text(html([(replace(demo, name=name), *rest)], facts, False), encoding="utf-8")
+        return Reader(page)
+
+    harmless, hostile = read("text"), read(HOSTILE)
+    assert [(tag, *attributes) for tag, attributes in hostile.elements] == [
+        (tag, *attributes) for tag, attributes in harmless.elements
+    ]
+    assert hostile.values("article", "id") == [HOSTILE]
+    assert f"#{HOSTILE}" in hostile.values("a", "href")
+    assert f"python -m demos {HOSTILE} --backend {HOSTILE} --seeds" in hostile.text
 
 
 def test_it_needs_nothing_from_elsewhere_and_runs_nothing(page):

@@ -182,7 +182,7 @@ def test_outside_nothing_is_noted_and_the_table_is_as_ever():
     assert tape[0].record is None
     assert tape.walk is None
     assert isinstance(y._node.op, Primitive)
-    assert str(tape).splitlines()[0].split() == ["entry", "op", "and", "inputs", "result", "keeps", "bytes"]
+    assert str(tape).splitlines()[0].split() == ["entry", "op", "and", "inputs", "result", "saves", "bytes"]
 
 
 def test_definitions_in_place_of_fast_forms():
@@ -352,11 +352,11 @@ def test_memory_goes_when_it_ends():
     try:
         with tr.explain():
             y = tr.exp(x)
-            kept = weakref.ref(y.data)
+            held = weakref.ref(y.data)
             (y * y).sum().backward()
             del y
-            assert kept() is not None
-        assert kept() is None
+            assert held() is not None
+        assert held() is None
     finally:
         gc.enable()
 

@@ -47,7 +47,7 @@ def test_the_first_nan_is_reported_and_not_what_follows_from_it():
     x = tr.tensor([-1.0, 4.0], requires_grad=True)
     with (
         tr.explain(),
-        pytest.raises(NonFiniteError, match=r"entry #0, log\(x\).* with 1 NaN, the first.*x float32\[2\] from -1"),
+        pytest.raises(NonFiniteError, match=r"(?s)entry #0, log\(x\).* with 1 NaN, the first.*x float32\[2\] from -1"),
     ):
         tr.exp(tr.log(x))
 
@@ -66,9 +66,9 @@ def test_a_nan_in_a_leaf_or_a_constant_is_reported_where_it_came_in():
     w, data = tr.tensor([1.0, np.nan], requires_grad=True), tr.tensor([[np.nan, 1.0, 2.0]])
     v = tr.ones(3, requires_grad=True)
     with tr.explain():
-        with pytest.raises(NonFiniteError, match=r"square\(w\).* with 1 NaN, which came in with w, .*look at where"):
+        with pytest.raises(NonFiniteError, match=r"(?s)square\(w\).* with 1 NaN, which came in with w\n.*look at where"):
             tr.square(w)
-        with pytest.raises(NonFiniteError, match=r"multiply\(data, v\).*which came in with data"):
+        with pytest.raises(NonFiniteError, match=r"(?s)multiply\(data, v\).*which came in with data"):
             data * v
 
 
@@ -151,7 +151,7 @@ def test_a_sum_of_contributions_that_overflows_is_reported():
     with tr.explain():
         y = x * 1.0
         z = y * 2e38 + y * 1e38
-        with pytest.raises(NonFiniteError, match=r"incoming gradient of multiply\(x, 1\).*finite contributions add up"):
+        with pytest.raises(NonFiniteError, match=r"(?s)incoming gradient of multiply\(x, 1\).*finite contributions add up"):
             z.backward([1.2])
 
 
@@ -208,7 +208,7 @@ def test_an_error_inside_a_checkpoint_names_the_line_inside_and_the_checkpoint()
 # ---- arrays that were changed
 
 
-def test_a_kept_array_that_was_changed_is_reported_with_the_op_that_had_kept_it(backend):
+def test_a_saved_array_that_was_changed_is_reported_with_the_op_that_had_saved_it(backend):
     # pytorch#55368
     x, w = tr.tensor([1.0, 2.0]), tr.ones(2, requires_grad=True)
     with tr.explain():
@@ -217,9 +217,12 @@ def test_a_kept_array_that_was_changed_is_reported_with_the_op_that_had_kept_it(
         x.data[0] = 5.0
         with pytest.raises(RuntimeError) as caught:
             y.sum().backward()
-    assert str(caught.value).startswith(
-        f"backward: x1 float32[2], which multiply(x, w) at {line} had saved, was changed in place since"
-    )
+    assert str(caught.value).splitlines() == [
+        "backward: an array was changed in place after the tape had saved it",
+        f"  got       other values in x1 float32[2], which multiply(x, w) at {line} saved",
+        "  expected  it as it was",
+        "  try       a change of a copy, or after the backward",
+    ]
     assert w.grad is None
 
 
@@ -232,7 +235,7 @@ def test_a_result_that_was_changed_is_reported_too():
             y.sum().backward()
 
 
-def test_a_changed_array_that_nobody_kept_is_no_error():
+def test_a_changed_array_that_nobody_saved_is_no_error():
     x, w = tr.tensor([1.0, 2.0]), tr.ones(2, requires_grad=True)
     with tr.explain():
         y = x + w

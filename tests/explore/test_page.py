@@ -86,7 +86,7 @@ def test_the_fragment_has_the_table_and_the_page_in_a_frame():
     text = tape._repr_html_()
     assert text == fragment(tape)
     table = cells(text)
-    assert table[0] == ["entry", "op and inputs", "result", "bytes kept", "line"]
+    assert table[0] == ["entry", "op and inputs", "result", "bytes saved", "line"]
     assert [row[:4] for row in table[1:]] == [
         ["#0", "tanh(x)", "float32[3]", "12"],
         ["#1", "add(#0, x)", "float32[3]", ""],

@@ -60,7 +60,7 @@ def test_the_end_is_the_end(net):
 def test_the_slider_moves_in_time_and_says_where(net):
     net.run("const s = document.getElementById('slider'); s.value = 4; s.dispatchEvent(new Event('input'))")
     assert net.find("#slider").get_attribute("aria-valuetext") == net.sentence
-    assert net.sentence == "The way back begins at #3, mean, with a gradient g of 1, or the one that was given."
+    assert net.sentence == "The backward begins at #3, mean, with a gradient g of 1, or the one that was given."
     net.run("document.getElementById('slider').focus()")
     net.press(Keys.RIGHT)
     assert net.step == 5
@@ -95,7 +95,7 @@ def test_play_plays_to_the_end_and_pause_pauses(net):
 def test_what_the_step_does_is_said_in_a_live_region(net):
     region = net.find("#sentence")
     assert region.get_attribute("aria-live") == "polite"
-    assert region.text == "#0: matmul(const, w) gives float32 (4, 2), and keeps x1 for the way back."
+    assert region.text == "#0: matmul(const, w) gives float32 (4, 2), and saves x1 for backward."
 
 
 # ---- rows and arcs
@@ -262,7 +262,7 @@ def test_light_and_dark_follow_the_system_and_the_button(page, files, scheme):
     assert dark == (scheme == "dark")
     for selector in (
         "#row-e0 .call",
-        "#row-e0 .keeps",
+        "#row-e0 .saved",
         "#entry dt",
         "#entry .link",
         "#entry .keyword",
@@ -345,10 +345,10 @@ def test_the_fragment_of_a_notebook_runs_in_its_frame(page, tmp_path):
     path = tmp_path / "notebook.html"
     path.write_text(f"<!doctype html><link rel=icon href='data:,'>{small()._repr_html_()}", encoding="utf-8")
     page.driver.get(path.as_uri())
-    assert page.texts("summary") == ["4 entries, 2 leaves, 80 bytes kept"]
+    assert page.texts("summary") == ["4 entries, 2 leaves, 80 bytes saved for backward"]
     page.driver.switch_to.frame(0)
     page.click("#to-backward")
-    assert page.sentence.startswith("The way back begins at #3")
+    assert page.sentence.startswith("The backward begins at #3")
     page.driver.switch_to.default_content()
 
 
@@ -361,7 +361,7 @@ def test_a_page_of_the_last_entries_steps_through_them(page, tmp_path, monkeypat
     before = f"#{2001 - int(shown) - 1}"
     assert first.startswith(f"#{2001 - int(shown)}: ")
     page.press("b")
-    assert page.sentence.startswith("The way back begins at #2000, sum")
+    assert page.sentence.startswith("The backward begins at #2000, sum")
     page.press(Keys.END)
     assert page.sentence.startswith((f"{before} has its gradient", "x has "))
     page.press(Keys.HOME, Keys.UP)

@@ -71,12 +71,12 @@ def test_a_tensor_that_is_used_twice_gathers_two_contributions(net):
     known = gradients()
     net.press("b")
     net.until("#1 has 1 of 2 contributions")
-    close(net.numbers("sum so far at #1", of="On the way back"), known["each"])
+    close(net.numbers("sum so far at #1", of="In the backward"), known["each"])
     assert net.texts("#row-e1 .mark small") == ["1/2"]
     assert net.find("#row-e1 .ring").get_attribute("aria-label") == "1 of 2 contributions"
     net.until("#1 has its gradient: the sum of 2 contributions")
-    close(net.numbers("contribution to #1", of="On the way back"), known["each"])
-    close(net.numbers("gradient of #1, complete", of="On the way back"), known["both"])
+    close(net.numbers("contribution to #1", of="In the backward"), known["each"])
+    close(net.numbers("gradient of #1, complete", of="In the backward"), known["both"])
     assert net.find("#row-e1 .ring").get_attribute("aria-label") == "gradient complete"
 
 
@@ -84,7 +84,7 @@ def test_a_broadcast_is_undone_in_a_step_of_its_own(net):
     known = gradients()
     net.press("b")
     net.until("#1, add: the VJP for x2 gives a contribution to b, float32 (4, 2).")
-    close(net.numbers("contribution to b", of="On the way back"), known["both"])
+    close(net.numbers("contribution to b", of="In the backward"), known["both"])
     net.press("n")
     assert net.sentence == "Broadcasting undone for b: summed over axis 0: (4, 2) → (2,)."
     close(net.numbers("fitted to b", step="summed over axis 0: (4, 2) → (2,)"), known["b"])

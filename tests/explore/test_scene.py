@@ -37,7 +37,7 @@ def test_it_is_json_and_has_the_parts_that_were_agreed(net):
     assert set(shown) == {"title", "explained", "totals", "sources", "leaves", "entries", "groups", "backward", "first"}
     assert shown["totals"] == {"entries": len(tape), "leaves": 4, "bytes": tape.nbytes}
     assert shown["explained"] is True
-    keys = {"number", "op", "call", "inputs", "settings", "results", "keeps", "line", "group", "doc", "vjp"}
+    keys = {"number", "op", "call", "inputs", "settings", "results", "saved", "line", "group", "doc", "vjp"}
     assert all(set(entry) == keys for entry in shown["entries"])
 
 
@@ -130,7 +130,7 @@ def test_inputs_say_where_they_came_from():
     ]
     assert [i["label"] for i in shown["entries"][1]["inputs"]] == ["#0", "0.5"]
     assert shown["entries"][0]["call"] == "matmul(x, w)"
-    assert shown["entries"][0]["keeps"] == [{"name": "x1", "bytes": 16, "holder": None}]
+    assert shown["entries"][0]["saved"] == [{"name": "x1", "bytes": 16, "holder": None}]
 
 
 def test_constants_have_their_values_and_what_is_on_the_tape_has_them_elsewhere():
@@ -168,8 +168,8 @@ def test_outside_explain_the_structure_is_there_without_values():
     ]
     assert shown["entries"][0]["results"] == [{"shape": [2], "dtype": "float32", "value": None, "gradient": None}]
     assert shown["entries"][0]["line"] is None
-    kept = scene(tr.tape((x * tr.ones(2)).sum(), x=x))  # the entry keeps the constant, but a tape holds no array
-    assert kept["entries"][0]["inputs"][1] == {"label": "const", "entry": None, "result": 0, "leaf": None, "value": None}
+    shown = scene(tr.tape((x * tr.ones(2)).sum(), x=x))  # the entry saves the constant, but a tape holds no array
+    assert shown["entries"][0]["inputs"][1] == {"label": "const", "entry": None, "result": 0, "leaf": None, "value": None}
 
 
 # ---- the sources of VJPs

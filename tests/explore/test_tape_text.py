@@ -25,7 +25,7 @@ def net():
 def test_a_two_layer_net_reads_like_its_formula(net):
     loss, names = net
     assert f"\n{tr.tape(loss, **names)}" == textwrap.dedent("""
-        entry  op and inputs        result           keeps   bytes
+        entry  op and inputs        result           saves   bytes
         #0     matmul(x, w1)        float32[64, 16]  x1        512
         #1     add(#0, b1)          float32[64, 16]
         #2     tanh(#1)             float32[64, 16]  x       4,096
@@ -35,7 +35,7 @@ def test_a_two_layer_net_reads_like_its_formula(net):
         #6     square(#5)           float32[64, 3]   x         768
         #7     mean(#6)             float32[]
         ----------------------------------------------------------
-        8 entries, 4 leaves, 9,664 bytes kept
+        8 entries, 4 leaves, 9,664 bytes saved for backward
         leaves: w1 float32[2, 16], b1 float32[16], w2 float32[16, 3], b2 float32[3]""")
 
 
@@ -60,13 +60,13 @@ def test_entries_are_all_in_order_of_time_and_bytes_are_those_of_the_distinct_ar
     assert all(source.entry is None or source.entry < row.number for row in tape for source in row.inputs)
     distinct = {id(array): array.nbytes for entry in entries for array in arrays_in(list(entry.saved.values()))}
     assert tape.nbytes == sum(distinct.values()) > 0
-    assert f"{tape.nbytes:,} bytes kept" in str(tape)
+    assert f"{tape.nbytes:,} bytes saved for backward" in str(tape)
 
 
-def test_an_array_kept_twice_is_counted_once():
+def test_an_array_saved_twice_is_counted_once():
     x = tr.ones(4, requires_grad=True)
     tape = tr.tape(x * x + tr.exp(x) * x, x=x)
-    assert tape.nbytes == 4 * 4 + 4 * 4  # x, and the result of exp, which the second product keeps too
+    assert tape.nbytes == 4 * 4 + 4 * 4  # x, and the result of exp, which the second product saves too
     assert tape.text().splitlines()[1].split() == ["#0", "multiply(x,", "x)", "float32[4]", "x1,", "x2", "(#0)", "16"]
 
 
@@ -85,12 +85,12 @@ def test_it_keeps_no_array_and_no_entry_alive_and_outlives_the_walk():
     x = tr.ones(1000, requires_grad=True)
     y = tr.exp(x)
     loss = tr.sum(y * y)
-    kept, root, tape = weakref.ref(y.data), weakref.ref(loss), tr.tape(loss)
+    held, root, tape = weakref.ref(y.data), weakref.ref(loss), tr.tape(loss)
     before = str(tape)
     gc.disable()
     try:
         del y, loss
-        assert kept() is None
+        assert held() is None
         assert root() is None
     finally:
         gc.enable()
@@ -178,7 +178,7 @@ def test_a_long_tape_folds_in_the_middle():
         y = -y
     tape = tr.tape(y, x=x)
     assert tape.text(limit=3).splitlines()[:6] == [
-        "entry  op and inputs                         result     keeps  bytes",
+        "entry  op and inputs                         result     saves  bytes",
         "#0     negative(x)                           float32[]",
         "#1     negative(#0)                          float32[]",
         "...    97 more: .text(limit=None) shows all",
@@ -272,9 +272,9 @@ def test_a_long_tape_folds_by_layer_where_layers_are_known():
     inside = [row for row in tape if row.record.call and str(row.record.call.chain[1]) == "0 (Block)"]
     saved = sum(one.counted for row in inside for one in row.saved)
     norm = [row for row in tape if row.record.call and str(row.record.call) == "0.norm (LayerNorm)"]
-    assert f"0 (Block): {len(inside)} entries, {saved:,} bytes kept" in tape.text(limit=10)
+    assert f"0 (Block): {len(inside)} entries, {saved:,} bytes saved for backward" in tape.text(limit=10)
     assert f"0.norm (LayerNorm): {len(norm)} entries, " in "".join(lines)
-    assert "0.attn (Linear): 3 entries, 32 bytes kept" in "".join(lines)
+    assert "0.attn (Linear): 3 entries, 32 bytes saved for backward" in "".join(lines)
     assert all(line.endswith(lines[1].split()[-1]) for line in lines[1:19])
     assert tape.text(limit=10).splitlines()[7].split()[:2] == [f"#{len(tape) - 1}", f"mean(#{len(tape) - 2})"]
 
@@ -311,7 +311,7 @@ def test_a_hundred_thousand_entries_print():
     for _ in range(100_000):
         y = y * 1.0
     text = str(tr.tape(y))
-    assert "100,000 entries, 1 leaf, 0 bytes kept" in text
+    assert "100,000 entries, 1 leaf, 0 bytes saved for backward" in text
     assert len(text.splitlines()) < 50
 
 
@@ -327,7 +327,7 @@ def test_lines_fit_a_hundred_columns():
 def test_a_leaf_alone_has_an_empty_tape():
     w = tr.ones(2, requires_grad=True)
     assert len(tr.tape(w)) == 0
-    assert "0 entries, 1 leaf, 0 bytes kept\nleaves: w float32[2]" in str(tr.tape(w, w=w))
+    assert "0 entries, 1 leaf, 0 bytes saved for backward\nleaves: w float32[2]" in str(tr.tape(w, w=w))
 
 
 def test_errors_say_what_to_do(net):

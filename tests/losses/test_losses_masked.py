@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from loss_values import indices, tensor
 
 import tinyreg as tr
 
@@ -12,15 +13,6 @@ pytestmark = pytest.mark.usefixtures("backend")
 cross_entropy, bce, kl = tr.losses.cross_entropy, tr.losses.binary_cross_entropy, tr.losses.kl_divergence
 rng = np.random.default_rng(11)
 INF, NAN = math.inf, math.nan
-
-
-def tensor(values, dtype="float64", requires_grad=False):
-    here = tr.zeros(0).backend
-    return tr.tensor(np.asarray(values), dtype=dtype, backend=here, requires_grad=requires_grad)
-
-
-def indices(values):
-    return tensor(values, dtype="int64")
 
 
 def orders(loss, x):

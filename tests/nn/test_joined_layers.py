@@ -146,7 +146,7 @@ def test_float16_is_normalized_in_float32_and_stays_float16():
 def test_a_batch_that_is_refused_draws_nothing():
     model = built("BatchNorm", "ReLU", "Dropout")
     tr.seed(3)
-    with pytest.raises(ValueError, match="expected more than one value for each channel"):
+    with pytest.raises(ValueError, match="expected  more than one value for each channel"):
         model(tr.ones((1, 4)))
     after = tr.Generator(3).uniform(shape=3)
     np.testing.assert_array_equal(tr.random.default_generator.uniform(shape=3), after)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.augment import sampling  # noqa: F401  (its fast form is one of them)
 from tinyreg.blocks import by_blocks
 from tinyreg.core.backend import get
 from tinyreg.core.fused import FUSED

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import tinyreg as tr
 from tinyreg.core.backend import get
+from tinyreg.ops import scattering
 from tinyreg.ops.indexing import Slot, scatter
 
 
@@ -98,13 +99,15 @@ def keyed(draw):
     return width, key
 
 
-@given(keyed())
-def test_every_key_adds_up_as_one_by_one(drawn):
+@given(keyed(), st.sampled_from([0, scattering._FEW]))
+def test_every_key_adds_up_as_one_by_one(drawn, few):
     width, key = drawn
     x = tr.zeros((3, 4, width), dtype="float64", requires_grad=True)
     y = x[key]
     g = np.random.default_rng(0).normal(size=y.shape)
-    y.backward(tr.tensor(g))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scattering, "_FEW", few)  # 0: also few elements are added as many are
+        y.backward(tr.tensor(g))
     expected = np.zeros((3, 4, width))
     np.add.at(expected, key, g)
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-13, atol=1e-13)

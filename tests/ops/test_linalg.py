@@ -92,7 +92,7 @@ ERRORS = [
     (lambda: tr.grad(lambda x: tr.slogdet(x)[1])(tr.zeros((2, 2))), r"inv: got .* not singular"),
     (lambda: tr.matrix_norm(tr.ones((2, 2)), 3), r"matrix_norm: got ord 3, expected one of 'fro', 'nuc', 2, 1, inf"),
     (lambda: tr.matrix_norm(tr.ones(2)), r"matrix_norm: got shape \[2\], expected at least two axes"),
-    (lambda: tr.diagonal(tr.ones(2)), r"diagonal: got shape \[2\], expected at least two axes"),
+    (lambda: tr.diagonal(tr.ones(2)), r"diagonal: got .* expected at least two axes"),
     (lambda: tr.tril(tr.ones(2)), r"tril: got .* expected at least two axes"),
     (
         lambda: tr.outer(tr.ones((2, 2)), tr.ones(2)),

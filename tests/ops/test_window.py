@@ -87,8 +87,8 @@ ERRORS = [
     (lambda: tr.max_pool2d(tr.ones(3), 2), r"max_pool2d: got shape \[3\], expected \(\.\.\., height, width\)"),
     (lambda: tr.max_pool2d(tr.ones((3, 3)), 5), r"max_pool2d: got a kernel that spans 5 by 5 .* 3 by 3"),
     (lambda: tr.avg_pool2d(tr.ones((3, 3)), 2, padding=2), r"avg_pool2d: got padding = 2 .* at most half of it"),
-    (lambda: windows(tr.ones((3, 3)), size=(4, 1)), r"windows: got .* expected windows that fit"),
-    (lambda: windows(tr.ones((3, 3)), size=(1, 1), stride=(0, 1)), r"windows: got .* do not fit"),
+    (lambda: windows(tr.ones((3, 3)), size=(4, 1)), r"unfold: got .* expected windows that fit"),
+    (lambda: windows(tr.ones((3, 3)), size=(1, 1), stride=(0, 1)), r"unfold: got .* do not fit"),
 ]
 
 

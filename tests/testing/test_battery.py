@@ -1,7 +1,6 @@
 """A case of one's own under the whole battery, as its users have it: in a pytest run of its own, with the options."""
 
 import functools
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pytest_runs import pytest_run
 
 import tinyreg as tr
 from tinyreg.testing import PROFILES, PROPERTIES, Case, search, strategies, use_backend, use_profile
@@ -51,13 +51,7 @@ def run(tmp_path):
 
     def run(source, *options):
         (tmp_path / "test_it.py").write_text(source)
-        command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *options, "test_it.py"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-        environment["COLUMNS"] = "300"
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
-        )
-        return done.stdout + done.stderr
+        return pytest_run(tmp_path, "-ra", *options, "test_it.py")[1]
 
     return run
 
@@ -180,6 +174,32 @@ def test_differences_are_taken_of_a_composition_at_one_call_in_three_in_the_fast
     calls = -(-PROFILES[profile].max_examples // share)
     assert len(findings["P3"]) == 4 * calls  # two dense directions, and one along each element
     assert len(findings["P10"]) == 3 * calls
+
+
+def test_a_call_is_drawn_once_for_all_properties_and_all_backends():
+    drawn = []
+    calls = strategies.elementwise().map(lambda call: [call, drawn.append(call)][0])
+    case = Case(tr.exp, calls, np.exp)
+    for which in PROPERTIES.values():
+        if which.applies(case):
+            search.run_property(case, which)
+    search.run_backend(case, "standin")
+    assert len(drawn) <= PROFILES["fast"].max_examples + 10  # and what Hypothesis discards
+
+
+def test_a_backend_that_disagrees_is_told():
+    doubled = Case(lambda x: tr.exp(x) * (2.0 if x.backend == "standin" else 1.0), strategies.elementwise(), name="doubled")
+    search.run_property(doubled, PROPERTIES["P3"])
+    with pytest.raises(Exception, match="value on standin: got .*2"):
+        search.run_backend(doubled, "standin")
+
+
+def test_a_backend_that_disagrees_at_a_call_that_is_not_drawn_again_is_told(monkeypatch):
+    large = Case(lambda x: tr.exp(x) * (2.0 if x.backend == "standin" else 1.0), strategies.elementwise(), name="large")
+    search.run_property(large, PROPERTIES["P3"])
+    monkeypatch.setattr(search, "each_call", lambda *given: None)
+    with pytest.raises(Exception, match="value on standin: got "):
+        search.run_backend(large, "standin")
 
 
 def test_an_op_too_ill_conditioned_to_be_verified_is_no_pass():

@@ -159,6 +159,16 @@ def test_scales_are_tried_in_turn():
     assert judged(1.0, 1.0, 1e-3, 1e-5, 1e-7) == {Verdict.PASS}
     assert judged(1.001, 1.0, 1e-3, 1e-5, 1e-7) == {Verdict.FAIL}
 
+    taken = []
+    counting = Probe(lambda x: [step(x), taken.append(x)][0], x, v, along, rng())
+    for_many = Ladder(counting, (1e-3, 1e-5, 1e-7), many=True)
+    verdicts = {}
+    for factor in (1.001, 1.0, 0.999, 1.0, 1.002):
+        before = len(taken)
+        verdicts[factor] = {one.verdict for one in for_many.compare(lambda x, factor=factor: gradient(x, factor))}
+        assert factor == 1.001 or len(taken) == before  # differences were taken for the first gradient alone
+    assert verdicts == {1.001: {Verdict.FAIL}, 1.0: {Verdict.PASS}, 0.999: {Verdict.FAIL}, 1.002: {Verdict.FAIL}}
+
 
 def test_what_is_flat_along_every_single_element_is_measured_by_how_it_changes_along_others():
     """A product with two zeros: a gradient of 0 there is right, and can be told from a wrong one."""

@@ -9,7 +9,7 @@ import linecache
 import pytest
 from cases import CASES
 from cases.equivalent import EQUIVALENT
-from test_engine_mutants import verdicts
+from engine_mutants import verdicts
 from verification import counted, helpers
 
 from tinyreg.core import tape
@@ -94,7 +94,7 @@ def test_the_locals_of_what_vjps_share_may_be_called_anything():
     assert before[2:4] == ((), ())
 
 
-@pytest.mark.parametrize("f", [tape.walk, tape.reach])
+@pytest.mark.parametrize("f", [tape._walk, tape.reach])
 def test_the_locals_of_the_engine_may_be_called_anything(f):
     before = verdicts(f)
     with renamed(f):

@@ -117,7 +117,8 @@ def test_the_names_in_a_checkpoint(path):
     model = tr.nn.Sequential(tr.nn.Linear(2, 4), tr.nn.Dropout(0.5, rng=tr.Generator(0)), tr.nn.Linear(4, 1))
     optimizer = tr.optim.Adam(model.parameters())
     short(path, model=model, optimizer=optimizer, schedule=tr.optim.StepLR(optimizer, 1), callbacks=[EarlyStopping("loss")])
-    assert list(load(path)) == [
+    # Whether the last epoch was the best depends on the weights that were drawn.
+    assert [name for name in load(path) if name != "model after the last epoch"] == [
         "model",
         "optimizer",
         "history",

@@ -1,11 +1,8 @@
 """save and load: every tree comes back, a file is whole or refused, and what does not fit changes nothing."""
 
-import hashlib
-import json
 import os
 import pickle
 import re
-import struct
 import sys
 
 import numpy as np
@@ -14,6 +11,7 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from states import Counter, same
 
 import tinyreg as tr
 from tinyreg.training import History, load, save
@@ -22,26 +20,6 @@ from tinyreg.training import History, load, save
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "run.safetensors"
-
-
-def same(one, other):
-    """Whether two trees are the same: kinds, keys in order, numbers, dtypes, shapes and bits."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, tr.Tensor):
-        return one.backend == other.backend and same(one.numpy(), other.numpy())
-    if isinstance(one, np.ndarray):
-        return (one.dtype, one.shape, one.strides, one.tobytes()) == (
-            other.dtype,
-            other.shape,
-            other.strides,
-            other.tobytes(),
-        )
-    return repr(one) == repr(other)
 
 
 DTYPES = ["float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -155,19 +133,6 @@ def test_what_no_file_can_hold_is_refused_and_the_old_file_stays(path, value, er
 
 def network():
     return tr.nn.Sequential(tr.nn.Linear(3, 4), tr.nn.ReLU(), tr.nn.Linear(4, 2))
-
-
-class Counter:
-    """The least that has a state."""
-
-    def __init__(self, count=0):
-        self.count = count
-
-    def state_dict(self):
-        return {"count": self.count}
-
-    def load_state_dict(self, state):
-        self.count = state["count"]
 
 
 class Refusing(Counter):
@@ -309,121 +274,7 @@ def test_a_state_that_is_none_of_a_generator(path):
     assert same(model.state_dict(), weights)
 
 
-# ---- files that are damaged, cut short or foreign
-
-
-class Evil:
-    """What a pickle can do."""
-
-    def __reduce__(self):
-        return os.abort, ()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The bytes of a file, and the counter and model that are in it."""
-    path = tmp_path_factory.mktemp("whole") / "file"
-    save(path, counter=Counter(5), model=tr.nn.Linear(3, 2), rng=tr.Generator(0))
-    return path.read_bytes()
-
-
-def refused(path, content, match):
-    """That a file with this content is refused, and leaves alone what it was to be loaded into."""
-    path.write_bytes(content)
-    counter, model, rng = Counter(1), tr.nn.Linear(3, 2), tr.Generator(1)
-    before = model.state_dict(), rng.state
-    with pytest.raises(ValueError, match=f"load: {re.escape(str(path))} {match}"):
-        load(path, counter=counter, model=model, rng=rng)
-    assert counter.count == 1
-    assert same((model.state_dict(), rng.state), before)
-
-
-def test_a_file_cut_short_anywhere_is_refused(path, whole):
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"is damaged, cut short, or no safetensors file at all \("):
-            load(path)
-    refused(path, whole[: len(whole) // 2], "is damaged, cut short")
-    path.write_bytes(whole)
-    assert load(path)["counter"] == {"count": 5}
-
-
-def test_any_flipped_bit_is_found(path, whole):  # safetensors has no checksum
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << place % 8
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"load: .* (is damaged|is a safetensors file, but not one|has version)"):
-            load(path)
-
-
-@given(st.data())
-def test_any_damaged_bytes_are_found(tmp_path_factory, whole, data):
-    path = tmp_path_factory.getbasetemp() / "damaged"
-    places = data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=4, unique=True))
-    damaged = bytearray(whole)
-    for place in places:
-        damaged[place] ^= data.draw(st.integers(1, 255))
-    path.write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"load: .* (is damaged|is a safetensors file, but not one|has version)"):
-        load(path)
-
-
-def test_a_flipped_bit_in_a_weight_changes_nothing(path, whole):
-    damaged = bytearray(whole)
-    damaged[-1] ^= 1
-    refused(path, damaged, "is damaged: its contents are not what was written; take another copy")
-
-
-def header(metadata, **entries):
-    """A safetensors file without arrays."""
-    text = json.dumps({"__metadata__": metadata, **entries}).encode()
-    return struct.pack("<Q", len(text)) + text
-
-
-FOREIGN = {
-    "empty": (b"", "is damaged, cut short, or no safetensors file at all"),
-    "text": (b"hello, this is a text file of some length", "is damaged, cut short, or no safetensors file"),
-    "pickle": (pickle.dumps(Evil()), "is damaged, cut short, or no safetensors file at all"),
-    "longer": (None, "is damaged, cut short, or no safetensors file at all"),
-    "safetensors of others": (
-        safetensors.numpy.save({"weight": np.ones((2, 3))}, {"format": "pt"}),
-        r"is a safetensors file, but not one that tr\.training\.save wrote",
-    ),
-    "safetensors without metadata": (safetensors.numpy.save({"weight": np.ones(2)}), "is a safetensors file, but not one"),
-    "a later version": (
-        header({"format": "tinyreg.training", "version": "2"}),
-        "has version '2', expected '1'; update tinyreg",
-    ),
-    "no digest": (
-        header({"format": "tinyreg.training", "version": "1", "tree": '{"dict": {}}'}),
-        "is damaged: its contents",
-    ),
-}
-
-
-FORGED = {
-    "no JSON": "{",
-    "no dict": "[1, 2]",
-    "an unknown kind": '{"dict": {"a": {"python": "os.abort()"}}}',
-    "an array that is not there": '{"dict": {"a": {"tensor": ["b", null]}}}',
-    "no layout": '{"dict": {"a": {"tensor": 5}}}',
-    "two kinds": '{"dict": {}, "tuple": []}',
-    "too deep": "[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("kind", FORGED)
-def test_a_file_whose_digest_is_right_and_whose_tree_is_none(path, kind):
-    digest = hashlib.sha256(json.dumps([FORGED[kind], []]).encode()).hexdigest()
-    metadata = {"format": "tinyreg.training", "version": "1", "tree": FORGED[kind], "digest": digest}
-    refused(path, header(metadata), r"is not in the form that tr\.training\.save writes \(")
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_a_file_that_is_none_of_ours_is_refused(path, whole, kind):
-    content, match = FOREIGN[kind]
-    refused(path, whole + b"\0" if content is None else content, match)
+# ---- the system's errors, and what is never used
 
 
 def test_a_folder_and_a_missing_file_are_the_systems_own_errors(tmp_path):
@@ -445,10 +296,10 @@ def test_no_pickle_is_read_or_written(path, monkeypatch):
     load(path, model=model)
 
 
-def test_without_safetensors_the_error_says_what_to_install(path, monkeypatch):
+def test_without_safetensors_the_error_says_what_to_install_and_what_was_saved_is_read(path, monkeypatch):
+    save(path, n=1, x=np.ones(2))
     monkeypatch.delitem(sys.modules, "safetensors.numpy")
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(ModuleNotFoundError, match=r"tr\.training needs safetensors: pip install 'tinyreg\[training\]'"):
         save(path, n=1)
-    with pytest.raises(ModuleNotFoundError, match=r"tr\.training needs safetensors"):
-        load(path)
+    assert same(load(path), {"n": 1, "x": np.ones(2)})

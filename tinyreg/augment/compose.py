@@ -30,6 +30,11 @@ class Apply:
     Apply(rotate, degrees=(-5, 5), padding='zeros', chance=0.5)
     """
 
+    name: str
+    function: TransformFunction
+    chance: float
+    settings: dict[str, Any]
+
     def __init__(self, function: TransformFunction, /, *, chance: float = 1.0, **settings: Any) -> None:
         chance = check_share("Apply", "chance", chance)
         self.name = getattr(function, "__name__", type(function).__name__)
@@ -108,8 +113,8 @@ class Compose:
                 raise TypeError(
                     f"Compose: got {transform!r:.80}, expected functions of (images, *, rng), or Apply(function, ...)"
                 )
-        self.transforms = [t if isinstance(t, Apply) else Apply(t) for t in transforms]
-        self.mixes = any(transform.mixes for transform in self.transforms)
+        self.transforms: list[Apply] = [t if isinstance(t, Apply) else Apply(t) for t in transforms]
+        self.mixes: bool = any(transform.mixes for transform in self.transforms)
 
     def __repr__(self) -> str:
         lines = "".join(f"    {line}\n" for t in self.transforms for line in f"{t!r},".splitlines())

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from ..arguments import integer, number
-from ..core.backend import Array, DType, Shape, accumulator, described, home
+from ..core.backend import Array, DType, Shape, accumulator, described, home, is_float
 from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator
@@ -22,7 +22,7 @@ def check_floats(name: str, images: Any, expected: str = "floats in [0, 1]; for 
     """Raise unless images are a Tensor or an array of floats."""
     if not is_array(images):
         raise TypeError(f"{name}: got images {images!r:.80}, expected a Tensor or an array; use tr.tensor(...)")
-    if images.dtype.kind != "f":
+    if not is_float(images):
         raise TypeError(f"{name}: got images {described(images)}, expected {expected}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments import number
-from ..core.backend import Array, Backend, get
+from ..core.backend import Array, Backend, get, is_float
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import backend_of
@@ -63,13 +63,13 @@ def box(images: Tensor | Array, rows: Array, columns: Array, rng: Generator) -> 
 def _sides(size: Any, shape: list[int]) -> tuple[int, int]:
     """Rows and columns of a box, in pixels."""
     expected = "pixels, (rows, columns) or one number, or a share from 0.0 to 1.0"
-    if isinstance(size, float) or getattr(getattr(size, "dtype", None), "kind", "") == "f":
+    if isinstance(size, float) or is_float(size):
         share = number("cutout", "size", size, least=0, most=1, expected=expected)
         return round(share * shape[0]), round(share * shape[1])
     return check_size("cutout", size, 0, expected)
 
 
-@primitive(nondifferentiable=("inside",), expects="a mask that broadcasts to x")
+@primitive(name="cutout", nondifferentiable=("inside",), expects="a mask that broadcasts to x")
 def erase(xp: Backend, x: Array, inside: Array, *, value: float = 0.0) -> Array:
     """x with `value` where the mask says so: `where` with less work.
 

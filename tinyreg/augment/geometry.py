@@ -132,10 +132,10 @@ def crop(images: Tensor | Array, size: int | Two, *, padding: int = 0, rng: Gene
     return cut_out(images, *corner, size=(height, width))
 
 
-# ---- primitives: single images mirrored, a part of each image and its way back -----------------------------------------
+# ---- primitives: single images mirrored, a part of each image and its gradient -----------------------------------------
 
 
-@primitive(nondifferentiable=("chosen",), expects="images and, for each, whether it is mirrored")
+@primitive(name="flip", nondifferentiable=("chosen",), expects="images and, for each, whether it is mirrored")
 def mirror(xp: Backend, x: Array, chosen: Array, *, axis: int) -> Array:
     """x with the samples that are chosen in reverse order along `axis`: `where` with less work.
 
@@ -159,7 +159,11 @@ def _parts(xp: Backend, x: Array, size: Shape) -> Array:
     return xp.lib.stride_tricks.as_strided(x, shape=shape, strides=strides)
 
 
-@primitive(nondifferentiable=("top", "left"), expects="images and, for each, the row and column of a part that fits")
+@primitive(
+    name="crop",
+    nondifferentiable=("top", "left"),
+    expects="images and, for each, the row and column of a part that fits",
+)
 def cut_out(xp: Backend, x: Array, top: Array, left: Array, *, size: Two) -> Array:
     """x[n, :, top[n] : top[n] + size[0], left[n] : left[n] + size[1]] for each sample n.
 
@@ -169,9 +173,9 @@ def cut_out(xp: Backend, x: Array, top: Array, left: Array, *, size: Two) -> Arr
     return _parts(xp, x, size)[xp.arange(x.shape[0]), top, left]
 
 
-@primitive(nondifferentiable=("top", "left"))
+@primitive(name="pad", nondifferentiable=("top", "left"))
 def put_back(xp: Backend, x: Array, top: Array, left: Array, *, shape: Two) -> Array:
-    """Zeros of height and width `shape` with x in the place from which `cut_out` took it: its way back."""
+    """Zeros of height and width `shape` with x in the place from which `cut_out` took it: the gradient of that."""
     y = xp.zeros((*x.shape[:2], *shape), dtype=x.dtype)
     _parts(xp, y, x.shape[2:])[xp.arange(x.shape[0]), top, left] = x
     return y

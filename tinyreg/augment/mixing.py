@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..arguments import integer, number
-from ..core.backend import Array, described, get
+from ..core.backend import Array, described, get, is_float
 from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
@@ -128,13 +128,13 @@ def _checked(
     if num_classes is not None:
         num_classes = integer(name, "num_classes", num_classes, least=1, expected="how many classes there are")
     n = images.shape[0]
-    if not is_array(labels) or labels.dtype.kind not in "biuf":
+    if not is_array(labels) or not (is_float(labels) or labels.dtype.kind in "biu"):
         raise TypeError(f"{name}: got labels {labels!r:.80}, expected integers (N,) or floats (N, K); use tr.tensor(...)")
-    if labels.dtype.kind == "f" or (labels.ndim == 2 and labels.shape[1] == num_classes):
+    if is_float(labels) or (labels.ndim == 2 and labels.shape[1] == num_classes):
         classes = "K" if num_classes is None else num_classes
         if labels.ndim != 2 or labels.shape[0] != n or num_classes not in (None, labels.shape[1]):
             raise ValueError(f"{name}: got labels {described(labels)}, expected soft labels of shape [{n}, {classes}]")
-        return (labels if labels.dtype.kind == "f" else ops.astype(labels, images.dtype)), alpha
+        return (labels if is_float(labels) else ops.astype(labels, images.dtype)), alpha
     if labels.shape != (n,) or labels.dtype.kind == "b":
         raise ValueError(f"{name}: got labels {described(labels)}, expected class indices of shape [{n}], one an image")
     if num_classes is None:

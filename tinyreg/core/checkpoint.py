@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..structure import leaves, mapped
-from ..switches import Switch
+from ..switches import Switch, apart
 from .fused import pull_through
 from .primitive import P, R
 from .tape import Entry, Gradient, Leaf, Parents, Result, explainer, is_recording, reach, recording, tick, watch
@@ -88,11 +87,17 @@ class _Checkpoint:
     def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
         """What reaches the checkpoint's parents."""
         since, saved = tick(), entry.saved
-        with contextlib.ExitStack() as replay:
-            for switch, value in [(recording, True), *saved["switches"]]:
-                replay.enter_context(switch(value))
-            replay.callback(_put_back, _put_back(saved["touched"].values()))
-            outcome = saved["f"](*saved["args"], **saved["kwargs"])
+        now = [(thing, _state(thing)) for thing, _ in saved["touched"].values()]
+        try:
+            _put_back(saved["touched"].values())
+            values = [(recording, True), *saved["switches"]]
+            outcome = apart(values, saved["f"], *saved["args"], **saved["kwargs"])
+        finally:
+            try:
+                _put_back(now)
+            except BaseException:  # Ctrl-C, perhaps after half of it
+                _put_back(now)
+                raise
         again = outcome if isinstance(outcome, Tensor) else _tensors(outcome)
         return pull_through(again, g, since, parents, create_graph)
 
@@ -104,12 +109,10 @@ def _state(thing: Any) -> Any:
     return (thing._array, thing._node) if isinstance(thing, Tensor) else thing.state
 
 
-def _put_back(states: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """Give generators and tensors the states beside them; those that they had."""
-    before = [(thing, _state(thing)) for thing, _ in states]
+def _put_back(states: Iterable[tuple[Any, Any]]) -> None:
+    """Give generators and tensors the states beside them."""
     for thing, state in states:
         if isinstance(thing, Tensor):
             thing._array, thing._node = state
         else:
             thing.state = state
-    return before

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Protocol, overload
 
-from ..switches import Context, F, Switch
+from ..switches import Context, F, Switch, apart
 from . import errors
 from .backend import DTYPES, FLOATS, DType, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
 
@@ -52,8 +52,7 @@ class Leaf(Node):
         return f"leaf {self.name or f'{self.dtype}{list(self.shape)}'}"
 
     def replaced(self) -> Leaf:
-        """The Leaf of the tensor's next value. Tapes that used this one can no longer be walked."""
-        self.retired = True
+        """The Leaf of the tensor's next value; when the tensor has it, this one is to be `retired`."""
         return Leaf(self.shape, self.dtype, self.version + 1, self.grad, self.name)
 
 
@@ -180,12 +179,18 @@ def walk(
     They are gathered in a local table, so an error leaves no leaf with half of its gradient. Nothing is added in place,
     because one array may have been handed to two parents.
     """
+    return apart([(recording, create_graph)], _walk, roots, since, targets, create_graph, retain_graph)
+
+
+def _walk(
+    roots: Roots, since: int, targets: Collection[Node], create_graph: bool, retain_graph: Any
+) -> dict[Node, Gradient]:
     entries = reach((node for node, _ in roots), since)
     wanted = _leading_to(targets, entries) if targets else None
     retain = create_graph if retain_graph is None else retain_graph
     table: dict[Node, Any] = {}
     observer = observed.get()
-    with recording(create_graph), underflow_ignored():
+    with underflow_ignored():
         for node, g in roots:
             table[node] = _sum(table.get(node), g)
         while entries:
@@ -201,8 +206,8 @@ def walk(
                         if observer:
                             observer(entry, parent, raw, contribution)
                         table[parent] = _sum(table[parent], contribution) if parent in table else contribution
-            if not retain:
-                entry.parents, entry.saved = (), None
+            if not retain and type(entry) is Entry:  # a Result leads to its entry, which says that it is freed
+                entry.saved, entry.parents = None, ()
     return table
 
 

@@ -7,9 +7,11 @@ Its operators and methods are ops: `tinyreg.ops.operators` has the table, and bi
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ..interrupts import set_together
 from . import errors
 from .backend import DTYPES, FLOATS, HOMES, Array, DType, Host, Shape, get, home, transfer
 from .conversion import arrayed, checked, copied
@@ -173,11 +175,7 @@ class Tensor(_Base):
         """
         if not self.is_leaf:
             raise RuntimeError("assign: got a computed tensor, expected a leaf; compute a new tensor instead")
-        array = arrayed(value._array if isinstance(value, Tensor) else value, "assign")
-        array = copied(array, get(self.backend), self.dtype)
-        if array.shape != self.shape:
-            raise ValueError(f"assign: got shape {list(array.shape)}, expected {list(self.shape)}, the tensor's own")
-        replace([self], [array])
+        replace([self], [copy_for(self, value)])
         return self
 
     def detach(self) -> Tensor:
@@ -204,8 +202,6 @@ class Tensor(_Base):
         notes += [f"backend={self.backend!r}"] * (self.backend != "numpy")
         return f"tensor({', '.join(notes + ['requires_grad=True'] * self.requires_grad)})"
 
-    __hash__ = object.__hash__  # by identity: == is elementwise
-
 
 def wrap(array: Array, node: Node | None = None) -> Tensor:
     """A Tensor over an array as it is, past all checks: how every op makes its result."""
@@ -214,12 +210,29 @@ def wrap(array: Array, node: Node | None = None) -> Tensor:
     return made
 
 
-def replace(leaves: Any, arrays: Any) -> None:
-    """Make each array, as it is and past all checks, the value of its leaf: how `assign` and the optimizers change one."""
-    listener = watch.get() or (lambda leaf: None)
-    for leaf, array in zip(leaves, arrays, strict=True):
-        listener(leaf)
-        leaf._array, leaf._node = array, leaf._node and leaf._node.replaced()
+def copy_for(leaf: Tensor, value: Any) -> Array:
+    """A copy of a value, as an array that the leaf can have; `ValueError` for another shape."""
+    array = arrayed(value._array if isinstance(value, Tensor) else value, "assign")
+    array = copied(array, get(leaf.backend), leaf.dtype)
+    if array.shape != leaf.shape:
+        raise ValueError(f"assign: got shape {list(array.shape)}, expected {list(leaf.shape)}, the tensor's own")
+    return array
+
+
+def replace(leaves: Sequence[Tensor], arrays: Sequence[Array], *further: tuple[Any, str, Any]) -> None:
+    """Make each array, as it is and past all checks, the value of its leaf: how `assign` and the optimizers change leaves.
+
+    All of them or none, and with them further changes: see `set_together`.
+    """
+    if (listener := watch.get()) is not None:
+        for leaf in leaves:
+            listener(leaf)
+    before: list[Any] = [leaf._node for leaf, _ in zip(leaves, arrays, strict=True)]
+    after = [node and node.replaced() for node in before]
+    retired = [node for node in before if node is not None]
+    set_together(
+        (leaves, "_array", arrays), (leaves, "_node", after), (retired, "retired", [True] * len(retired)), *further
+    )
 
 
 def incoming(y: Tensor, grad: Any) -> Tensor:
@@ -250,5 +263,4 @@ def _add_up(table: dict[Node, Any], start: Array, create_graph: bool) -> None:
                     array = array.copy()  # a view, or an array that someone else holds too
                 held.add(id(array))
                 totals[node] = wrap(array, tape) if node.grad is None else node.grad + wrap(array, tape)
-        for node, total in totals.items():
-            node.grad = total
+        set_together((totals, "grad", totals.values()))

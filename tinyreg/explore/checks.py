@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..core.backend import Array, described, home
+from ..core.backend import Array, described, home, is_float
 from ..core.tape import Entry, Gradient, Op, Parents, explainer, fitted, reach
 from ..core.tensor import Tensor
+from ..messages import explained
 from .record import owner
 from .rows import Record
 
@@ -28,7 +29,12 @@ class NonFiniteError(FloatingPointError):
 
 
 class Explained:
-    """The op of an entry that was made inside explain(): it knows the line, and looks after the way back."""
+    """The op of an entry that was made inside explain(): it knows the line, and checks the backward."""
+
+    op: Op
+    record: Record
+    name: str
+    broadcasting: bool
 
     def __init__(self, op: Op, record: Record, entry: Entry) -> None:
         self.op, self.record = op, record
@@ -55,26 +61,42 @@ class Explained:
     def _check_saved(self) -> None:
         for name, array, before in self._saved:
             if checksum(array) != before:
+                op = f"{self.record.text} at {self.record.line}"
                 raise RuntimeError(
-                    f"backward: {name} {described(array)}, which {self.record.text} at {self.record.line} had saved, was "
-                    "changed in place since, expected it as it was; change a copy, or change it after the backward"
+                    explained(
+                        "backward",
+                        "an array was changed in place after the tape had saved it",
+                        got=f"other values in {name} {described(array)}, which {op} saved",
+                        expected="it as it was",
+                        remedy="a change of a copy, or after the backward",
+                    )
                 )
 
     def _check_gradients(self, g: Any, pairs: Sequence[tuple[int, Any]], each_sent: Sequence[Any]) -> None:
         incoming = [_kinds(part) for part in (g if isinstance(g, list) else [g])]
         if any(incoming):
             raise NonFiniteError(
-                f"explain: the incoming gradient of {self._where()} is {_counted(g)}, expected finite numbers: it was "
-                "given to backward, or finite contributions add up to it; scale the loss down"
+                explained(
+                    "explain",
+                    f"the incoming gradient of {self._where()} is {_counted(g)}",
+                    got="it as the argument of backward, or finite contributions add up to it",
+                    expected="finite numbers",
+                    remedy="a loss that is scaled down",
+                )
             )
         inputs = set[str]().union(*map(_kinds, self.record.inputs), _kinds(self.record.result))
         for (i, raw), sent in zip(pairs, each_sent, strict=True):
             kinds = _kinds(raw) | _kinds(sent)
             if ("nan" in kinds and "nan" not in inputs) or (kinds and not inputs):
+                given = _counted(raw if _kinds(raw) else sent)
                 raise NonFiniteError(
-                    f"explain: backward of {self._where()} gave {_counted(raw if _kinds(raw) else sent)} for argument "
-                    f"{self.record.label(i)}, expected finite numbers; incoming gradient: {ranged(g)}; inputs: "
-                    f"{_inputs(self.record)}; keep the inputs away from where the derivative is infinite"
+                    explained(
+                        "explain",
+                        f"backward of {self._where()} gave {given} for argument {self.record.label(i)}",
+                        got=f"incoming gradient: {ranged(g)}; inputs: {_inputs(self.record)}",
+                        expected="finite numbers",
+                        remedy="inputs away from where the derivative is infinite",
+                    )
                 )
 
     def _where(self) -> str:
@@ -108,16 +130,15 @@ def check_forward(record: Record, entry: Entry) -> None:
     bad = "nan" if "nan" in made else "inf"
     if bad in from_before or (bad == "inf" and (from_before or intended)):
         return
-    text = f"explain: entry{_number(entry)}, {record.text}, from {_shown(record)}, gave {_counted(record.result)}"
-    inputs = f"inputs: {_inputs(record)}"
+    made_by = f"entry{_number(entry)}, {record.text}, from {_shown(record)}, gave {_counted(record.result)}"
     if names := [name for name, kinds in came_in.items() if kinds]:
-        raise NonFiniteError(
-            f"{text}, which came in with {' and '.join(names)}, expected finite numbers; {inputs}; look at where "
-            "that was made"
-        )
-    raise NonFiniteError(
-        f"{text}, the first that is not finite; {inputs}; limit their range, or give an intended infinity as a constant"
-    )
+        problem = f"{made_by}, which came in with {' and '.join(names)}"
+        remedy = "a look at where that was made"
+    else:
+        problem = f"{made_by}, the first that is not finite"
+        remedy = "inputs of a smaller range; or give an intended infinity as a constant"
+    got = f"inputs: {_inputs(record)}"
+    raise NonFiniteError(explained("explain", problem, got=got, expected="finite numbers", remedy=remedy))
 
 
 def _number(entry: Entry) -> str:
@@ -129,7 +150,7 @@ def _number(entry: Entry) -> str:
 
 
 def arrays_in(value: Any) -> Iterator[Array]:
-    """The arrays in what an entry keeps: alone, or in tuples, lists, dicts and Tensors."""
+    """The arrays in what an entry saves: alone, or in tuples, lists, dicts and Tensors."""
     if isinstance(value, Tensor):
         yield value._array
     elif isinstance(value, tuple | list | dict):
@@ -152,7 +173,7 @@ def ranged(value: Any) -> str:
     some = array[xp.isfinite(array)]
     extent = f" from {float(some.min()):.6g} to {float(some.max()):.6g}" if some.size else ""
     counts = _counts(array)
-    return f"{described(array)}{extent}{' with ' * bool(counts)}{counts}"
+    return f"{described(array)}{extent}{f' with {counts}' if counts else ''}"
 
 
 def _shown(record: Record) -> str:
@@ -171,7 +192,7 @@ def _kinds(value: Any) -> set[str]:
     array = getattr(value, "_array", value)
     if isinstance(array, float):
         return {"nan"} if array != array else {"inf"} if array in (float("inf"), -float("inf")) else set()
-    if not hasattr(array, "shape") or array.dtype.kind != "f":
+    if not is_float(array):
         return set()
     xp: Any = home(array)
     if bool(xp.isfinite(array).all()):
@@ -181,7 +202,7 @@ def _kinds(value: Any) -> set[str]:
 
 def _counts(array: Any) -> str:
     xp: Any = home(array)
-    if array.dtype.kind != "f":
+    if not is_float(array):
         return ""
     counts = {"NaN": int(xp.isnan(array).sum()), "infinite": int(xp.isinf(array).sum())}
     return " and ".join(f"{n:,} {name}" for name, n in counts.items() if n)

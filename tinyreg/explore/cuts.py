@@ -19,9 +19,9 @@ REASONS = {
 
 
 def warn_of_cuts(log: Log) -> None:
-    """Warn of each leaf whose value went into what a backward walked, and to which no gradient came back.
+    """Warn of each leaf that got no gradient from a backward although its value went into what that walked.
 
-    A leaf that was not used for that is passed over: it was not meant to get one.
+    Other leaves were not meant to get one.
     """
     walked = {moment for moment, record in log.records.items() if record.given}
     arrived = {record.sources[i] for record in log.records.values() for i in record.given}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..messages import printable
 from .fold import Layer, layers
-from .rows import Rows, results
+from .rows import LONGEST, Rows, results
 from .text import call
 
 
@@ -55,6 +56,7 @@ def _edges(tape: Rows) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """A label between quotes, with what DOT would read in another way escaped."""
+    """A label between quotes, with what DOT would read in another way, or a terminal would obey, escaped."""
+    text = "\n".join(printable(line, LONGEST) for line in text.split("\n"))
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -15,7 +15,10 @@ from .record import Log
 
 
 class Observer:
-    """Who is told of every op that runs inside explain()."""
+    """What notes and checks every op that runs inside explain()."""
+
+    definitions: bool
+    log: Log
 
     def __init__(self, definitions: bool, log: Log) -> None:
         self.definitions, self.log = definitions, log
@@ -35,15 +38,16 @@ def explain(f: F, /, *, definitions: bool = False) -> F: ...
 def explain(f: Any = None, /, *, definitions: bool = False) -> Any:
     """Note, of every op that runs inside, the line of your code, the layer, the names of its inputs and its result.
 
-    A tape that is taken of it shows them, and what a backward would hand on (`tr.tape`, `save_html`). With `definitions`,
-    compositions run by their definition in place of their fast form. What goes wrong is said where it does: the first NaN
-    or infinity, forward or backward, is a `NonFiniteError`; an array that was changed in place after the tape saved it, a
-    `RuntimeError` that names the op that had saved it; an error in a backward has a note with the line that made the
-    entry. At the end there is a `UserWarning` for a leaf that got no gradient from the backwards inside because the path
-    to it was cut, with the place of the cut.
+    A tape that is taken inside shows them, and the gradients of a backward (`tr.tape`, `save_html`). With `definitions`,
+    compositions run by their definition, not by their fast form. An error comes where something goes wrong: for the first
+    NaN or infinity, forward or backward, a `NonFiniteError`; for an array that was changed in place after the tape saved
+    it, a `RuntimeError` that names the op that saved it. An error in a backward has a note with the line that made the
+    entry. At the end a `UserWarning` names each leaf that got no gradient because the path to it was cut, and the place
+    of the cut.
 
-    It costs time, and every result is kept until it ends and the tape is gone: put a step inside, not a whole training.
-    It nests, and holds for the thread that entered it. It is a decorator too: `@tr.explain` or `@tr.explain()`.
+    It costs time, and every result stays in memory until explain() ends and the tape is gone: put a step inside, not a
+    whole training. It nests, and holds for the thread that entered it. It is a decorator too: `@tr.explain` or
+    `@tr.explain()`.
 
     >>> import tinyreg as tr
     >>> w = tr.tensor([1.0, 2.0], requires_grad=True)

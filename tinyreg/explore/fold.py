@@ -72,7 +72,7 @@ def _by_layer(tape: Rows, known: Sequence[Layer], depth: int) -> list[Item]:
     for row in tape:
         if layer := starts.get(row.number):
             rows = tape[layer.first : layer.last + 1]
-            text = f"{layer.call}: {len(rows):,} entries, {nbytes(rows):,} bytes kept"
+            text = f"{layer.call}: {len(rows):,} entries, {nbytes(rows):,} bytes saved for backward"
             items.append(Folded(text, layer.first, layer.last, (layer.call.kind, len(rows))))
             until = layer.last
         elif row.number > until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import os
@@ -73,16 +74,23 @@ def _detailed(tape: Rows, most: int) -> tuple[str, int]:
     return text, budget
 
 
+@functools.cache
+def assets() -> dict[str, str]:
+    """The page without a tape: its HTML, style and script."""
+    folder = resources.files(__package__) / "assets"
+    text = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css")}
+    return text | {"page.js": "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)}
+
+
 def _page(known: Mapping[str, Any]) -> str:
-    assets = resources.files(__package__) / "assets"
     scene_text = json.dumps(_packed(known), separators=(",", ":"), allow_nan=False)  # ASCII only
     parts = {
         "title": html.escape(known["title"]),
-        "style": (assets / "page.css").read_text(encoding="utf-8"),
+        "style": assets()["page.css"],
         "scene": scene_text.replace("<", "\\u003c"),  # so that no text in it can end its element
-        "script": "\n".join((assets / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
+        "script": assets()["page.js"],
     }
-    return re.sub(r"@@(\w+)@@", lambda mark: parts[mark[1]], (assets / "page.html").read_text(encoding="utf-8"))
+    return re.sub(r"@@(\w+)@@", lambda mark: parts[mark[1]], assets()["page.html"])
 
 
 def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,14 +116,14 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(tape: Rows) -> str:
     """The entries as a table, of many the first and the last, under a line with the totals."""
-    foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes kept"
+    foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes saved for backward"
     half = MOST_ROWS // 2
     many = len(tape) > MOST_ROWS
     rows = [_row(row) for row in (tape[:half] if many else tape)]
     if many:
         rows += [_cells(["", f"... {len(tape) - 2 * half:,} more", "", "", ""])]
         rows += [_row(row) for row in tape[-half:]]
-    head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes kept", "line"))
+    head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes saved", "line"))
     return f"<details open><summary>{foot}</summary><table><tr>{head}</tr>{''.join(rows)}</table></details>"
 
 

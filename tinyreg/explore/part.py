@@ -18,13 +18,13 @@ class Part:
     """The last entries of a tape, counted from 0; values from before them stand among the leaves, after those."""
 
     def __init__(self, tape: Rows, last: int | None = None) -> None:
-        self.first = 0 if last is None else max(0, len(tape) - last)
+        self.first: int = 0 if last is None else max(0, len(tape) - last)
         self.rows: tuple[Row, ...] = tape[self.first :]
         used = {(source.entry, source.result, source.leaf) for row in self.rows for source in row.inputs}
         leaves = range(len(tape.leaves)) if not self.first else sorted({leaf for *_, leaf in used if leaf is not None})
         self.leaves: dict[int, Origin] = {i: tape.leaves[i] for i in leaves}
         earlier = {Earlier(entry, result) for entry, result, _ in used if entry is not None and entry < self.first}
-        self.earlier = sorted(earlier) if self.rows or not self.first else [Earlier(len(tape) - 1, 0)]
+        self.earlier: list[Earlier] = sorted(earlier) if self.rows or not self.first else [Earlier(len(tape) - 1, 0)]
         places: list[Any] = [*self.leaves, *self.earlier]
         self._places = {place: i for i, place in enumerate(places)}
 

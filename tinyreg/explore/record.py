@@ -32,7 +32,7 @@ class Use(NamedTuple):
 
 
 class Log:
-    """All that ran inside explain(), by time: kept while it lasts, so that a path that was cut can be followed."""
+    """All that ran inside explain(), by time, for as long as it lasts: so a path that was cut can be followed."""
 
     def __init__(self) -> None:
         self.records: dict[int, Record] = {}

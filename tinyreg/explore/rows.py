@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, overload
 
 from ..core.backend import Array, DType, Shape
 from ..core.tape import Op
+from ..messages import printable
+
+LONGEST = 300  # characters of a name, and of a line of code in an error
 
 # ---- what explain() notes of an op
 
@@ -20,24 +23,27 @@ class Line(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.path)}:{self.number}"
+        return f"{printable(os.path.basename(self.path), LONGEST)}:{self.number}"
 
     @property
     def source(self) -> str:
         """The line itself; empty where it cannot be had."""
-        return linecache.getline(self.path, self.number).strip()
+        return printable(linecache.getline(self.path, self.number).strip(), LONGEST)
 
 
 class Call:
     """One call of a layer: its path from the outermost Module, its class, and the call that it stands in."""
 
     __slots__ = ("kind", "parent", "path")
+    kind: str
+    parent: Call | None
+    path: str
 
     def __init__(self, path: str, kind: str, parent: Call | None) -> None:
         self.path, self.kind, self.parent = path, kind, parent
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.kind})" if self.path else self.kind
+        return printable(f"{self.path} ({self.kind})" if self.path else self.kind, LONGEST)
 
     @property
     def chain(self) -> tuple[Call, ...]:
@@ -49,6 +55,12 @@ class Record:
     """One op that ran inside explain(), whether it was put on the tape or not."""
 
     __slots__ = ("call", "given", "inputs", "line", "made_by", "name", "names", "result", "sources", "state", "wants")
+    call: Call | None
+    inputs: Sequence[Any]
+    line: Line
+    name: str
+    names: Sequence[str | None]
+    state: str
 
     def __init__(
         self, name: str, line: Line, call: Call | None, inputs: Sequence[Any], names: Sequence[str | None]
@@ -59,21 +71,21 @@ class Record:
         self.made_by: list[str] = []  # of each argument: the op that made it
         self.wants: list[bool] = []  # of each argument: whether it wants a gradient
         self.state = "nondifferentiable"  # "recorded", or why it is not: that, or "no_grad" where recording was off
-        self.given: set[int] = set()  # the arguments to which a backward has handed a gradient
+        self.given: set[int] = set()  # the arguments that a backward has given a gradient
 
     @property
     def text(self) -> str:
         """The op as it was called, as far as names are known."""
-        return f"{self.name}({', '.join(map(self.label, range(len(self.inputs))))})"
+        return printable(f"{self.name}({', '.join(map(self.label, range(len(self.inputs))))})", LONGEST)
 
     def label(self, i: int) -> str:
         """An argument: its name, its value where that is a number, the op that made it, or only that it is there."""
         value = self.inputs[i]
         if self.names[i]:
-            return str(self.names[i])
+            return printable(str(self.names[i]), LONGEST)
         if isinstance(value, int | float | None):
             return f"{value:.6g}" if type(value) is float else str(value)
-        return f"{self.made_by[i]}(...)" if self.made_by[i] else "..." if self.wants[i] else "const"
+        return f"{printable(self.made_by[i], LONGEST)}(...)" if self.made_by[i] else "..." if self.wants[i] else "const"
 
 
 # ---- an entry and a leaf
@@ -126,11 +138,11 @@ class Origin(NamedTuple):
     value: Array = None
 
 
-# ---- the way back
+# ---- the backward
 
 
 class Contribution(NamedTuple):
-    """What an entry hands to one argument: as its VJP gave it, with broadcasting undone, and the parent's sum so far."""
+    """What an entry gives to one argument: as its VJP gave it, with broadcasting undone, and the parent's sum so far."""
 
     argument: int
     to: Input
@@ -140,7 +152,7 @@ class Contribution(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An entry that is walked, the incoming gradient of each of its results, and what it hands on."""
+    """An entry that is walked, the incoming gradient of each of its results, and its contributions."""
 
     entry: Input
     incoming: tuple[Array | None, ...]
@@ -173,7 +185,7 @@ class Rows(Sequence[Row]):
 
     @property
     def walk(self) -> Walk | None:
-        """The way back, recorded where the tape was taken inside explain()."""
+        """The backward, recorded where the tape was taken inside explain()."""
         return self._walk
 
     @property

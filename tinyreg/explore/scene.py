@@ -15,31 +15,32 @@ from typing import Any
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
+from ..messages import printable
 from .checks import arrays_in
 from .fold import layers
 from .part import Part
-from .rows import Input, Line, Row, Rows, results
+from .rows import LONGEST, Input, Line, Row, Rows, results
 from .summary import Detail, summary
 from .text import call, setting
 
 DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1, 1)]
-"""How much is told of each array: the first with which the whole stays within the budget."""
+"""How much is shown of each array: the first with which the whole stays within the budget."""
 
 BYTES = {"entry": 900, "array": 150, "number": 10}  # that each takes as JSON, about
 
-LONGEST, LONGEST_LINE = 300, 1000  # characters of a name and of a line of code
+LONGEST_LINE = 1000  # characters of code
 
 WHOLE = 2000  # lines: a longer file is shown around the lines that made entries
 AROUND = 40  # lines before and after
 
 
 def scene(tape: Rows, budget: int = 4_300_000, last: int | None = None) -> dict[str, Any]:
-    """The tape as a JSON value of about `budget` bytes: sources, leaves, entries, layers, and the way back.
+    """The tape as a JSON value of about `budget` bytes: sources, leaves, entries, layers, and the backward.
 
-    Large arrays are told in as much detail as there is room for; sources take a quarter at most, and names and lines
-    that are very long are cut. last: how many entries to tell of, at the end; all of them if None.
+    Large arrays are shown in as much detail as there is room for; sources take a quarter at most, and names and lines
+    that are very long are cut. last: how many entries to show, from the end; all of them if None.
 
-    Every number is one that the tape kept, or that its walk back handed on, inside explain(); outside there are none.
+    Every number was recorded inside explain(), as a value or as a gradient; outside there are none.
 
     >>> import tinyreg as tr
     >>> from tinyreg.explore.scene import scene
@@ -141,13 +142,13 @@ class _Drawn:
             ],
             "settings": {name: cut(setting(value)) for name, value in row.settings.items()},
             "results": self._results(row),
-            "keeps": [
+            "saved": [
                 {"name": one.name, "bytes": one.nbytes, "holder": None if one.holder is None else one.holder - first}
                 for one in row.saved
             ],
             "line": line,
             "group": layer,
-            "doc": _first_sentence(row.op),
+            "doc": printable(_first_sentence(row.op), LONGEST_LINE),
             "vjp": [
                 {"argument": argument_name(row, i), "source": self._vjp(row, i)}
                 for i, source in enumerate(row.inputs)
@@ -202,7 +203,7 @@ class _Drawn:
     def _vjp(self, row: Row, i: int) -> str:
         key = row.op, min(i, 16)
         if key not in self._vjps:
-            self._vjps[key] = vjp_source(row.op, i)
+            self._vjps[key] = _code(vjp_source(row.op, i), LONGEST_LINE)
         return self._vjps[key]
 
 
@@ -230,7 +231,7 @@ def vjp_source(op: Any, i: int) -> str:
     rule: Any = next((f for places, f, _ in op.rules if place in places), None)
     try:
         return _statement(rule) if rule else ""
-    except (OSError, TypeError):  # typed in where nothing keeps the source
+    except (OSError, TypeError):  # typed in, where there is no source
         return ""
 
 
@@ -265,7 +266,7 @@ def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, An
     files = []
     paths = {path: list(group) for path, group in itertools.groupby(lines, lambda line: line.path)}
     for path, lit in paths.items():
-        text = [cut(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
+        text = [_code(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
         share = budget // len(paths)
         whole = len(text) < WHOLE and sum(map(len, text)) <= share
         first = 1 if whole else max(1, lit[0].number - AROUND)
@@ -276,12 +277,20 @@ def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, An
     return files
 
 
-def cut(text: str, longest: int = LONGEST) -> str:
-    """A text that is not longer than that."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def cut(text: str) -> str:
+    """A name, in one line that is not too long."""
+    return printable(text, LONGEST)
+
+
+def _code(text: str, longest: int) -> str:
+    """Code with its lines and tabs, and nothing else that one cannot see."""
+    return "".join(part if part in "\n\t" else printable(part, longest) for part in re.split(r"([\n\t])", text))
 
 
 def short_path(path: str) -> str:
     """A path as one would write it from here; a file elsewhere goes by its name."""
-    here = os.path.relpath(path) if os.path.isabs(path) else path
+    try:
+        here = os.path.relpath(path) if os.path.isabs(path) else path
+    except OSError:  # the working folder is gone
+        here = ".."
     return os.path.basename(path) if here.startswith("..") else here

@@ -14,13 +14,13 @@ from ..core.backend import Array, described
 from ..core.primitive import Primitive
 from ..core.tape import Entry, Leaf, Node, Result, explainer, reach
 from ..core.tensor import Tensor, incoming
+from .backward import recorded_backward
 from .checks import arrays_in, unwrapped
 from .rows import Input, Origin, Record, Row, Saved, Walk
-from .walkback import walk_back
 
 
 def snapshot(tensor: Tensor, grad: Any, names: Mapping[str, Tensor]) -> tuple[list[Row], list[Origin], Walk | None]:
-    """Take the entries and the leaves that a tensor rests on, and inside explain() the way back; see `tape`."""
+    """Take the entries and the leaves that a tensor rests on, and inside explain() the backward; see `tape`."""
     for name, value in {"the tensor": tensor, **names}.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"tape: got {described(value):.80} as {name}, expected a Tensor")
@@ -41,12 +41,12 @@ def snapshot(tensor: Tensor, grad: Any, names: Mapping[str, Tensor]) -> tuple[li
     if absent := [name for name in names if name not in used]:
         raise ValueError(
             f"tape: got {described(names[absent[0]])} as {absent[0]}, expected a leaf that the tape rests on, or a "
-            "constant that it keeps; leave that name out"
+            "constant that it saves; leave that name out"
         )
     values = {leaf: array for leaf, _, array in _explained_leaves(nodes)}
     origins = [Origin(name, leaf.shape, leaf.dtype, bool(leaf.name), values.get(leaf)) for leaf, name in leaves.items()]
     walked = explained and (tensor.size == 1 or grad is not None)
-    return rows, origins, walk_back(tensor._node, incoming(tensor, grad)._array, sources) if walked else None
+    return rows, origins, recorded_backward(tensor._node, incoming(tensor, grad)._array, sources) if walked else None
 
 
 def _reached(root: Node) -> list[Any]:
@@ -95,7 +95,7 @@ def _sources(nodes: Sequence[Any], leaves: Mapping[Leaf, str]) -> dict[Node, Inp
 
 
 def _rows(nodes: Sequence[Any], sources: Mapping[Node, Input], constants: Mapping[int, str]) -> Iterator[Row]:
-    holders: dict[int, int] = {}  # the first entry that keeps an array, by the array's id
+    holders: dict[int, int] = {}  # the first entry that saves an array, by the array's id
     for number, node in enumerate(node for node in nodes if type(node) is Entry):
         op, record = unwrapped(node.op), _record(node)
         inputs = tuple(sources[p] if p else Input(_constant(node, i, constants)) for i, p in enumerate(node.parents))
@@ -108,7 +108,7 @@ def _record(entry: Entry) -> Record | None:
 
 
 def _constant(entry: Entry, i: int, constants: Mapping[int, str]) -> str:
-    """An argument without a gradient: what is known of it is what the entry keeps, or what explain() saw."""
+    """An argument without a gradient: what is known of it is what the entry saves, or what explain() saw."""
     record, op = _record(entry), unwrapped(entry.op)
     value = entry.saved.get(op.signature.argument(i), ...) if isinstance(op, Primitive) else ...
     if record:

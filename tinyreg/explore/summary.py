@@ -9,7 +9,7 @@ from ..core.backend import Array, get, home
 
 
 class Detail(NamedTuple):
-    """How much is told of an array: all elements up to `elements` of them, otherwise `side` x `side` blocks at most."""
+    """How much is shown of an array: all elements up to `elements` of them, otherwise `side` x `side` blocks at most."""
 
     elements: int
     side: int

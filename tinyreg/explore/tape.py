@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..core.backend import Array
 from ..core.tensor import Tensor
 from .dot import graph
 from .rows import Rows
@@ -30,13 +31,13 @@ class Tape(Rows):
         >>> import tinyreg as tr
         >>> x = tr.tensor([1.0, 2.0], requires_grad=True)
         >>> print(tr.tape((x * x + 1.0).sum(), x=x).text())
-        entry  op and inputs   result      keeps        bytes
+        entry  op and inputs   result      saves        bytes
         #0     multiply(x, x)  float32[2]  x1, x2 (#0)      8
         #1     add(#0, const)  float32[2]
         #2     sum(#1)         float32[]
         -----------------------------------------------------
-        3 entries, 1 leaf, 8 bytes kept
-        (#n): kept by entry #n already, and counted there
+        3 entries, 1 leaf, 8 bytes saved for backward
+        (#n): saved by entry #n already, and counted there
         leaves: x float32[2]
         """
         return table(self, limit, fold)
@@ -88,8 +89,8 @@ class Tape(Rows):
         return self.text()
 
 
-def tape(tensor: Tensor, /, *, grad: Any = None, **names: Tensor) -> Tape:
-    """The entries that a tensor rests on, in order of time: what ran, on what, and what the way back keeps.
+def tape(tensor: Tensor, /, *, grad: Tensor | Array | float | None = None, **names: Tensor) -> Tape:
+    """The entries that a tensor rests on, in order of time: what ran, on what, and what it saved for backward.
 
     Print it. A leaf goes by the name that it is given here as a keyword, or has as a parameter of a Module or, inside
     `explain()`, as a variable, and otherwise as `leaf 0`, `leaf 1`, ...; an argument without a gradient as a name given

@@ -6,11 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from ..messages import printable
 from .fold import Folded, Item, folded
 from .rows import Row, Rows, nbytes, results
 
-HEAD = ("entry", "op and inputs", "result", "keeps", "bytes")
-LONGEST = {"op and inputs": 56, "result": 40, "keeps": 32}  # what is longer is cut, so that ordinary lines stay short
+HEAD = ("entry", "op and inputs", "result", "saves", "bytes")
+LONGEST = {"op and inputs": 56, "result": 40, "saves": 32}  # what is longer is cut, so that ordinary lines stay short
+LONGEST_LINE = 300  # of an error
 WIDTH = 100  # of the lines at the foot
 
 
@@ -20,7 +22,7 @@ def table(tape: Rows, limit: int | None, fold: bool) -> str:
     shown = len(items) if limit is None or len(items) <= limit else limit
     first, last = items[: shown - shown // 2], items[len(items) - shown // 2 :]
     more = len(tape) - _entries(first) - _entries(last)
-    cut = [("...", f"{more:,} more: .text(limit=None) shows all", "", "", "", "")] * (shown < len(items))
+    cut = [("...", f"{more:,} more: .text(limit=None) shows all", "", "", "", "")] if shown < len(items) else []
     cells = [_cells(item, tape) for item in first], [_cells(item, tape) for item in last]
     lines = _aligned([(*HEAD, "line" if _explained(tape) else ""), *cells[0], *cut, *cells[1]])
     foot = _foot(tape, [*first, *last], limit)
@@ -33,7 +35,7 @@ def call(row: Row) -> str:
     while inputs and inputs[-1] == "None":
         inputs.pop()
     settings = [f"{name}={setting(value)}" for name, value in row.settings.items()]
-    return f"{row.op.name}({', '.join([*inputs, *settings])})"
+    return printable(f"{row.op.name}({', '.join([*inputs, *settings])})")
 
 
 def setting(value: Any) -> str:
@@ -42,7 +44,7 @@ def setting(value: Any) -> str:
         ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
         return ":".join(ends if ends[2] else ends[:2])
     if type(value) is tuple:
-        return f"({', '.join(map(setting, value))}{',' * (len(value) == 1)})"
+        return f"({setting(value[0])},)" if len(value) == 1 else f"({', '.join(map(setting, value))})"
     return "..." if value is ... else repr(value) if isinstance(value, str) else str(value)
 
 
@@ -65,9 +67,9 @@ def _cells(item: Item, tape: Rows) -> tuple[str, ...]:
         line = tape[item.first].record.line if item.key else ""  # type: ignore[union-attr]
         return (f"#{item.first}-#{item.last}", item.text, "", "", "", str(line))
     result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results(item))
-    keeps = ", ".join(one.name + (f" (#{one.holder})" if one.holder is not None else "") for one in item.saved)
+    saves = ", ".join(one.name + (f" (#{one.holder})" if one.holder is not None else "") for one in item.saved)
     counted = nbytes([item])
-    cut = [_cut(text, longest) for text, longest in zip((call(item), result, keeps), LONGEST.values(), strict=True)]
+    cut = [_cut(text, longest) for text, longest in zip((call(item), result, saves), LONGEST.values(), strict=True)]
     return (f"#{item.number}", *cut, f"{counted:,}" if counted else "", str(item.record.line) if item.record else "")
 
 
@@ -77,14 +79,16 @@ def _cut(text: str, longest: int) -> str:
 
 def _foot(tape: Rows, shown: Sequence[Item], limit: int | None) -> list[str]:
     counts = _count(len(tape), "entry", "entries"), _count(len(tape.leaves), "leaf", "leaves")
-    lines = [f"{', '.join(counts)}, {tape.nbytes:,} bytes kept"]
+    lines = [f"{', '.join(counts)}, {tape.nbytes:,} bytes saved for backward"]
     if any(one.holder is not None for item in shown if not isinstance(item, Folded) for one in item.saved):
-        lines.append("(#n): kept by entry #n already, and counted there")
+        lines.append("(#n): saved by entry #n already, and counted there")
     if any(isinstance(item, Folded) for item in shown):
         lines.append("#n-#m: folded; .text(limit=None) shows all")
     if tape.walk and tape.walk.error:
-        lines.append(f"the backward stopped: {tape.walk.error}")
-    names = [f"{leaf.label} {leaf.dtype}{list(leaf.shape)}" for leaf in tape.leaves[:limit]]
+        stopped = f"the backward stopped: {tape.walk.error}".splitlines()
+        lines += [printable(line, LONGEST_LINE) for line in stopped]
+    labels = [_cut(printable(leaf.label), LONGEST["op and inputs"]) for leaf in tape.leaves[:limit]]
+    names = [f"{label} {leaf.dtype}{list(leaf.shape)}" for label, leaf in zip(labels, tape.leaves, strict=False)]
     names += [f"and {len(tape.leaves) - len(names):,} more"] * (len(names) < len(tape.leaves))
     hidden = ", ".join(name.replace(" ", "\0") for name in names)  # so that a line breaks between two leaves only
     lines += textwrap.wrap(f"leaves: {hidden}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False)

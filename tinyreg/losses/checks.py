@@ -6,7 +6,7 @@ from typing import Literal
 
 from .. import ops
 from ..arguments import number
-from ..core.backend import Array, described
+from ..core.backend import Array, described, is_float
 from ..core.tensor import Tensor
 from ..labels import kind_of
 from ..messages import explained
@@ -32,7 +32,7 @@ def matched_pair(
                 remedy="target.reshape(prediction.shape), where that is what you mean",
             )
         )
-    if kind_of(prediction) != "f":
+    if not is_float(prediction):
         raise TypeError(f"{loss}: got prediction {described(prediction)}, expected floats; use tr.tensor or astype")
     wide = widened(prediction)
     return wide, matched(target, wide)

@@ -9,11 +9,11 @@ from .. import ops
 from ..activations import log_softmax
 from ..arguments import axis as checked_axis
 from ..arguments import number
-from ..core.backend import Array, described
+from ..core.backend import Array, described, is_float
 from ..core.fused import fused
 from ..core.tensor import Tensor
 from ..hints import with_axis
-from ..labels import check_labels, checked_ignore_index, class_indices, is_soft, kind_of
+from ..labels import check_labels, checked_ignore_index, class_indices, is_soft
 from ..messages import explained
 from ..ops.precision import matched, widened
 from .checks import (
@@ -203,7 +203,7 @@ def binary_cross_entropy(
     tensor([6.931472e-01, 0.000000e+00, 1.000000e+04])
     """
     z, t = matched_pair("binary_cross_entropy", logits, target, reduction)
-    if hasattr(target, "dtype") and kind_of(target) != "f":
+    if hasattr(target, "dtype") and not is_float(target):
         raise TypeError(f"binary_cross_entropy: got target {described(target)}, expected floats; use astype")
     for name, value in (("weight", weight), ("pos_weight", pos_weight)):
         check_broadcast("binary_cross_entropy", name, value, logits)

@@ -33,7 +33,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
+        self.negative_slope: float = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.leaky_relu(x, negative_slope)`."""
@@ -53,7 +53,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number("ELU", "alpha", alpha)
+        self.alpha: float = number("ELU", "alpha", alpha)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.elu(x, alpha)`."""
@@ -132,7 +132,7 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0) -> None:
-        self.beta = number("Softplus", "beta", beta)
+        self.beta: float = number("Softplus", "beta", beta)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.softplus(x, beta=beta)`."""
@@ -152,7 +152,7 @@ class Softmax(Module):
     """
 
     def __init__(self, dim: int = -1) -> None:
-        self.dim = integer(type(self).__name__, "dim", dim)
+        self.dim: int = integer(type(self).__name__, "dim", dim)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.softmax(x, dim)`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import activations, dropout, ops
 from ..arguments import integer
-from ..core.backend import Array, described, get
+from ..core.backend import Array, described, get, is_float
 from ..core.tensor import Tensor
 from ..creation import backend_of, zeros
 from ..random import Generator, as_generator
@@ -16,7 +16,7 @@ from . import init
 from .dropout import Dropout, DropPath
 from .inputs import expect_dtype
 from .linear import Linear
-from .module import Module
+from .module import Module, settings_of
 from .norm import LayerNorm
 from .parameter import Parameter
 
@@ -88,7 +88,7 @@ def _attended(q: Any, k: Any, v: Any, mask: Any, drop: Callable[[Any], Any]) -> 
     if mask is None or not scores.shape[-1]:
         weights = drop(activations.softmax(scores) if scores.shape[-1] else scores)  # of nothing it is nothing
         return ops.matmul(weights, v), weights
-    if mask.dtype.kind == "f":
+    if is_float(mask):
         scores = scores + ops.where(allowed, mask, 0.0)
     scores = ops.where(allowed, scores, -math.inf)
     empty = ops.all(scores == -math.inf, axis=-1, keepdims=True)
@@ -124,7 +124,7 @@ def _without_padding(x: Any, used: Any) -> Any:
 
 
 def _check_mask(name: str, label: str, mask: Any) -> None:
-    if getattr(getattr(mask, "dtype", None), "kind", None) not in ("b", "f"):
+    if not (is_float(mask) or getattr(mask, "dtype", None) == "bool"):
         raise TypeError(f"{name}: got {label} {described(mask)}, expected booleans, or floats to be added")
 
 
@@ -136,12 +136,12 @@ class MultiHeadAttention(Module):
     softmax, or None unless need_weights (True by default in PyTorch). `in_proj_weight` holds the weights of query, key and
     value one above the other; names are those of PyTorch's MultiheadAttention.
 
-    Masks have PyTorch's meaning for this layer, which is the opposite of that for `attention`: in booleans True is what
-    may not be attended to; floats are added, and cast to the layer's dtype. key_padding_mask: (N, S), the keys to ignore.
-    attn_mask: (L, S), or (N * num_heads, L, S). is_causal: ignore later keys, whatever attn_mask is (PyTorch wants it given
-    too). A query without any key gives out_proj(0), where PyTorch's is NaN. A key or value that every query ignores takes
-    no part, not even as NaN, nor does it as a query where all three are one tensor. dropout: the share of the softmax that
-    is dropped, as by `Dropout`.
+    A mask of booleans is True where a query may not attend to a key, as for PyTorch's layer; for `attention` it is the
+    other way round. A mask of floats is added, in the layer's dtype. key_padding_mask: (N, S), the keys to ignore.
+    attn_mask: (L, S), or (N * num_heads, L, S). is_causal: ignore later keys, with an attn_mask or without (PyTorch wants
+    one). A query without any key gives out_proj(0), where PyTorch's gives NaN. A key or value that every query ignores
+    takes no part, not even as NaN; where query, key and value are one tensor, it takes none as a query either. dropout: the
+    share of the softmax that is dropped, as by `Dropout`.
 
     Weights start from `init.glorot_uniform`, query, key and value each by itself (PyTorch takes them for one matrix),
     biases from 0. rng: of initial values and of dropout, a generator or a seed; the default generator (`tr.seed`) if None.
@@ -158,6 +158,14 @@ class MultiHeadAttention(Module):
     >>> y.shape, weights[0, 1].tolist()
     ((3, 5, 8), [0.5, 0.5, 0.0, 0.0, 0.0])
     """
+
+    embed_dim: int
+    num_heads: int
+    batch_first: bool
+    in_proj_weight: Parameter
+    in_proj_bias: Parameter | None
+    out_proj: Linear
+    dropout: Dropout
 
     def __init__(
         self,
@@ -230,9 +238,9 @@ class MultiHeadAttention(Module):
         return ops.permute_dims(y, axes=(0, 2, 1, 3) if self.batch_first else (1, 2, 0, 3))
 
     def _masks(self, query: Any, key: Any, padding: Any, mask: Any, is_causal: bool) -> tuple[Any, Any, Any]:
-        """All masks as one, in the meaning of `attention`, which keys are used at all, and which queries use any.
+        """Join all masks, in the meaning of `attention`, and say which keys any query uses and which queries use any key.
 
-        The latter are None where all keys and queries are used.
+        These two are None where all keys and queries are used.
         """
         length, batch = (1, 0) if self.batch_first else (0, 1)
         queries, keys, samples, heads = query.shape[length], key.shape[length], key.shape[batch], self.num_heads
@@ -268,7 +276,7 @@ class MultiHeadAttention(Module):
 
     def extra_repr(self) -> str:
         """Show width and number of heads."""
-        return f"{self.embed_dim}, {self.num_heads}{', batch_first=True' * self.batch_first}"
+        return settings_of(self, self.embed_dim, self.num_heads, batch_first=False)
 
 
 def _joined(a: Any, b: Any) -> Any:
@@ -305,6 +313,18 @@ class TransformerBlock(Module):
     >>> block(tr.ones((3, 5, 8)), is_causal=True).shape
     (3, 5, 8)
     """
+
+    batch_first: bool
+    norm_first: bool
+    self_attn: MultiHeadAttention
+    linear1: Linear
+    dropout: Dropout
+    linear2: Linear
+    norm1: LayerNorm
+    norm2: LayerNorm
+    dropout1: Dropout
+    dropout2: Dropout
+    drop_path: DropPath
 
     def __init__(
         self,
@@ -368,5 +388,4 @@ class TransformerBlock(Module):
 
     def extra_repr(self) -> str:
         """Show what differs from the defaults."""
-        shown = [f"activation={self.activation!r}"] * (self.activation != "relu")
-        return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "norm_first") if getattr(self, n)])
+        return settings_of(self, activation="relu", batch_first=False, norm_first=False)

@@ -127,6 +127,7 @@ class Sequential(Module):
         name, n = type(self).__name__, len(self.layers)
         i = integer(name, "the index", i)
         if not -n <= i < n:
-            expected = f"one from {-n} to {n - 1} for its {n} layer{'s' * (n > 1)}" if n else "none, as it has no layers"
+            layers = "1 layer" if n == 1 else f"{n} layers"
+            expected = f"one from {-n} to {n - 1} for its {layers}" if n else "none, as it has no layers"
             raise IndexError(f"{name}: got the index {i}, expected {expected}")
         return i

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
 from ..arguments import integer
 from ..core.backend import Array
@@ -13,7 +11,7 @@ from ..ops.window import Pair, pair
 from ..random import Generator, as_generator
 from . import init
 from .inputs import expect_dtype
-from .module import Module
+from .module import Module, settings_of
 from .parameter import Parameter
 
 __all__ = ["AvgPool2d", "Conv2d", "GlobalAvgPool2d", "MaxPool2d"]
@@ -41,6 +39,16 @@ class Conv2d(Module):
     >>> layer(tr.ones((2, 3, 28, 20))).shape
     (2, 8, 28, 20)
     """
+
+    in_channels: int
+    out_channels: int
+    groups: int
+    kernel_size: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Pair | str
+    weight: Parameter
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -86,17 +94,9 @@ class Conv2d(Module):
 
     def extra_repr(self) -> str:
         """Channels, kernel, and what differs from the defaults."""
-        shown = [str(self.in_channels), str(self.out_channels), f"kernel_size={self.kernel_size}"]
-        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        shown += [f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value]
-        if self.bias is None:
-            shown.append("bias=False")
-        return ", ".join(shown)
-
-
-def _pooling(layer: Any) -> str:
-    """Show the kernel of a pooling layer, and the stride where it is another."""
-    return f"{layer.kernel_size}" if layer.stride is None else f"{layer.kernel_size}, stride={layer.stride}"
+        always = self.in_channels, self.out_channels, f"kernel_size={self.kernel_size}"
+        shown = settings_of(self, *always, stride=1, padding=0, dilation=1, groups=1)
+        return f"{shown}, bias=False" if self.bias is None else shown
 
 
 class MaxPool2d(Module):
@@ -108,10 +108,10 @@ class MaxPool2d(Module):
     """
 
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> None:
-        self.kernel_size = _setting("MaxPool2d", "kernel_size", kernel_size)
-        self.stride = None if stride is None else _setting("MaxPool2d", "stride", stride)
-        self.padding = _setting("MaxPool2d", "padding", padding, least=0)
-        self.dilation = _setting("MaxPool2d", "dilation", dilation)
+        self.kernel_size: Pair = _setting("MaxPool2d", "kernel_size", kernel_size)
+        self.stride: Pair | None = None if stride is None else _setting("MaxPool2d", "stride", stride)
+        self.padding: Pair = _setting("MaxPool2d", "padding", padding, least=0)
+        self.dilation: Pair = _setting("MaxPool2d", "dilation", dilation)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """`tr.max_pool2d(x, kernel_size, stride, padding, dilation)`."""
@@ -119,7 +119,7 @@ class MaxPool2d(Module):
 
     def extra_repr(self) -> str:
         """The kernel, and the stride where it is another."""
-        return _pooling(self)
+        return settings_of(self, self.kernel_size, stride=None)
 
 
 class AvgPool2d(Module):
@@ -133,9 +133,9 @@ class AvgPool2d(Module):
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
     ) -> None:
-        self.kernel_size = _setting("AvgPool2d", "kernel_size", kernel_size)
-        self.stride = None if stride is None else _setting("AvgPool2d", "stride", stride)
-        self.padding = _setting("AvgPool2d", "padding", padding, least=0)
+        self.kernel_size: Pair = _setting("AvgPool2d", "kernel_size", kernel_size)
+        self.stride: Pair | None = None if stride is None else _setting("AvgPool2d", "stride", stride)
+        self.padding: Pair = _setting("AvgPool2d", "padding", padding, least=0)
         self.count_include_pad = count_include_pad
 
     def forward(self, x: Tensor | Array) -> Tensor:
@@ -144,7 +144,7 @@ class AvgPool2d(Module):
 
     def extra_repr(self) -> str:
         """The kernel, and the stride where it is another."""
-        return _pooling(self)
+        return settings_of(self, self.kernel_size, stride=None)
 
 
 class GlobalAvgPool2d(Module):

@@ -24,6 +24,7 @@ class Sampling(Module):
     """A layer that draws random numbers in training: out of it too where `sampling` is set, or in `monte_carlo`."""
 
     p: float
+    rng: Generator | None
 
     def _draws_from(self, rng: Generator | int | None) -> None:
         """Keep the generator to draw from: None for the default one, whichever that then is."""
@@ -67,14 +68,14 @@ class Dropout(Sampling):
     drop: ClassVar[Callable[..., Tensor]] = staticmethod(dropout.dropout)
 
     def __init__(self, p: float = 0.5, *, rng: Generator | int | None = None) -> None:
-        self.p = number(type(self).__name__, "p", p, least=0, most=1, expected=dropout.SHARE)
+        self.p: float = number(type(self).__name__, "p", p, least=0, most=1, expected=dropout.SHARE)
         self._draws_from(rng)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """Drop a share of x, or give x itself."""
         return type(self).drop(x, self.p, training=self.training or self.sampling, rng=self.rng)
 
-    def mask(self, x: Any) -> dropout.Mask:
+    def mask(self, x: Tensor | Array) -> dropout.Mask:
         """Draw a mask for x, to apply it elsewhere or more than once."""
         return dropout.Mask.drawn(type(self).__name__, x, self.p, self.rng)
 
@@ -87,7 +88,7 @@ class SpatialDropout(Dropout):
     tensor([2., 0., 2., 2.])
     """
 
-    drop = staticmethod(dropout.spatial_dropout)
+    drop: ClassVar[Callable[..., Tensor]] = staticmethod(dropout.spatial_dropout)
 
 
 class AlphaDropout(Dropout):
@@ -98,7 +99,7 @@ class AlphaDropout(Dropout):
     tensor([1., 1.])
     """
 
-    drop = staticmethod(dropout.alpha_dropout)
+    drop: ClassVar[Callable[..., Tensor]] = staticmethod(dropout.alpha_dropout)
 
 
 class GaussianDropout(Dropout):
@@ -109,7 +110,7 @@ class GaussianDropout(Dropout):
     tensor([1., 1.])
     """
 
-    drop = staticmethod(dropout.gaussian_dropout)
+    drop: ClassVar[Callable[..., Tensor]] = staticmethod(dropout.gaussian_dropout)
 
 
 class DropPath(Dropout):
@@ -120,14 +121,14 @@ class DropPath(Dropout):
     tensor([2., 0., 2., 2.])
     """
 
-    drop = staticmethod(dropout.drop_path)
+    drop: ClassVar[Callable[..., Tensor]] = staticmethod(dropout.drop_path)
 
 
 # ---- Monte Carlo dropout ---------------------------------------------------------------------------------------------
 
 
 def monte_carlo(model: Module) -> Context:
-    """Have every dropout layer of a model drop in this context, whatever its mode; other layers keep to theirs.
+    """Have every dropout layer of a model drop in this context, whatever its mode; other layers stay in theirs.
 
     Nothing is set on the layers, so other threads that use the model see nothing of it.
 

@@ -7,7 +7,7 @@ from ..arguments import integer
 from ..core.backend import Array, described
 from ..core.tensor import Tensor
 from ..random import Generator, as_generator
-from .module import Module
+from .module import Module, settings_of
 from .parameter import Parameter
 
 __all__ = ["Embedding"]
@@ -28,6 +28,11 @@ class Embedding(Module):
     >>> layer(tr.tensor([[1, 2], [2, 9]])).shape
     (2, 2, 3)
     """
+
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
+    weight: Parameter
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, rng: Generator | int | None = None
@@ -59,5 +64,4 @@ class Embedding(Module):
 
     def extra_repr(self) -> str:
         """The size of the table."""
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        return settings_of(self, self.num_embeddings, self.embedding_dim, padding_idx=None)

@@ -14,10 +14,11 @@ from ..core.backend import Array, Backend
 from ..core.fused import fused
 from ..core.tape import explainer
 from ..core.tensor import Tensor
-from ..dropout import Mask, masked
+from ..dropout import Mask
 from ..normalization import fast
 from ..normalization.inputs import expect_batch, fitting
 from ..normalization.norms import batch_normalized
+from ..ops.elementwise import masked
 from ..ops.precision import narrowed, widened
 from .activations import ReLU
 from .dropout import Dropout
@@ -73,18 +74,18 @@ def _joined(x: Any, norm: BatchNorm, relu: ReLU, dropout: Dropout | None = None)
     axes, wide = (0, *range(2, x.ndim)), widened(x)
     weight, bias = fitting("batch_norm", wide, (1,), weight=norm.weight, bias=norm.bias)
     expect_batch("batch_norm", x, axes)
-    keep, p = (None, 0.0) if dropout is None else dropout.mask(x)
-    y, mean, var = batch_norm_relu(wide, weight, bias, keep, relu=True, dropout=p, axes=axes, eps=norm.eps)
+    mask, p = (None, 0.0) if dropout is None else dropout.mask(x)
+    y, mean, var = batch_norm_relu(wide, weight, bias, mask, relu=True, dropout=p, axes=axes, eps=norm.eps)
     norm.follow(mean, var, x.size // norm.num_features)
     return narrowed(y, x)
 
 
-@fused(name="batch_norm", nondifferentiable=("keep",), expects="x (N, C, ...), weight and bias (C,), and a mask like x")
+@fused(name="batch_norm", nondifferentiable=("mask",), expects="x (N, C, ...), weight and bias (C,), and a mask like x")
 def batch_norm_relu(
     x: Any,
     weight: Any = None,
     bias: Any = None,
-    keep: Any = None,
+    mask: Any = None,
     *,
     relu: bool = False,
     dropout: float = 0.0,
@@ -94,7 +95,7 @@ def batch_norm_relu(
     """(y, mean, var): batch norm by these statistics, then relu, then dropout of a share by a mask that was drawn."""
     y, mean, var = batch_normalized(x, weight, bias, axes=axes, eps=eps)
     y = ops.relu(y) if relu else y
-    return y if keep is None else masked(y, keep, scale=Mask.scale_of(dropout)), mean, var
+    return y if mask is None else masked(y, mask, scale=Mask.scale_of(dropout)), mean, var
 
 
 @batch_norm_relu.fast
@@ -103,25 +104,25 @@ def _(
     x: Array,
     weight: Array = None,
     bias: Array = None,
-    keep: Array = None,
+    mask: Array = None,
     *,
     relu: bool,
     dropout: float,
     axes: tuple[int, ...],
     eps: float,
 ) -> Any:
-    scale = 1.0 if keep is None else Mask.scale_of(dropout)
+    scale = 1.0 if mask is None else Mask.scale_of(dropout)
     (y, mean, var), saved = fast.batch_norm(xp, x, weight, bias, axes=axes, eps=eps, scale=scale)
     if relu:
         positive = xp.logical_not(y <= 0)  # NaN goes through
-        keep = positive if keep is None else positive & keep
-    return (y if keep is None else xp.masked(y, keep), mean, var), (saved, keep)
+        mask = positive if mask is None else positive & mask
+    return (y if mask is None else xp.masked(y, mask), mean, var), (saved, mask)
 
 
 @batch_norm_relu.backward
 def _(g: Any, xp: Backend, x: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
-    (saved, keep), (g, *of_statistics) = residuals, g
-    g = g if g is None or keep is None else xp.masked(g, keep)
+    (saved, mask), (g, *of_statistics) = residuals, g
+    g = g if g is None or mask is None else xp.masked(g, mask)
     return fast.batch_norm_backward([g, *of_statistics], xp, x, axes, saved, wanted)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.backend import described, home
+from ..core.backend import described, home, is_float
 from ..core.tensor import Tensor
 from ..switches import Switch
 
-promoting = Switch("promoting", False, replayed=True)
+promoting: Switch[bool] = Switch("promoting", False, replayed=True)
 """Whether layers take inputs of other dtypes, for checks that try one function in several."""
 
 
@@ -26,7 +26,7 @@ def expect_dtype(layer: str, x: Any, parameter: Any, *, name: str = "x", mixed: 
         raise TypeError(f"{layer}: got {name}={x!r}, expected a Tensor or an array of {parameter.dtype}")
     if promoting.get():
         return
-    other = f', or make the layer after tr.set_default_dtype("{dtype}")' * (x.dtype.kind == "f")
+    other = f', or make the layer after tr.set_default_dtype("{dtype}")' if is_float(x) else ""
     raise TypeError(
         f"{layer}: got {name} {described(x)}, expected {parameter.dtype}, the dtype of the layer's parameters; use "
         f'{name}.astype("{parameter.dtype}"){other}'

@@ -34,6 +34,11 @@ class Linear(Module):
     (5, 2)
     """
 
+    in_features: int
+    out_features: int
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(
         self,
         in_features: int,

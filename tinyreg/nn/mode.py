@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..switches import Manager, Switch
 
 if TYPE_CHECKING:
     from .module import Module
 
-modes = Switch[Mapping[int, bool]]("modes", {}, replayed=True)
+modes: Final = Switch[Mapping[int, bool]]("modes", {}, replayed=True)
 """The modes of this context, by the id of a module, in place of those that `train` and `eval` have set."""
 
 

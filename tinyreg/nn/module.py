@@ -1,10 +1,10 @@
-"""Module: a function with parameters and buffers, found by looking at its attributes. There is no registry.
+"""Module: a function with parameters and buffers, which are attributes. There is no registry.
 
 Whatever stands in an attribute counts: a `Parameter`, a `Buffer`, a `Module`, or a list, tuple or dict of them. The
 name of a parameter is the path to it, such as `blocks.0.weight`, as in PyTorch. A list or dict of more than 256
-words, numbers or lists of such, as a vocabulary is, is looked through once, and again when its length changes.
+words or numbers, such as a vocabulary, is searched once, and again when its length changes.
 
-A forward writes nothing on its module but buffers, those in one step, so threads may share a module.
+A forward writes only buffers on its module, all in one step, so threads may share a module.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import reprlib
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
 
 from ..core.backend import described
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, copy_for, replace
 from ..creation import as_array
 from .mode import modes
 from .parameter import Buffer, Parameter
@@ -32,7 +32,7 @@ VALUES = {bool, int, float, str, type(None)}  # attributes of these types, the m
 DATA = VALUES | {bytes}
 LARGE = 256
 
-updating = threading.RLock()
+updating: Final = threading.RLock()
 """Held while buffers are read and replaced, so that of two threads that do so neither loses what the other did."""
 
 
@@ -154,7 +154,8 @@ class Module:
     ) -> list[tuple[str, Any]]:
         """List all of some kinds that this module and those inside it hold, with their paths.
 
-        No module is entered within itself, so that one may know its parent; and none of `entered`, which grows.
+        A module that stands inside itself, such as a parent that its child knows, is not entered again; nor is one of
+        `entered`, to which each that is entered is added.
         """
         inside, above = [], (*above, id(self))
         for name, value in self.members():
@@ -217,8 +218,7 @@ class Module:
                 raise ValueError(f"load_state_dict: got {name} {described(value)}, expected {described(tensor)}")
             if value.dtype.kind != tensor.dtype.kind:
                 raise TypeError(f"load_state_dict: got {name} {described(value)}, expected {described(tensor)}")
-        for name, tensor in own.items():
-            tensor.assign(values[name])
+        replace([*own.values()], [copy_for(tensor, values[name]) for name, tensor in own.items()])
 
     # ---- as text
 
@@ -230,7 +230,14 @@ class Module:
     def __repr__(self) -> str:
         name, settings = type(self).__name__, self.extra_repr()
         inside = [f"({key}): {value!r}\n" for key, value in self.members() if isinstance(value, Module)]
-        return f"{name}({settings}" + textwrap.indent("".join(["\n", *inside]), "  ") * bool(inside) + ")"
+        lines = textwrap.indent("".join(["\n", *inside]), "  ") if inside else ""
+        return f"{name}({settings}{lines})"
+
+
+def settings_of(layer: Module, *always: object, **usual: object) -> str:
+    """The settings of a layer as text: some always, and by their names those that are not as usual."""
+    unusual = [name for name, value in usual.items() if getattr(layer, name) != value]
+    return ", ".join([*map(str, always), *(f"{name}={getattr(layer, name)!r}" for name in unusual)])
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

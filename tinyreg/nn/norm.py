@@ -11,7 +11,7 @@ from ..core.backend import Array, Shape, as_zero_dimensional, described, underfl
 from ..core.tensor import Tensor, replace
 from ..creation import ones, zeros
 from .inputs import expect_dtype
-from .module import Module, updating
+from .module import Module, settings_of, updating
 from .parameter import Buffer, Parameter
 
 __all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
@@ -45,6 +45,16 @@ class BatchNorm(Module):
     Buffer([0.2, 2. ])
     """
 
+    num_features: int
+    eps: float
+    momentum: float | None
+    frozen: bool
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Buffer
+    running_var: Buffer
+    num_batches_tracked: Buffer
+
     def __init__(
         self,
         num_features: int,
@@ -76,7 +86,7 @@ class BatchNorm(Module):
         self.follow(mean, var, x.size // self.num_features)
         return y
 
-    def check(self, x: Any) -> None:
+    def check(self, x: Tensor | Array) -> None:
         """Refuse an x of another dtype or number of channels."""
         expect_dtype("BatchNorm", x, self.running_mean, mixed=True)
         if x.ndim < 2 or x.shape[1] != self.num_features:
@@ -84,7 +94,7 @@ class BatchNorm(Module):
                 f"BatchNorm: got x {described(x)}, expected (N, {self.num_features}) or (N, {self.num_features}, ...)"
             )
 
-    def follow(self, mean: Any, var: Any, n: int) -> None:
+    def follow(self, mean: Tensor | Array, var: Tensor | Array, n: int) -> None:
         """Move the running averages towards the statistics of a batch of n values a channel."""
         mean, var = (value.data if isinstance(value, Tensor) else value for value in (mean, var))
         buffers = (self.running_mean, self.running_var, self.num_batches_tracked)
@@ -98,8 +108,8 @@ class BatchNorm(Module):
 
     def extra_repr(self) -> str:
         """Show the settings."""
-        shown = f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum}"
-        return shown + f", running={self.running!r}" * (self.running != "biased") + ", frozen=True" * self.frozen
+        always = self.num_features, f"eps={self.eps:g}", f"momentum={self.momentum}"
+        return settings_of(self, *always, running="biased", frozen=False)
 
 
 class LayerNorm(Module):
@@ -114,6 +124,11 @@ class LayerNorm(Module):
     >>> tr.nn.LayerNorm(2)(tr.tensor([[1.0, 3.0]])).numpy().round(3).tolist()
     [[-1.0, 1.0]]
     """
+
+    normalized_shape: Shape
+    eps: float
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(self, normalized_shape: int | Shape, eps: float = 1e-5, affine: bool = True) -> None:
         self.normalized_shape, self.eps = _as_shape(normalized_shape), number("LayerNorm", "eps", eps, least=0)
@@ -141,6 +156,10 @@ class RMSNorm(Module):
     [[1.0, -1.0]]
     """
 
+    normalized_shape: Shape
+    eps: float
+    weight: Parameter | None
+
     def __init__(self, normalized_shape: int | Shape, eps: float = 1e-6, affine: bool = True) -> None:
         self.normalized_shape, self.eps = _as_shape(normalized_shape), number("RMSNorm", "eps", eps, least=0)
         self.weight = _affine(self.normalized_shape, affine)[0]
@@ -167,6 +186,12 @@ class GroupNorm(Module):
     >>> tr.nn.GroupNorm(2, 4)(tr.tensor([[1.0, 3.0, 10.0, 30.0]])).numpy().round(3).tolist()
     [[-1.0, 1.0, -1.0, 1.0]]
     """
+
+    num_groups: int
+    num_channels: int
+    eps: float
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         num_channels = integer("GroupNorm", "num_channels", num_channels, least=0)
@@ -201,6 +226,11 @@ class InstanceNorm(Module):
     >>> tr.nn.InstanceNorm(2)(tr.tensor([[[1.0, 3.0], [10.0, 30.0]]])).numpy().round(3).tolist()
     [[[-1.0, 1.0], [-1.0, 1.0]]]
     """
+
+    num_features: int
+    eps: float
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
         self.num_features = integer("InstanceNorm", "num_features", num_features, least=0)

@@ -23,6 +23,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ("_name", "decay")
+    decay: bool
 
     def __init__(self, data: Any, *, requires_grad: bool = True, decay: bool = True) -> None:
         self._name, self.decay = "", decay

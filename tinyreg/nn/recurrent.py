@@ -15,9 +15,9 @@ from ..random import Generator, as_generator
 from . import init
 from .dropout import Dropout, SpatialDropout
 from .inputs import expect_dtype
-from .module import Module
+from .module import Module, settings_of
 from .parameter import Parameter
-from .scan import lstm_scan, lstm_step, scan
+from .scan import State, lstm_scan, lstm_step, scan
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -29,7 +29,16 @@ class _Recurrent(Module):
 
     gates: ClassVar[int]
     states: ClassVar[tuple[str, ...]] = ("h",)
+    usual: ClassVar[dict[str, object]] = {"num_layers": 1, "bias": True, "batch_first": False, "bidirectional": False}
     weight_ih_l0: Parameter
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    bidirectional: bool
+    dropout: Dropout
+    recurrent_dropout: Dropout
 
     def __init__(
         self,
@@ -87,12 +96,14 @@ class _Recurrent(Module):
         """Where `bias_ih` starts."""
         return zeros(self.gates * self.hidden_size)
 
-    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Tensor, ...]:
+    def run(
+        self, x: Tensor | Array, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any
+    ) -> tuple[Tensor, ...]:
         """Run one layer in one direction, as `scan` has it, from x (T, N, inputs) and W_ih, W_hh, b_ih, b_hh."""
         w_ih, w_hh, b_ih, b_hh = parameters
         return scan(self.step, ops.linear(x, w_ih, b_ih), state, w_hh, b_hh, **settings)
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    def step(self, x: Tensor | Array, h: Tensor | Array, state: State) -> tuple[Tensor, ...]:
         """The state after one step, from x = W_ih x + b_ih, h = W_hh h + b_hh, and the state before, which h leads."""
         raise NotImplementedError
 
@@ -137,7 +148,7 @@ class _Recurrent(Module):
         if not self.recurrent_dropout.active:
             return {}
         mask = self.recurrent_dropout.mask(h)
-        return {"keep": mask.keep, "scale": mask.scale}
+        return {"mask": mask.array, "scale": mask.scale}
 
     # ---- what it is given
 
@@ -172,9 +183,7 @@ class _Recurrent(Module):
 
     def extra_repr(self) -> str:
         """Show sizes, and what differs from the defaults."""
-        shown = [str(self.input_size), str(self.hidden_size)] + [f"num_layers={self.num_layers}"] * (self.num_layers > 1)
-        shown += ["bias=False"] * (not self.bias)
-        return ", ".join(shown + [f"{n}=True" for n in ("batch_first", "bidirectional") if getattr(self, n)])
+        return settings_of(self, self.input_size, self.hidden_size, **self.usual)
 
 
 class RNN(_Recurrent):
@@ -193,7 +202,8 @@ class RNN(_Recurrent):
     ((5, 2, 4), (1, 2, 4))
     """
 
-    gates = 1
+    gates: ClassVar[int] = 1
+    usual: ClassVar[dict[str, object]] = {**_Recurrent.usual, "nonlinearity": "tanh"}
 
     def __init__(
         self,
@@ -220,13 +230,9 @@ class RNN(_Recurrent):
         )
         self.nonlinearity = nonlinearity
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    def step(self, x: Tensor | Array, h: Tensor | Array, state: State) -> tuple[Tensor, ...]:
         """Apply the formula of the class."""
         return (NONLINEARITIES[self.nonlinearity](x + h),)
-
-    def extra_repr(self) -> str:
-        """Show sizes, and what differs from the defaults."""
-        return super().extra_repr() + f", nonlinearity={self.nonlinearity!r}" * (self.nonlinearity != "tanh")
 
 
 class LSTM(_Recurrent):
@@ -263,7 +269,8 @@ class LSTM(_Recurrent):
     ((5, 2, 4), (2, 2, 4), (2, 2, 4))
     """
 
-    gates, states = 4, ("h", "c")
+    gates: ClassVar[int] = 4
+    states: ClassVar[tuple[str, ...]] = ("h", "c")
 
     def forward(  # type: ignore[override]
         self,
@@ -276,7 +283,9 @@ class LSTM(_Recurrent):
         output, (h, c) = self._run(x, hx, lengths)
         return output, (h, c)
 
-    def run(self, x: Any, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any) -> tuple[Tensor, ...]:
+    def run(
+        self, x: Tensor | Array, state: tuple[Any, ...], parameters: Sequence[Any], **settings: Any
+    ) -> tuple[Tensor, ...]:
         """Run one layer in one direction: by a fast form, unless a subclass has a step of its own."""
         if type(self).step is not LSTM.step:
             return super().run(x, state, parameters, **settings)
@@ -284,7 +293,7 @@ class LSTM(_Recurrent):
         inputs = ops.linear(x, w_ih, None if b_ih is None else b_ih + b_hh)
         return lstm_scan(inputs, state[0], state[1], w_hh, **settings)
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    def step(self, x: Tensor | Array, h: Tensor | Array, state: State) -> tuple[Tensor, ...]:
         """Apply the formula of the class."""
         return lstm_step(x, h, state)
 
@@ -313,9 +322,9 @@ class GRU(_Recurrent):
     ((2, 5, 8), (2, 2, 4))
     """
 
-    gates = 3
+    gates: ClassVar[int] = 3
 
-    def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    def step(self, x: Tensor | Array, h: Tensor | Array, state: State) -> tuple[Tensor, ...]:
         """Apply the formula of the class."""
         size = 2 * self.hidden_size
         r, z = ops.split(ops.sigmoid(x[:, :size] + h[:, :size]), 2, axis=-1)

@@ -9,7 +9,7 @@ from .. import ops
 from ..core.backend import Array, Backend, accumulator, get
 from ..core.fused import fused
 from ..core.tensor import Tensor
-from ..dropout import masked
+from ..ops.elementwise import masked
 
 State = tuple[Any, ...]
 Step = Callable[[Any, Any, State], State]
@@ -23,7 +23,7 @@ def scan(
     weight: Any,
     bias: Any = None,
     active: Any = None,
-    keep: Any = None,
+    mask: Any = None,
     *,
     reverse: bool = False,
     scale: float = 1.0,
@@ -31,14 +31,14 @@ def scan(
     """(output, *state): h at every step, and the state after the last.
 
     x: (T, N, gates), W_ih x + b_ih at every step. state: (N, size) each. weight, bias: W_hh and b_hh. active: booleans
-    (T, N, 1); where a step is not active the state stays as it is, the output is 0, and nothing else is looked at. keep:
-    what recurrent dropout keeps of h, (N, size), and makes larger by `scale`. reverse: from the last step to the first.
+    (T, N, 1); where a step is not active the state stays as it is, the output is 0, and nothing else is looked at. mask:
+    of recurrent dropout for h, (N, size); what stays becomes larger by `scale`. reverse: from the last step to the first.
     """
     inputs, w = ops.unstack(x, axis=0), ops.matrix_transpose(weight)
     outputs: list[Any] = [None] * x.shape[0]
     for t in _times(x.shape[0], reverse):
         before = state if active is None else tuple(ops.where(active[t], part, 0.0) for part in state)
-        h = before[0] if keep is None else masked(before[0], keep, scale=scale)
+        h = before[0] if mask is None else masked(before[0], mask, scale=scale)
         product = ops.matmul(h, w)
         new = step(inputs[t], product if bias is None else product + bias, before)
         if active is None:
@@ -62,7 +62,7 @@ def lstm_step(x: Any, h: Any, state: State) -> State:
 
 @fused(
     name="LSTM",
-    nondifferentiable=("active", "keep"),
+    nondifferentiable=("active", "mask"),
     expects="x (T, N, 4 size), h and c (N, size), weight (4 size, size)",
 )
 def lstm_scan(
@@ -71,13 +71,13 @@ def lstm_scan(
     c: Any,
     weight: Any,
     active: Any = None,
-    keep: Any = None,
+    mask: Any = None,
     *,
     reverse: bool = False,
     scale: float = 1.0,
 ) -> tuple[Tensor, ...]:
     """(output, h, c): `scan` with the step of an LSTM, whose biases are in x already."""
-    return scan(lstm_step, x, (h, c), weight, None, active, keep, reverse=reverse, scale=scale)
+    return scan(lstm_step, x, (h, c), weight, None, active, mask, reverse=reverse, scale=scale)
 
 
 @lstm_scan.fast
@@ -88,7 +88,7 @@ def _(
     c: Array,
     weight: Array,
     active: Array = None,
-    keep: Array = None,
+    mask: Array = None,
     *,
     reverse: bool,
     scale: float,
@@ -105,8 +105,8 @@ def _(
             last_h, last_c = h, c
             if active is not None:
                 h, c = xp.masked(h, active[t]), xp.masked(c, active[t])
-            if keep is not None:
-                h = xp.masked(h, keep) * scale
+            if mask is not None:
+                h = xp.masked(h, mask) * scale
             fed[t], before[t] = h, c
             z[t] += h @ w
             s = gates[t, :3]
@@ -126,7 +126,7 @@ def _(
 
 
 @lstm_scan.backward
-def _(g: Any, xp: Backend, weight: Array, active: Array, keep: Array, reverse: bool, scale: float, residuals: Any) -> Any:
+def _(g: Any, xp: Backend, weight: Array, active: Array, mask: Array, reverse: bool, scale: float, residuals: Any) -> Any:
     """At every step dc += o (1 - tanh(c)^2) dh; then the gates get i (1 - i) g dc and so on, and the step before f dc."""
     (own, gates, fed, before, bent), (g, dh, dc) = residuals, g
     steps, _, batch, size = gates.shape
@@ -145,8 +145,8 @@ def _(g: Any, xp: Backend, weight: Array, active: Array, keep: Array, reverse: b
         d[:, 3] *= dh
         d[:, :3] *= dc[:, None]
         dh, dc = d.reshape(batch, 4 * size) @ weight, dc * f[t]
-        if keep is not None:
-            dh = xp.masked(dh, keep) * scale
+        if mask is not None:
+            dh = xp.masked(dh, mask) * scale
         if active is not None:
             dh, dc = xp.where(active[t], dh, past_h), xp.where(active[t], dc, past_c)
     dx = dx.reshape(steps, batch, 4 * size)

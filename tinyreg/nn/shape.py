@@ -22,7 +22,7 @@ class Flatten(Module):
     """
 
     def __init__(self, start_dim: int = 1) -> None:
-        self.start_dim = integer("Flatten", "start_dim", start_dim)
+        self.start_dim: int = integer("Flatten", "start_dim", start_dim)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         """x: at least `start_dim` axes."""

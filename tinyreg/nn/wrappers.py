@@ -17,7 +17,7 @@ from ..random import Generator, as_generator
 from .conv import Conv2d
 from .dropout import Sampling
 from .mode import in_mode
-from .module import HasForward, Module, P, R, updating
+from .module import HasForward, Module, P, R, settings_of, updating
 from .parameter import Buffer, Parameter
 
 __all__ = ["DropConnect", "Reparametrization", "SpectralNorm", "WeightNorm"]
@@ -27,8 +27,8 @@ __all__ = ["DropConnect", "Reparametrization", "SpectralNorm", "WeightNorm"]
 def substituted(module: Module, **values: Any) -> Iterator[Module]:
     """A stand-in for a module, which shares all that it holds but has these values in place of its parameters.
 
-    The module itself is left alone, so other threads and calls see nothing of it. What a forward assigns to the stand-in's
-    attributes, such as a state that it keeps, the module has in the end, as if it had been called itself.
+    The module itself is left alone, so other threads and calls see nothing of it. Attributes that a forward assigns on the
+    stand-in are set on the module at the end, as if the module itself had been called.
 
     >>> import tinyreg as tr
     >>> from tinyreg.nn.wrappers import substituted
@@ -50,9 +50,9 @@ def substituted(module: Module, **values: Any) -> Iterator[Module]:
 class Reparametrization(Module, Generic[P, R]):
     """A layer that is called with `value(weight)` in place of its weight; subclasses say what that is.
 
-    layer: a Module; name: of its parameter. The layer keeps it under its own name, so that optimizers, `state_dict` and
-    initial values find what they would find without the wrapper. Around another wrapper, `value` is given what that one
-    makes of the weight. Nothing is written on the layer, so threads may call it at once.
+    layer: a Module; name: of its parameter. The layer holds it under its own name: for optimizers, `state_dict` and initial
+    values it is as without the wrapper. Around another wrapper, `value` gets what that one makes of the weight. Nothing is
+    written on the layer, so threads may call it at once.
 
     Raises `TypeError` where the layer holds no parameter of that name.
 
@@ -67,6 +67,8 @@ class Reparametrization(Module, Generic[P, R]):
     >>> layer(tr.tensor([3.0])).item()
     3.0
     """
+
+    name: str
 
     def __init__(self, layer: HasForward[P, R], name: str = "weight") -> None:
         self.layer: Any = layer
@@ -121,6 +123,9 @@ class WeightNorm(Reparametrization[P, R]):
     [('layer.weight', (2, 3)), ('layer.bias', (2,)), ('g', (2, 1))]
     """
 
+    axis: int
+    g: Parameter
+
     def __init__(self, layer: HasForward[P, R], name: str = "weight", *, axis: int = 0) -> None:
         super().__init__(layer, name)
         self.axis, self.weight.decay = checked_axis("WeightNorm", axis, self.weight.ndim), False
@@ -133,19 +138,20 @@ class WeightNorm(Reparametrization[P, R]):
 
 
 class SpectralNorm(Reparametrization[P, R]):
-    """A layer with weight / sigma in place of its weight, where sigma is the largest singular value of that as a matrix.
+    """A layer with weight / sigma in place of its weight; sigma is the largest singular value of the weight as a matrix.
 
-    So a Linear makes no input longer. A convolution still can, by up to the square root of how many windows an element is
-    in, 3 for a 3 x 3 kernel at stride 1. input_shape, the (height, width) of a Conv2d's images or of the largest of them:
-    divide by the norm of the convolution itself instead, at its own stride, padding, dilation and groups.
+    A Linear then makes no input longer. A convolution still can, by up to the square root of how many windows an element
+    is in: 3 for a 3 x 3 kernel at stride 1. With input_shape, the (height, width) of a Conv2d's largest images, the weight
+    is divided by the norm of the convolution itself, at its own stride, padding, dilation and groups.
 
-    In training each call does `iterations` steps of the power method, from where the last call left the vectors u and v,
-    which are buffers (with input_shape v alone, an image); out of training they are used as they are. What they give is at
-    most sigma and lags behind a weight that changes, so the norm of what takes its place is about 1, not below. exact: work
-    sigma out by a singular value decomposition at every call instead; then it is 1. With input_shape that is of a matrix
-    with a column for every number in an image, so for small ones. axis: that of the outputs, without input_shape. See
-    `tr.normalization.spectral_norm` and `conv_spectral_norm`. As in PyTorch, 15 steps are done at first, with input_shape
-    100, as convolutions converge slowly. rng: of the first vector, a generator or a seed; the default generator if None.
+    In training each call does `iterations` steps of the power method. They begin at the vectors u and v of the last call,
+    which are buffers (with input_shape v alone, an image); out of training these stay as they are. The estimate is at most
+    sigma and lags behind a weight that changes, so the norm that results is 1 or a little more. exact: work sigma out by a
+    singular value decomposition at every call; the norm is then 1. With input_shape that takes a matrix with a column for
+    every number in an image, so exact is for small images. axis: that of the outputs, without input_shape. The first
+    vectors come from 15 steps, as in PyTorch; with input_shape from 100, since convolutions converge slowly. rng: of the
+    vector before these, a generator or a seed; the default generator if None. See `tr.normalization.spectral_norm` and
+    `conv_spectral_norm`.
 
     Raises `ValueError` for fewer than one iteration and for a weight of fewer than two axes, `TypeError` for input_shape
     with another layer than Conv2d.
@@ -163,6 +169,10 @@ class SpectralNorm(Reparametrization[P, R]):
     >>> bool((layer(tr.ones((1, 1, 8, 8))) ** 2).sum() <= 64)
     True
     """
+
+    exact: bool
+    iterations: int
+    axis: int
 
     def __init__(
         self,
@@ -231,8 +241,7 @@ class SpectralNorm(Reparametrization[P, R]):
 
     def extra_repr(self) -> str:
         """Show how sigma is worked out."""
-        of_convolution = f", input_shape={self.input_shape}" * (self.input_shape is not None)
-        return ("exact" if self.exact else f"iterations={self.iterations}") + of_convolution
+        return settings_of(self, "exact" if self.exact else f"iterations={self.iterations}", input_shape=None)
 
 
 class DropConnect(Reparametrization[P, R], Sampling):
@@ -253,7 +262,7 @@ class DropConnect(Reparametrization[P, R], Sampling):
         self, layer: HasForward[P, R], p: float = 0.5, name: str = "weight", *, rng: Generator | int | None = None
     ) -> None:
         super().__init__(layer, name)
-        self.p = number("DropConnect", "p", p, least=0, most=1, expected=dropout.SHARE)
+        self.p: float = number("DropConnect", "p", p, least=0, most=1, expected=dropout.SHARE)
         self._draws_from(rng)
 
     def value(self, weight: Tensor) -> Tensor:

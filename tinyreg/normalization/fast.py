@@ -85,9 +85,9 @@ def layer_norm(
 ) -> Any:
     """y, and what is saved of each block: of rows, one a sample, with its features side by side."""
     rows, saved = _as_rows(xp, x, axes), []
-    y = xp.empty(rows.shape, dtype=x.dtype)
+    y, y_rows = _room_for_rows(xp, x, axes)
     for block in _blocks(xp, rows):
-        c = y[block]
+        c = y_rows[block]
         mean, rate = _centred(xp, rows[block], eps, c)
         c *= rate
         if weight is not None:
@@ -95,7 +95,7 @@ def layer_norm(
         if bias is not None:
             c += bias.reshape(-1)
         saved.append((block, mean, rate))
-    return _from_rows(xp, y, x, axes), saved
+    return y, saved
 
 
 def layer_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any) -> Any:
@@ -103,9 +103,9 @@ def layer_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, axes: tu
     rows, g, shape = _as_rows(xp, x, axes), _as_rows(xp, g, axes), [x.shape[a] for a in axes]
     n = rows.shape[1]
     w = xp.ones(n, dtype=x.dtype) if weight is None else weight.reshape(-1)
-    dx, dw, db = xp.empty(rows.shape, dtype=x.dtype), xp.zeros_like(w), xp.zeros_like(w)
+    (dx, dx_rows), dw, db = _room_for_rows(xp, x, axes), xp.zeros_like(w), xp.zeros_like(w)
     for block, mean, rate in residuals:
-        g_block, d = g[block], dx[block]
+        g_block, d = g[block], dx_rows[block]
         c = rows[block] - mean
         xp.multiply(g_block, c, out=d)
         dw += rate[:, 0] @ d
@@ -116,30 +116,30 @@ def layer_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, axes: tu
         xp.multiply(g_block, w, out=d)
         d -= c
         d *= rate
-    return _from_rows(xp, dx, x, axes), dw.reshape(shape), db.reshape(shape)
+    return dx, dw.reshape(shape), db.reshape(shape)
 
 
 def group_norm(xp: Backend, x: Array, weight: Array = None, bias: Array = None, *, num_groups: int, eps: float) -> Any:
     """y, and what is saved of each block: of rows, one a group of a sample, in which a channel has its own stretch."""
     rows, (weights, biases) = _grouped(xp, x, num_groups, weight, bias)
-    y, saved = xp.empty(rows.shape, dtype=x.dtype), []
+    (y, y_rows), saved = _room_shaped(xp, x, rows), []
     for block in _blocks(xp, rows):
-        mean, rate = _centred(xp, rows[block], eps, y[block])
-        channels = y[block].reshape(weights[block].size, -1)
+        mean, rate = _centred(xp, rows[block], eps, y_rows[block])
+        channels = y_rows[block].reshape(weights[block].size, -1)
         channels *= (weights[block] * rate).reshape(-1, 1)
         if bias is not None:
             channels += biases[block].reshape(-1, 1)
         saved.append((block, mean, rate))
-    return y.reshape(x.shape), saved
+    return y, saved
 
 
 def group_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, num_groups: int, residuals: Any) -> Any:
     """The gradients of x, weight and bias."""
     rows, (weights, _) = _grouped(xp, x, num_groups, weight, None)
     g, n = g.reshape(rows.shape), rows.shape[1]
-    dx, dw, db = xp.empty(rows.shape, dtype=x.dtype), xp.empty_like(weights), xp.empty_like(weights)
+    (dx, dx_rows), dw, db = _room_shaped(xp, x, rows), xp.empty_like(weights), xp.empty_like(weights)
     for block, mean, rate in residuals:
-        w, g_block, d = weights[block], g[block], dx[block]
+        w, g_block, d = weights[block], g[block], dx_rows[block]
         c = rows[block] - mean
         xp.multiply(g_block, c, out=d)
         weighted = _row_sums(xp, d.reshape(w.size, -1)).reshape(w.shape) * rate
@@ -151,7 +151,7 @@ def group_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, num_grou
         d -= c
         d *= rate
     dw, db = (each.reshape(x.shape[:2]).sum(axis=0) for each in (dw, db))
-    return dx.reshape(x.shape), dw, db
+    return dx, dw, db
 
 
 def _blocks(xp: Backend, rows: Array) -> list[slice]:
@@ -187,12 +187,19 @@ def _as_rows(xp: Backend, x: Array, axes: tuple[int, ...]) -> Array:
     return xp.ascontiguousarray(_last(xp, x, axes)).reshape(x.size // (n or 1), n)
 
 
-def _from_rows(xp: Backend, rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
-    """What has the shape of `_as_rows` in that of x again."""
-    if axes[0] == x.ndim - len(axes):
-        return rows.reshape(x.shape)
+def _room_for_rows(xp: Backend, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """An array like x to be filled, and its memory as `_as_rows` has it."""
     order = other_axes(x, axes) + axes
-    return xp.transpose(rows.reshape([x.shape[a] for a in order]), sorted(range(x.ndim), key=order.__getitem__))
+    room = xp.empty([x.shape[a] for a in order], dtype=x.dtype)
+    n = math.prod([x.shape[a] for a in axes])
+    like_x = room if axes[0] == x.ndim - len(axes) else xp.transpose(room, sorted(range(x.ndim), key=order.__getitem__))
+    return like_x, room.reshape(x.size // (n or 1), n)
+
+
+def _room_shaped(xp: Backend, x: Array, rows: Array) -> tuple[Array, Array]:
+    """An array like x to be filled, and its memory in the shape of the rows."""
+    room = xp.empty(x.shape, dtype=x.dtype)
+    return room, room.reshape(rows.shape)
 
 
 def _last(xp: Backend, x: Array, axes: tuple[int, ...]) -> Array:

@@ -7,14 +7,15 @@ from typing import Any
 
 from ..arguments import axes as named_axes
 from ..arguments import number
-from ..core.backend import described
+from ..core.backend import described, is_float
+from ..messages import explained
 from ..ops.precision import matched
 from ..switches import Switch
 
 
 def checked_axes(name: str, x: Any, axes: int | tuple[int, ...] | None, label: str = "axes") -> tuple[int, ...]:
     """The axes of x, which is of floats, counted from the front, in order; every one but the second if None."""
-    if getattr(getattr(x, "dtype", None), "kind", None) != "f":
+    if not is_float(x):
         raise TypeError(f"{name}: got x {described(x)}, expected floats")
     ndim = x.ndim
     if axes is None:
@@ -51,7 +52,7 @@ def fitting(name: str, x: Any, axes: tuple[int, ...], **values: Any) -> list[Any
 # ---- of a batch ------------------------------------------------------------------------------------------------------
 
 
-one_sample_alone = Switch("one_sample_alone", "")
+one_sample_alone: Switch[str] = Switch("one_sample_alone", "")
 """The name of what asks, in a context, that no norm uses the statistics of the batch."""
 
 
@@ -59,11 +60,21 @@ def expect_batch(name: str, x: Any, axes: tuple[int, ...]) -> None:
     """Refuse statistics of a single value, and those of a batch where samples are to be alone."""
     if (asking := one_sample_alone.get()) and 0 in axes:
         raise ValueError(
-            f"{asking}: got a batch norm by the batch's own statistics, expected results that each depend on one sample "
-            "only: put the model in eval mode, freeze its batch norms (frozen=True), or use layer norms"
+            explained(
+                asking,
+                "a sample's result must not depend on the other samples",
+                got="a batch norm by the batch's own statistics",
+                expected="results that each depend on one sample",
+                remedy="the model in eval mode, batch norms that are frozen (frozen=True), or layer norms",
+            )
         )
     if math.prod([x.shape[a] for a in axes]) < 2:
         raise ValueError(
-            f"{name}: got x {described(x)}, expected more than one value for each channel over axes {axes}; use a "
-            "larger batch (leave out a last batch of one sample: drop_last=True), or give mean and var"
+            explained(
+                name,
+                "a single value has no spread",
+                got=f"x {described(x)}, and statistics over axes {axes}",
+                expected="more than one value for each channel",
+                remedy="a larger batch (drop_last=True leaves out a last batch of one sample), or mean and var",
+            )
         )

@@ -7,7 +7,7 @@ they are one entry of the tape; without them they run as they stand here.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, overload
+from typing import Any, Final, Literal, TypedDict, Unpack, overload
 
 from .. import ops
 from ..arguments import integer
@@ -19,39 +19,45 @@ from ..ops.precision import narrowed, widened
 from . import fast
 from .inputs import checked_axes, checked_eps, expect_batch, fitting, other_axes
 
+Given = Tensor | Array | None
+"""A parameter or a statistic, or none."""
+
+
+class Settings(TypedDict, total=False):
+    """What `batch_norm` takes by keyword, whatever it returns."""
+
+    mean: Given
+    var: Given
+    axes: int | tuple[int, ...] | None
+    eps: float
+
 
 @overload
 def batch_norm(
     x: Tensor | Array,
-    weight: Tensor | Array | None = None,
-    bias: Tensor | Array | None = None,
+    weight: Given = None,
+    bias: Given = None,
     *,
-    mean: Tensor | Array | None = None,
-    var: Tensor | Array | None = None,
-    axes: int | tuple[int, ...] | None = None,
-    eps: float = 1e-5,
     return_stats: Literal[True],
+    **settings: Unpack[Settings],
 ) -> tuple[Tensor, Tensor, Tensor]: ...
 @overload
 def batch_norm(
     x: Tensor | Array,
-    weight: Tensor | Array | None = None,
-    bias: Tensor | Array | None = None,
+    weight: Given = None,
+    bias: Given = None,
     *,
-    mean: Tensor | Array | None = None,
-    var: Tensor | Array | None = None,
-    axes: int | tuple[int, ...] | None = None,
-    eps: float = 1e-5,
     return_stats: Literal[False] = False,
+    **settings: Unpack[Settings],
 ) -> Tensor: ...
 @with_axis
 def batch_norm(
-    x: Any,
-    weight: Any = None,
-    bias: Any = None,
+    x: Tensor | Array,
+    weight: Given = None,
+    bias: Given = None,
     *,
-    mean: Any = None,
-    var: Any = None,
+    mean: Given = None,
+    var: Given = None,
     axes: int | tuple[int, ...] | None = None,
     eps: float = 1e-5,
     return_stats: bool = False,
@@ -188,7 +194,7 @@ def group_normalized(x: Any, weight: Any = None, bias: Any = None, *, num_groups
 
 group_normalized.fast(fast.group_norm)
 group_normalized.backward(fast.group_norm_backward)
-instance_normalized = group_normalized.named("instance_norm")
+instance_normalized: Final = group_normalized.named("instance_norm")
 
 
 def instance_norm(

@@ -20,7 +20,7 @@ def reach(size: int, dilation: int) -> int:
     return dilation * (size - 1) + 1
 
 
-@primitive(expects="windows that fit into the last two axes")
+@primitive(name="unfold", expects="windows that fit into the last two axes")
 def windows(xp: Backend, x: Array, /, size: Two, stride: Two = (1, 1), dilation: Two = (1, 1)) -> Array:
     """The windows of x: y[..., i, j, p, q] = x[..., i stride + p dilation, j stride + q dilation], a view.
 
@@ -43,7 +43,7 @@ def windows(xp: Backend, x: Array, /, size: Two, stride: Two = (1, 1), dilation:
     return xp.lib.stride_tricks.as_strided(x, shape=shape, strides=strides)
 
 
-@primitive
+@primitive(name="fold")
 def unwindow(xp: Backend, x: Array, /, shape: Two, stride: Two, dilation: Two) -> Array:
     """Add windows, where they came from, to zeros of height and width `shape`: the gradient of `windows`."""
     corner = x[..., 0, 0]  # whose memory order y shares

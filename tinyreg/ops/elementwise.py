@@ -58,7 +58,6 @@ __all__ = [
     "sqrt",
     "square",
     "subtract",
-    "thinned",
     "to",
     "trunc",
     "where",
@@ -99,20 +98,21 @@ def _is_zero(x: Any) -> bool:
     return type(x) in (int, float) and x == 0 and math.copysign(1.0, x) > 0
 
 
-@wide(nondifferentiable=("keep",), expects="a mask that broadcasts to x")
-def thinned(xp: Backend, x: Array, keep: Array, /, scale: float) -> Array:
-    """scale x where the mask keeps, elsewhere 0: what dropout does with its mask.
+@wide(name="dropout", nondifferentiable=("mask",), expects="a mask that broadcasts to x")
+def masked(xp: Backend, x: Array, mask: Array, /, scale: float) -> Array:
+    """scale x where the mask holds, elsewhere 0: what a dropout does with its mask.
 
-    x: floats; keep: booleans that broadcast to it. Derivative: the incoming gradient, thinned alike.
+    x: floats; mask: booleans that broadcast to it. Derivative: the incoming gradient, masked alike.
 
     >>> import tinyreg as tr
-    >>> tr.thinned(tr.tensor([1.0, 2.0]), tr.tensor([True, False]), scale=2.0)
+    >>> from tinyreg.ops.elementwise import masked
+    >>> masked(tr.tensor([1.0, 2.0]), tr.tensor([True, False]), scale=2.0)
     tensor([2., 0.])
     """
-    return xp.masked(x, keep) * scale
+    return xp.masked(x, mask) * scale
 
 
-thinned.vjp("x")(lambda g, keep, scale: thinned(g, keep, scale=scale))
+masked.vjp("x")(lambda g, mask, scale: masked(g, mask, scale=scale))
 
 
 def _tie(other: Any) -> float:
@@ -141,30 +141,30 @@ def without_gradient(name: str, formula: str, *, example: Any, **text: Any) -> A
 BITS = ", bit by bit, of integers and booleans only"
 
 
-equal = without_gradient("equal", "x1 == x2", example=(1.0, 1.0, 1))
-not_equal = without_gradient("not_equal", "x1 != x2", example=(1.0, 1.0, 0))
-less = without_gradient("less", "x1 < x2", example=(1.0, 2.0, 1))
-less_equal = without_gradient("less_equal", "x1 <= x2", example=(2.0, 2.0, 1))
-greater = without_gradient("greater", "x1 > x2", example=(1.0, 2.0, 0))
-greater_equal = without_gradient("greater_equal", "x1 >= x2", example=(2.0, 2.0, 1))
-logical_and = without_gradient("logical_and", "x1 and x2", example=(1.0, 0.0, 0))
-logical_or = without_gradient("logical_or", "x1 or x2", example=(1.0, 0.0, 1))
-logical_xor = without_gradient("logical_xor", "x1 or x2, not both", example=(1.0, 0.0, 1))
-logical_not = without_gradient("logical_not", "not x", example=(1.0, 0))
-bitwise_and = without_gradient("bitwise_and", "x1 and x2", example=(6, 3, 2), note=BITS)
-bitwise_or = without_gradient("bitwise_or", "x1 or x2", example=(6, 3, 7), note=BITS)
-bitwise_xor = without_gradient("bitwise_xor", "x1 or x2, not both", example=(6, 3, 5), note=BITS)
-bitwise_invert = without_gradient("bitwise_invert", "not x", forward="invert", example=(6, -7), note=BITS)
-floor_divide = without_gradient("floor_divide", "floor(x1 / x2)", example=(7.0, 2.0, 3.0))
-floor = without_gradient("floor", "the largest integer <= x", example=(1.5, 1.0))
-ceil = without_gradient("ceil", "the smallest integer >= x", example=(1.5, 2.0))
-trunc = without_gradient("trunc", "the integer next to x towards 0", example=(-1.5, -1.0))
-sign = without_gradient("sign", "-1, 0 or 1 as x < 0, x = 0 or x > 0", example=(-1.5, -1.0))
-signbit = without_gradient("signbit", "whether the sign bit of x is set", example=(-1.5, 1))
-isfinite = without_gradient("isfinite", "whether x is neither infinite nor NaN", example=(1.0, 1))
-isinf = without_gradient("isinf", "whether x is infinite", example=(1.0, 0))
-isnan = without_gradient("isnan", "whether x is NaN", example=(1.0, 0))
-nextafter = without_gradient("nextafter", "the float after x1 towards x2", example=(1.0, 2.0, 1.0))
+equal: Binary = without_gradient("equal", "x1 == x2", example=(1.0, 1.0, 1))
+not_equal: Binary = without_gradient("not_equal", "x1 != x2", example=(1.0, 1.0, 0))
+less: Binary = without_gradient("less", "x1 < x2", example=(1.0, 2.0, 1))
+less_equal: Binary = without_gradient("less_equal", "x1 <= x2", example=(2.0, 2.0, 1))
+greater: Binary = without_gradient("greater", "x1 > x2", example=(1.0, 2.0, 0))
+greater_equal: Binary = without_gradient("greater_equal", "x1 >= x2", example=(2.0, 2.0, 1))
+logical_and: Binary = without_gradient("logical_and", "x1 and x2", example=(1.0, 0.0, 0))
+logical_or: Binary = without_gradient("logical_or", "x1 or x2", example=(1.0, 0.0, 1))
+logical_xor: Binary = without_gradient("logical_xor", "x1 or x2, not both", example=(1.0, 0.0, 1))
+logical_not: Unary = without_gradient("logical_not", "not x", example=(1.0, 0))
+bitwise_and: Binary = without_gradient("bitwise_and", "x1 and x2", example=(6, 3, 2), note=BITS)
+bitwise_or: Binary = without_gradient("bitwise_or", "x1 or x2", example=(6, 3, 7), note=BITS)
+bitwise_xor: Binary = without_gradient("bitwise_xor", "x1 or x2, not both", example=(6, 3, 5), note=BITS)
+bitwise_invert: Unary = without_gradient("bitwise_invert", "not x", forward="invert", example=(6, -7), note=BITS)
+floor_divide: Binary = without_gradient("floor_divide", "floor(x1 / x2)", example=(7.0, 2.0, 3.0))
+floor: Unary = without_gradient("floor", "the largest integer <= x", example=(1.5, 1.0))
+ceil: Unary = without_gradient("ceil", "the smallest integer >= x", example=(1.5, 2.0))
+trunc: Unary = without_gradient("trunc", "the integer next to x towards 0", example=(-1.5, -1.0))
+sign: Unary = without_gradient("sign", "-1, 0 or 1 as x < 0, x = 0 or x > 0", example=(-1.5, -1.0))
+signbit: Unary = without_gradient("signbit", "whether the sign bit of x is set", example=(-1.5, 1))
+isfinite: Unary = without_gradient("isfinite", "whether x is neither infinite nor NaN", example=(1.0, 1))
+isinf: Unary = without_gradient("isinf", "whether x is infinite", example=(1.0, 0))
+isnan: Unary = without_gradient("isnan", "whether x is NaN", example=(1.0, 0))
+nextafter: Binary = without_gradient("nextafter", "the float after x1 towards x2", example=(1.0, 2.0, 1.0))
 
 
 @primitive(nondifferentiable=True)
@@ -182,10 +182,10 @@ def round(xp: Backend, x: Array, /, decimals: int = 0) -> Array:
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
 
-add = binary(
+add: Binary = binary(
     "add", "x1 + x2", lambda g: g, lambda g: g, "1 and 1", forward=lambda xp, x1, x2: x1 + x2, example=(1.0, 2.0, 3.0)
 )
-subtract = binary(
+subtract: Binary = binary(
     "subtract",
     "x1 - x2",
     lambda g: g,
@@ -194,7 +194,7 @@ subtract = binary(
     forward=lambda xp, x1, x2: x1 - x2,
     example=(1.0, 2.0, -1.0),
 )
-multiply = binary(
+multiply: Binary = binary(
     "multiply",
     "x1 * x2",
     lambda g, x2: g * x2,
@@ -203,7 +203,7 @@ multiply = binary(
     forward=lambda xp, x1, x2: x1 * x2,
     example=(2.0, 3.0, 6.0),
 )
-divide = binary(
+divide: Binary = binary(
     "divide",
     "x1 / x2",
     lambda g, x2: g / x2,
@@ -212,7 +212,7 @@ divide = binary(
     forward=lambda xp, x1, x2: x1 / x2,
     example=(3.0, 2.0, 1.5),
 )
-remainder = binary(
+remainder: Binary = binary(
     "remainder",
     "x1 - floor(x1 / x2) x2",
     lambda g: g,
@@ -220,7 +220,7 @@ remainder = binary(
     "1 and -floor(x1 / x2); at a jump that of the side on which the value lies",
     example=(7.0, 4.0, 3.0),
 )
-maximum = binary(
+maximum: Binary = binary(
     "maximum",
     "the larger of x1 and x2",
     lambda g, x1, x2: _passed(g, greater(x1, x2), equal(x1, x2), x2),
@@ -228,7 +228,7 @@ maximum = binary(
     "1 for the larger, 0 for the smaller; equal arrays get half each, an array equal to a plain number 0",
     example=(1.0, 2.0, 2.0),
 )
-minimum = binary(
+minimum: Binary = binary(
     "minimum",
     "the smaller of x1 and x2",
     lambda g, x1, x2: _passed(g, less(x1, x2), equal(x1, x2), x2),
@@ -236,7 +236,7 @@ minimum = binary(
     "1 for the smaller, 0 for the larger; equal arrays get half each, an array equal to a plain number 0",
     example=(1.0, 2.0, 1.0),
 )
-hypot = binary(
+hypot: Binary = binary(
     "hypot",
     "sqrt(x1^2 + x2^2)",
     lambda g, x1, y: g * (finite(x1) / length(y)),
@@ -275,17 +275,17 @@ def length(y: Any) -> Any:
     return clamp(y, min=info.smallest_subnormal, max=info.max)
 
 
-negative = unary("negative", "-x", lambda g: -g, "-1", example=(2.0, -2.0))
-positive = unary("positive", "x", lambda g: g, "1", example=(2.0, 2.0))
-abs = unary("abs", "|x|", lambda g, x: g * sign(x), "sign(x), which is 0 at 0", example=(-2.0, 2.0))
-square = unary("square", "x^2", lambda g, x: g * (2 * x), "2 x", example=(3.0, 9.0))
-reciprocal = unary(
+negative: Unary = unary("negative", "-x", lambda g: -g, "-1", example=(2.0, -2.0))
+positive: Unary = unary("positive", "x", lambda g: g, "1", example=(2.0, 2.0))
+abs: Unary = unary("abs", "|x|", lambda g, x: g * sign(x), "sign(x), which is 0 at 0", example=(-2.0, 2.0))
+square: Unary = unary("square", "x^2", lambda g, x: g * (2 * x), "2 x", example=(3.0, 9.0))
+reciprocal: Unary = unary(
     "reciprocal", "1 / x", lambda g, x: -(g / x) / x, "-1 / x^2", POSITIVE, forward=lambda xp, x: 1 / x, example=(4.0, 0.25)
 )
-sqrt = unary(
+sqrt: Unary = unary(
     "sqrt", "the square root of x", lambda g, y: g / (2 * y), "1 / (2 sqrt(x)), infinite at 0", POSITIVE, example=(4.0, 2.0)
 )
-relu = unary(
+relu: Unary = unary(
     "relu",
     "max(x, 0)",
     lambda g, y: where(greater(y, 0.0), g, 0.0),
@@ -301,7 +301,7 @@ def clamp(xp: Backend, x: Array, /, min: Any, max: Any) -> Array:
     return xp.clip(x, min, max)
 
 
-clamp.vjp("x")(lambda g, y, min, max: where(greater(y, min), where(less(y, max), g, 0.0), 0.0))
+clamp.vjp("x")(lambda g, y, min, max: where(logical_and(greater(y, min), less(y, max)), g, 0.0))
 
 
 def clip(x: Tensor | Array, min: Tensor | Array | float | None = None, max: Tensor | Array | float | None = None) -> Tensor:

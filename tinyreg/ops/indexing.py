@@ -32,10 +32,12 @@ def _filled(key: tuple[Any, ...], arrays: tuple[Array, ...]) -> tuple[Any, ...]:
 @primitive(name="getitem", nondifferentiable=("indices",), expects="indices that are in range and fit the axes")
 def index(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...]) -> Array:
     """x[key], where a `Slot` in the key stands for one of the index arrays. See `getitem`."""
+    if len(key) == len(indices) == 1 and indices[0].dtype.kind == "i":
+        return xp.take(x, indices[0], axis=0)  # the same, in half of the time
     return x[_filled(key, indices)]
 
 
-@primitive(nondifferentiable=("indices",))
+@primitive(name="scatter_add", nondifferentiable=("indices",))
 def scatter(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...], shape: Shape) -> Array:
     """Add x at key to zeros of `shape`: the gradient of `getitem`. Repeated indices add up."""
     if any(array.dtype != "bool" for array in indices):
@@ -43,8 +45,7 @@ def scatter(xp: Backend, x: Array, *indices: Array, key: tuple[Any, ...], shape:
         n, width = math.prod(shape[:axes]), math.prod(shape[axes:])
         alone = axes == len(short) == 1
         places = from_front(xp, short[0], n) if alone else xp.reshape(xp.arange(n), shape[:axes])[short]
-        rows = scatter_add(xp, n, xp.reshape(places, (-1,)), xp.reshape(x, (places.size, width)))
-        return xp.reshape(rows, shape)
+        return scatter_add(xp, shape, xp.reshape(places, (-1,)), xp.reshape(x, (places.size, width)))
     return placed(xp, x, _filled(key, indices), shape)  # nothing is taken twice
 
 
@@ -136,8 +137,23 @@ def take_along_axis(x: Tensor | Array, indices: Tensor | Array, axis: int = -1) 
             [3.]])
     """
     arguments.arrays("take_along_axis", x=x, indices=indices)
-    places = flat_places(_on_the_same_backend(indices, x), shape=tuple(x.shape), axis=axis)
-    return getitem(x.reshape((-1,)), places)
+    return picked(x, flat_places(_on_the_same_backend(indices, x), shape=tuple(x.shape), axis=axis))
+
+
+@primitive(name="take_along_axis", nondifferentiable=("places",))
+def picked(xp: Backend, x: Array, places: Array) -> Array:
+    """The elements at places of the flattened x, from 0 on. See `take_along_axis`."""
+    return xp.take(x, places)
+
+
+@primitive(name="scatter_add", nondifferentiable=("places",))
+def scattered(xp: Backend, x: Array, places: Array, /, shape: Shape) -> Array:
+    """Add x at places to the flattened zeros of `shape`: the gradient of `take_along_axis`."""
+    return scatter_add(xp, shape, xp.reshape(places, (-1,)), xp.reshape(x, (-1, 1)))
+
+
+picked.vjp("x")(lambda g, x_like, places: scattered(g, places, shape=x_like.shape))
+scattered.vjp("x")(lambda g, places: picked(g, places))
 
 
 @primitive(

@@ -8,13 +8,12 @@ from typing import Any
 
 from .. import arguments
 from ..arguments import integer
-from ..core.backend import Array, Backend, accumulator, get
+from ..core.backend import Array, Backend, Shape, accumulator, get
 from ..core.fused import fused
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from . import reduction
 from .elementwise import multiply
-from .indexing import getitem
 from .shape import broadcast_to, expand_dims, matrix_transpose, reshape, squeeze
 
 __all__ = ["diagonal", "einsum", "linear", "matmul", "outer", "trace", "tril", "triu"]
@@ -185,23 +184,44 @@ def _expect_matrices(op: str, x: Any) -> None:
         raise ValueError(f"{op}: got shape {list(x.shape)}, expected at least two axes")
 
 
-def diagonal(x: Tensor | Array, offset: int = 0) -> Tensor:
+@primitive
+def diagonal(xp: Backend, x: Array, /, offset: int = 0) -> Array:
     """The diagonal of each matrix: y[..., i] = x[..., i, i + offset], or x[..., i - offset, i] below the main one.
 
     x: (..., n, m). A diagonal that lies outside of the matrix is empty. As in the array API the last two axes are the
-    matrix (NumPy takes the first two).
+    matrix (NumPy takes the first two). Derivative: the incoming gradient on the diagonal, with zeros beside it.
 
     >>> import tinyreg as tr
     >>> tr.diagonal(tr.tensor([[1.0, 2.0], [3.0, 4.0]]), offset=1)
     tensor([2.])
     """
     _expect_matrices("diagonal", x)
-    offset = integer("diagonal", "offset", offset)
-    *stack, n, m = x.shape
+    return _flat(x)[_along_diagonal(x.shape, integer("diagonal", "offset", offset))]
+
+
+@primitive(name="diag_embed")
+def on_diagonal(xp: Backend, x: Array, /, shape: Shape, offset: int) -> Array:
+    """Put x on the diagonals of matrices of zeros: the gradient of `diagonal`."""
+    y = xp.zeros(shape, dtype=x.dtype)
+    _flat(y)[_along_diagonal(shape, offset)] = x
+    return y
+
+
+diagonal.vjp("x")(lambda g, x_like, offset: on_diagonal(g, shape=x_like.shape, offset=offset))
+on_diagonal.vjp("x")(lambda g, offset: diagonal(g, offset))
+
+
+def _flat(matrices: Array) -> Array:
+    *stack, n, m = matrices.shape
+    return matrices.reshape(*stack, n * m)
+
+
+def _along_diagonal(shape: Shape, offset: int) -> tuple[Any, slice]:
+    """Where the diagonal of a matrix is in its elements, row after row."""
+    n, m = shape[-2:]
     length = max(0, min(n + min(offset, 0), m - max(offset, 0)))
     start = offset if offset >= 0 else -offset * m
-    elements = reshape(x, shape=(*stack, n * m))
-    return getitem(elements, (..., slice(start, start + length * (m + 1), m + 1)))
+    return ..., slice(start, start + length * (m + 1), m + 1)
 
 
 def trace(x: Tensor | Array, offset: int = 0) -> Tensor:

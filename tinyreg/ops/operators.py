@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..core.backend import HOMES
 from ..core.primitive import REGISTRY, P, Primitive, R
@@ -45,84 +45,94 @@ def _comparison(op: Primitive[..., Tensor]) -> Operator:
     return compare
 
 
-# Declared are those that a checker asks for before it has read the ops, or takes for what `object` has; a declared one
-# is no method to pyright, where it looks for what `sum` and `max` need.
+# Of a type are those that a checker asks for before it has read the ops, or takes for what `object` has; what Python's
+# `sum`, `max` and `abs` need is written out, since to pyright no variable is such a method.
 class Methods:
     """The operators and methods of Tensor, a row each. Tensor has this for a base to type checkers only: see `bind`."""
 
-    __add__ = _method(e.add)
-    __sub__ = _method(e.subtract)
-    __mul__: ClassVar[Operator] = _method(e.multiply)
-    __truediv__ = _method(e.divide)
-    __floordiv__ = _method(e.floor_divide)
-    __mod__ = _method(e.remainder)
-    __pow__ = _method(transcendental.pow)
-    __matmul__ = _method(linalg.matmul)
-    __and__ = _method(e.bitwise_and)
-    __or__ = _method(e.bitwise_or)
-    __xor__ = _method(e.bitwise_xor)
+    if TYPE_CHECKING:
 
-    __radd__ = _reflected(e.add)
-    __rsub__ = _reflected(e.subtract)
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+
+    else:
+        __add__ = _method(e.add)
+        __radd__ = _reflected(e.add)
+        __lt__ = _comparison(e.less)
+        __gt__ = _comparison(e.greater)
+        __abs__ = _method(e.abs)
+
+    __sub__: Final = _method(e.subtract)
+    __mul__: ClassVar[Operator] = _method(e.multiply)
+    __truediv__: Final = _method(e.divide)
+    __floordiv__: Final = _method(e.floor_divide)
+    __mod__: Final = _method(e.remainder)
+    __pow__: Final = _method(transcendental.pow)
+    __matmul__: Final = _method(linalg.matmul)
+    __and__: Final = _method(e.bitwise_and)
+    __or__: Final = _method(e.bitwise_or)
+    __xor__: Final = _method(e.bitwise_xor)
+
+    __rsub__: Final = _reflected(e.subtract)
     __rmul__: ClassVar[Operator] = _reflected(e.multiply)
-    __rtruediv__ = _reflected(e.divide)
-    __rfloordiv__ = _reflected(e.floor_divide)
-    __rmod__ = _reflected(e.remainder)
-    __rpow__ = _reflected(transcendental.pow)
-    __rmatmul__ = _reflected(linalg.matmul)
-    __rand__ = _reflected(e.bitwise_and)
-    __ror__ = _reflected(e.bitwise_or)
-    __rxor__ = _reflected(e.bitwise_xor)
+    __rtruediv__: Final = _reflected(e.divide)
+    __rfloordiv__: Final = _reflected(e.floor_divide)
+    __rmod__: Final = _reflected(e.remainder)
+    __rpow__: Final = _reflected(transcendental.pow)
+    __rmatmul__: Final = _reflected(linalg.matmul)
+    __rand__: Final = _reflected(e.bitwise_and)
+    __ror__: Final = _reflected(e.bitwise_or)
+    __rxor__: Final = _reflected(e.bitwise_xor)
 
     __eq__: ClassVar[Operator] = _comparison(e.equal)  # type: ignore[assignment]
     __ne__: ClassVar[Operator] = _comparison(e.not_equal)  # type: ignore[assignment]
-    __lt__ = _comparison(e.less)
-    __le__ = _comparison(e.less_equal)
-    __gt__ = _comparison(e.greater)
-    __ge__ = _comparison(e.greater_equal)
-    __hash__ = object.__hash__  # by identity: == is elementwise
+    __le__: Final = _comparison(e.less_equal)
+    __ge__: Final = _comparison(e.greater_equal)
+    __hash__: ClassVar[Callable[[Any], int]] = object.__hash__  # by identity: == is elementwise
 
-    __neg__ = _method(e.negative)
-    __pos__ = _method(e.positive)
-    __abs__ = _method(e.abs)
-    __invert__ = _method(e.bitwise_invert)
-    __getitem__ = indexing.getitem
+    __neg__: Final = _method(e.negative)
+    __pos__: Final = _method(e.positive)
+    __invert__: Final = _method(e.bitwise_invert)
+    __getitem__: Final = indexing.getitem
 
-    abs = _method(e.abs)
-    clip = e.clip
-    round = _method(e.round)
-    sqrt = _method(e.sqrt)
-    to = _method(e.to)
-    exp = _method(transcendental.exp)
-    log = _method(transcendental.log)
-    logsumexp = _method(exponential.logsumexp)
-    astype = precision.astype
-    sum = _method(reduction.sum)
-    mean = _method(reduction.mean)
-    prod = _method(reduction.prod)
-    cumulative_sum = _method(reduction.cumulative_sum)
-    max = _method(reduction.max)
-    min = _method(reduction.min)
-    argmax = _method(reduction.argmax)
-    argmin = _method(reduction.argmin)
-    var = _method(reduction.var)
-    std = _method(reduction.std)
-    norm = reduction.norm
-    all = _method(reduction.all)
-    any = _method(reduction.any)
-    reshape = shape.reshape_method
-    flatten = shape.flatten
-    ravel = shape.flatten
-    expand_dims = _method(shape.expand_dims)
-    squeeze = _method(shape.squeeze)
-    unstack = _method(shape.unstack)
-    flip = _method(shape.flip)
-    permute_dims = _method(shape.permute_dims)
-    transpose = shape.transpose_method
-    diagonal = linalg.diagonal
-    trace = linalg.trace
-    sort = indexing.sort
-    take = indexing.take
+    abs: Final = _method(e.abs)
+    clip: Final = e.clip
+    round: Final = _method(e.round)
+    sqrt: Final = _method(e.sqrt)
+    to: Final = _method(e.to)
+    exp: Final = _method(transcendental.exp)
+    log: Final = _method(transcendental.log)
+    logsumexp: Final = _method(exponential.logsumexp)
+    astype: Final = precision.astype
+    sum: Final = _method(reduction.sum)
+    mean: Final = _method(reduction.mean)
+    prod: Final = _method(reduction.prod)
+    cumulative_sum: Final = _method(reduction.cumulative_sum)
+    max: Final = _method(reduction.max)
+    min: Final = _method(reduction.min)
+    argmax: Final = _method(reduction.argmax)
+    argmin: Final = _method(reduction.argmin)
+    var: Final = _method(reduction.var)
+    std: Final = _method(reduction.std)
+    norm: Final = reduction.norm
+    all: Final = _method(reduction.all)
+    any: Final = _method(reduction.any)
+    reshape: Final = shape.reshape_method
+    flatten: Final = shape.flatten
+    ravel: Final = shape.flatten
+    expand_dims: Final = _method(shape.expand_dims)
+    squeeze: Final = _method(shape.squeeze)
+    unstack: Final = _method(shape.unstack)
+    flip: Final = _method(shape.flip)
+    permute_dims: Final = _method(shape.permute_dims)
+    transpose: Final = shape.transpose_method
+    diagonal: Final = linalg.diagonal
+    trace: Final = linalg.trace
+    sort: Final = indexing.sort
+    take: Final = indexing.take
     T: Tensor = property(shape.transpose_method, doc="The axes in reverse order.")  # type: ignore[assignment]
     mT: Tensor = property(shape.matrix_transpose, doc="The last two axes swapped.")  # type: ignore[assignment]  # noqa: N815
 

@@ -56,8 +56,8 @@ def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
     return arguments.axes("a reduction", axis, ndim)
 
 
-def kept_shape(shape: Shape, axis: Axis) -> Shape:
-    """The shape of a reduction's result with its axes kept at length 1."""
+def keepdims_shape(shape: Shape, axis: Axis) -> Shape:
+    """The shape of a reduction's result with keepdims: its axes at length 1."""
     gone = axes_of(len(shape), axis)
     return tuple(1 if i in gone else n for i, n in enumerate(shape))
 
@@ -69,7 +69,7 @@ def count(shape: Shape, axis: Axis) -> int:
 
 def restored(y: Any, shape: Shape, axis: Axis) -> Any:
     """A reduction's result, or its gradient, at the shape that was reduced."""
-    return broadcast_to(reshape(y, kept_shape(shape, axis)), shape)
+    return broadcast_to(reshape(y, keepdims_shape(shape, axis)), shape)
 
 
 @reduction(expects="axes that x has")

@@ -10,29 +10,36 @@ from ..core.backend import Array, Backend, Shape, accumulator
 
 def placed(xp: Backend, x: Array, key: Any, shape: Shape, value: float = 0) -> Array:
     """Put x at `key`, which names no place twice, into an array of `shape` and of `value`, in the memory order of x."""
-    y = xp.full_like(x, value, shape=shape)
+    untouched = not value and x.flags.c_contiguous  # then the system has zeros at hand
+    y = xp.zeros(shape, dtype=x.dtype) if untouched else xp.full_like(x, value, shape=shape)
     y[key] = x
     return y
 
 
 _ROW = 16  # from how many elements on a row is added as one
+_FEW = 2048  # below, elements are added one by one
 
 
-def scatter_add(xp: Backend, n: int, places: Array, rows: Array) -> Array:
-    """Add rows, at places from 0 to n - 1, to n rows of zeros, in float32 at least.
-
-    On the CPU always in the same order: NumPy's `add.at` is quick with columns only, so long rows are added in rounds.
-    """
+def scatter_add(xp: Backend, shape: Shape, places: Array, rows: Array) -> Array:
+    """Add rows, at places from 0 on, to zeros of `shape` with as many elements in a row, in float32 at least."""
     wide = rows.astype(accumulator(rows.dtype) or rows.dtype, copy=False)
-    y = xp.zeros((n, rows.shape[1]), dtype=wide.dtype)
+    y = xp.zeros(shape, dtype=wide.dtype)
+    if rows.size:
+        _add_to(xp, y.reshape(-1, rows.shape[1]), places, wide)
+    return y.astype(rows.dtype, copy=False)
+
+
+def _add_to(xp: Backend, y: Array, places: Array, rows: Array) -> None:
+    """On the CPU always in the same order: NumPy's `add.at` is quick with columns, so many long rows go in rounds."""
     if xp.scatter_add is not None:
-        xp.scatter_add(y, places, wide)
+        xp.scatter_add(y, places, rows)
+    elif rows.size < _FEW and rows.shape[1] > 1:
+        xp.add.at(y, places, rows)
     elif rows.shape[1] < _ROW:
         for i in range(rows.shape[1]):
-            xp.add.at(y[:, i], places, wide[:, i])
-    elif len(places):
-        _add_rows(xp, y, places, wide)
-    return y.astype(rows.dtype, copy=False)
+            xp.add.at(y[:, i], places, rows[:, i])
+    else:
+        _add_rows(xp, y, places, rows)
 
 
 def _add_rows(xp: Backend, y: Array, places: Array, rows: Array) -> None:

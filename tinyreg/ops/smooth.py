@@ -69,7 +69,7 @@ def log_sigmoid_of(xp: Backend, x: Array) -> Array:
     return xp.clip(xp.asarray(x), -math.inf, 0) - y
 
 
-log_sigmoid = unary(
+log_sigmoid: Unary = unary(
     "log_sigmoid",
     "log(1 / (1 + e^-x))",
     lambda g, x: g * sigmoid(-x),
@@ -125,7 +125,7 @@ def _(g: Any, x: Any, y: Any, rate: float) -> Any:
     return g * (-2 * rate * (bounded(x) * y))
 
 
-erf = unary(
+erf: Unary = unary(
     "erf",
     "2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x",
     lambda g, x: g * (2 / math.sqrt(math.pi) * gaussian(x, rate=1.0)),

@@ -9,7 +9,7 @@ from typing import Any
 from ..core.backend import Array, Backend
 from .elementwise import clip, equal, finite, hypot, length, sign, sqrt, where
 from .smooth import sigmoid
-from .table import POSITIVE, REAL, UNIT, Domain, Unary, binary, unary
+from .table import POSITIVE, REAL, UNIT, Binary, Domain, Unary, binary, unary
 
 __all__ = [
     "acos",
@@ -37,7 +37,7 @@ __all__ = [
 
 # ---- powers and exponentials of two arguments --------------------------------------------------------------------------
 
-pow = binary(
+pow: Binary = binary(
     "pow",
     "x1 to the power x2",
     lambda g, x1, x2: g * (finite(x2) * _base(x1, x2) ** (x2 - 1)),
@@ -61,7 +61,7 @@ def logaddexp_of(xp: Backend, x1: Array, x2: Array) -> Array:
     return y
 
 
-logaddexp = binary(
+logaddexp: Binary = binary(
     "logaddexp",
     "log(exp(x1) + exp(x2))",
     lambda g, x1, x2: g * _share(x1, x2),
@@ -72,7 +72,7 @@ logaddexp = binary(
     note=", without overflow",
     wide=True,
 )
-atan2 = binary(
+atan2: Binary = binary(
     "atan2",
     "the angle of the point (x2, x1)",
     lambda g, x1, x2: _turned(g, x2, x1),
@@ -120,10 +120,12 @@ def _turned(g: Any, x: Any, other: Any) -> Any:
 # ---- exponentials and logarithms -------------------------------------------------------------------------------------
 
 exp: Unary = unary("exp", "e^x", lambda g, y: g * y, "e^x", example=(0.0, 1.0))
-exp2 = unary("exp2", "2^x", lambda g, y: g * (y * math.log(2)), "2^x log 2", example=(3.0, 8.0))
-expm1 = unary("expm1", "e^x - 1", lambda g, x: g * exp(x), "e^x", example=(0.0, 0.0), note=", exact also for small x")
-log = unary("log", "the natural logarithm of x", lambda g, x: g / x, "1 / x", POSITIVE, example=(1.0, 0.0))
-log1p = unary(
+exp2: Unary = unary("exp2", "2^x", lambda g, y: g * (y * math.log(2)), "2^x log 2", example=(3.0, 8.0))
+expm1: Unary = unary(
+    "expm1", "e^x - 1", lambda g, x: g * exp(x), "e^x", example=(0.0, 0.0), note=", exact also for small x"
+)
+log: Unary = unary("log", "the natural logarithm of x", lambda g, x: g / x, "1 / x", POSITIVE, example=(1.0, 0.0))
+log1p: Unary = unary(
     "log1p",
     "log(1 + x)",
     lambda g, x: g / (1 + x),
@@ -132,10 +134,10 @@ log1p = unary(
     example=(0.0, 0.0),
     note=", exact also for small x",
 )
-log2 = unary(
+log2: Unary = unary(
     "log2", "the logarithm of x to base 2", lambda g, x: g / x / math.log(2), "1 / (x log 2)", POSITIVE, example=(8.0, 3.0)
 )
-log10 = unary(
+log10: Unary = unary(
     "log10",
     "the logarithm of x to base 10",
     lambda g, x: g / x / math.log(10),
@@ -146,9 +148,9 @@ log10 = unary(
 
 # ---- trigonometric and hyperbolic ------------------------------------------------------------------------------------
 
-sin = unary("sin", "sin x", lambda g, x: g * cos(x), "cos x", example=(0.0, 0.0), note=", x in radians")
+sin: Unary = unary("sin", "sin x", lambda g, x: g * cos(x), "cos x", example=(0.0, 0.0), note=", x in radians")
 cos: Unary = unary("cos", "cos x", lambda g, x: -g * sin(x), "-sin x", example=(0.0, 1.0), note=", x in radians")
-tan = unary(
+tan: Unary = unary(
     "tan",
     "tan x",
     lambda g, y: g * (1 + y * y),
@@ -157,7 +159,7 @@ tan = unary(
     example=(0.0, 0.0),
     note=", x in radians",
 )
-asin = unary(
+asin: Unary = unary(
     "asin",
     "the angle in [-pi/2, pi/2] whose sine is x",
     lambda g, x: g / sqrt((1 - x) * (1 + x)),
@@ -166,7 +168,7 @@ asin = unary(
     forward="arcsin",
     example=(1.0, 1.5708),
 )
-acos = unary(
+acos: Unary = unary(
     "acos",
     "the angle in [0, pi] whose cosine is x",
     lambda g, x: -g / sqrt((1 - x) * (1 + x)),
@@ -175,7 +177,7 @@ acos = unary(
     forward="arccos",
     example=(1.0, 0.0),
 )
-atan = unary(
+atan: Unary = unary(
     "atan",
     "the angle in (-pi/2, pi/2) whose tangent is x",
     lambda g, x: _turned(g, 1.0, x),
@@ -184,9 +186,9 @@ atan = unary(
     example=(1.0, 0.7854),
     wide=True,
 )
-sinh = unary("sinh", "(e^x - e^-x) / 2", lambda g, x: g * cosh(x), "cosh x", example=(0.0, 0.0))
+sinh: Unary = unary("sinh", "(e^x - e^-x) / 2", lambda g, x: g * cosh(x), "cosh x", example=(0.0, 0.0))
 cosh: Unary = unary("cosh", "(e^x + e^-x) / 2", lambda g, x: g * sinh(x), "sinh x", example=(0.0, 1.0))
-asinh = unary(
+asinh: Unary = unary(
     "asinh",
     "the number whose sinh is x",
     lambda g, x: g / hypot(x, 1.0),
@@ -194,7 +196,7 @@ asinh = unary(
     forward="arcsinh",
     example=(0.0, 0.0),
 )
-acosh = unary(
+acosh: Unary = unary(
     "acosh",
     "the number >= 0 whose cosh is x",
     lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)),
@@ -204,7 +206,7 @@ acosh = unary(
     example=(1.0, 0.0),
     wide=True,
 )
-atanh = unary(
+atanh: Unary = unary(
     "atanh",
     "the number whose tanh is x",
     lambda g, x: g / ((1 - x) * (1 + x)),

@@ -84,23 +84,25 @@ def _gated(x: Any, share: Callable[[Any], Any]) -> Tensor:
     return narrowed(where(far, relu(wide), near * share(near)), x)
 
 
-def _with_slope(f: Callable[..., tuple[Array, Array]], xp: Backend, x: Array) -> tuple[Array, Array]:
-    """What f gives, a value and a slope: of float16 worked out in float32."""
+def _with_slope(f: Callable[..., None], xp: Backend, x: Array) -> tuple[Array, Array]:
+    """What f(xp, x, y, slope) writes, a value and a slope: of float16 worked out in float32."""
     x = xp.asarray(x)
     dtype = xp.result_type(x.dtype, xp.float16)
-    y, slope = by_blocks(f, xp, x.astype(accumulator(dtype) or dtype, copy=False))
+    wide = x.astype(accumulator(dtype) or dtype, copy=False)
+    y, slope = xp.empty_like(wide), xp.empty_like(wide)
+    by_blocks(f, xp, wide, y, slope)
     return y.astype(dtype, copy=False), slope.astype(dtype, copy=False)
 
 
-def _silu(xp: Backend, x: Array) -> tuple[Array, Array]:
+def _silu(xp: Backend, x: Array, y: Array, slope: Array) -> None:
     e = exponential(xp, x)
     above = 1 + e
     e /= above
-    slope = xp.clip(x, -1000, 80)  # what lies beyond changes nothing
-    slope /= above
-    slope += 1
-    slope *= e
-    return xp.clip(x, -1000, math.inf) * e, slope
+    xp.multiply(xp.clip(x, -1000, math.inf), e, out=y)
+    rest = xp.clip(x, -1000, 80)  # what lies beyond changes nothing
+    rest /= above
+    rest += 1
+    xp.multiply(rest, e, out=slope)
 
 
 REACH = 30.0  # beyond, the slope of the sigmoid is 0 in every dtype
@@ -116,26 +118,26 @@ def _share_by_tanh(x: Any) -> Any:
     return sigmoid(_cubic(clip(x, -REACH, REACH)))
 
 
-def _gelu_by_tanh(xp: Backend, x: Array) -> tuple[Array, Array]:
+def _gelu_by_tanh(xp: Backend, x: Array, y: Array, slope: Array) -> None:
     inside = xp.clip(x, -REACH, REACH)
     e = exponential(xp, _cubic(inside))
     above = 1 + e
     e /= above
-    slope = inside * (SLOPE + 3 * SLOPE * CUBIC * inside * inside)
-    slope /= above
-    slope += 1
-    slope *= e
-    return xp.clip(x, -1000, math.inf) * e, slope
+    xp.multiply(xp.clip(x, -1000, math.inf), e, out=y)
+    rest = inside * (SLOPE + 3 * SLOPE * CUBIC * inside * inside)
+    rest /= above
+    rest += 1
+    xp.multiply(rest, e, out=slope)
 
 
-FORMS: dict[str, tuple[Callable[[Any], Any], Callable[..., tuple[Array, Array]]]] = {
+FORMS: dict[str, tuple[Callable[[Any], Any], Callable[..., None]]] = {
     "none": (ndtr, gelu_by_erf),
     "tanh": (_share_by_tanh, _gelu_by_tanh),
 }
 """By the name of an approximation: the share of x, in ops, and value and slope, of arrays."""
 
 
-def _form(approximate: str) -> tuple[Callable[[Any], Any], Callable[..., tuple[Array, Array]]]:
+def _form(approximate: str) -> tuple[Callable[[Any], Any], Callable[..., None]]:
     if approximate not in FORMS:
         raise ValueError(f"got approximate={approximate!r}")
     return FORMS[approximate]
@@ -155,11 +157,22 @@ def leaky_relu(xp: Backend, x: Array, /, negative_slope: float = 0.01) -> tuple[
     """
     slope = number("leaky_relu", "negative_slope", negative_slope)
     x = xp.asarray(x)
-    below = slope * x if slope else xp.zeros_like(x)  # also for infinities
-    return (xp.minimum if slope > 1 else xp.maximum)(x, below), xp.greater(x, 0)
+    below = xp.asarray(slope * x) if slope else xp.zeros_like(x)  # also for infinities
+    return (xp.minimum if slope > 1 else xp.maximum)(x, below, out=below), xp.greater(x, 0)
 
 
-leaky_relu.vjp("x")(lambda g, positive, negative_slope: where(positive, g, negative_slope * g))
+@primitive(name="leaky_relu", nondifferentiable=("above",))
+def bent(xp: Backend, x: Array, above: Array, /, slope: float) -> Array:
+    """x where `above` holds, elsewhere slope x: what `leaky_relu` does with a gradient."""
+    y = (~xp.asarray(above)).astype(x.dtype)
+    y *= slope
+    y += above
+    y *= x
+    return y
+
+
+bent.vjp("x")(lambda g, above, slope: bent(g, above, slope=slope))
+leaky_relu.vjp("x")(lambda g, positive, negative_slope: bent(g, positive, slope=negative_slope))
 
 
 @wide()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from typing import Any
 
 from .. import arguments
-from ..core.backend import Array, described, get, transfer
+from ..core.backend import Array, described, get, is_float, transfer
 from ..core.tensor import Tensor
 from ..creation import as_array
 
@@ -94,10 +94,13 @@ def same_names(where: str, got: Any, expected: Collection[str], *, optional: Col
         )
 
 
-def same_count(where: str, what: str, got: int, expected: int) -> None:
-    """`ValueError` where a saved state holds another number of something than expected."""
-    if got != expected:
-        raise ValueError(f"{where}: got {got} {what}, expected {expected}; load what was saved for the same parameters")
+def same_count(where: str, what: str, got: Any, expected: Sized) -> None:
+    """`ValueError` where a saved state holds no list, or another number of something than expected."""
+    if not isinstance(got, list | tuple) or len(got) != len(expected):
+        number = len(got) if isinstance(got, list | tuple) else f"{got!r:.80} as"
+        raise ValueError(
+            f"{where}: got {number} {what}, expected {len(expected)}; load what was saved for the same parameters"
+        )
 
 
 def count(where: str, name: str, value: Any) -> int:
@@ -112,6 +115,6 @@ def count(where: str, name: str, value: Any) -> int:
 def fitted(where: str, name: str, value: Any, parameter: Tensor) -> Array:
     """A copy of an array of a saved state, on the backend of its parameter; `ValueError` where it does not fit."""
     array = value.data if isinstance(value, Tensor) else value
-    if getattr(array, "shape", None) != parameter.shape or array.dtype.kind != "f":
+    if getattr(array, "shape", None) != parameter.shape or not is_float(array):
         raise ValueError(f"{where}: got {name} {described(value):.80}, expected floats of shape {list(parameter.shape)}")
     return as_array(transfer(array, get(parameter.backend)))

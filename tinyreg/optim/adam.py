@@ -49,7 +49,7 @@ class Adam(Optimizer):
     array([0.9, 1.9], dtype=float32)
     """
 
-    state_names = ("step", "exp_avg", "exp_avg_sq")
+    state_names: tuple[str, ...] = ("step", "exp_avg", "exp_avg_sq")
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class WeightAverage(Locked):
     def __init__(self, model_or_parameters: Any, decay: float = 0.999) -> None:
         of_module = getattr(model_or_parameters, "parameters", None)
         parameters: Iterable[Tensor] = of_module() if callable(of_module) else model_or_parameters
-        self.decay = accepted.number("WeightAverage", "decay", decay, below=1)
+        self.decay: float = accepted.number("WeightAverage", "decay", decay, below=1)
         self._parameters = accepted.leaves("WeightAverage", parameters)
         self._packs = Pack.all(self._parameters)
         self._averages = self._gathered([parameter.data for parameter in self._parameters])
@@ -81,11 +81,15 @@ class WeightAverage(Locked):
         Afterwards, also after an exception, they have their own again, whatever they were given in between.
         """
         own = [parameter.data for parameter in self._parameters]
-        self.copy_to_parameters()
         try:
+            self.copy_to_parameters()
             yield
         finally:
-            replace(self._parameters, own)
+            try:
+                replace(self._parameters, own)
+            except BaseException:  # Ctrl-C, before anything is replaced
+                replace(self._parameters, own)
+                raise
 
     def state_dict(self) -> dict[str, Any]:
         """Return the decay and copies of the averages, in the order of the parameters."""
@@ -100,10 +104,10 @@ class WeightAverage(Locked):
         where = "WeightAverage.load_state_dict"
         accepted.same_names(where, state, ("decay", "averages"))
         decay, values = accepted.number(where, "decay", state["decay"], below=1), state["averages"]
-        accepted.same_count(where, "averages", len(values), len(self._parameters))
+        accepted.same_count(where, "averages", values, self._parameters)
         pairs = zip(values, self._parameters, strict=True)
-        self._averages = self._gathered([accepted.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
-        self.decay = decay
+        averages = self._gathered([accepted.fitted(where, f"average {i}", v, p) for i, (v, p) in enumerate(pairs)])
+        self._averages, self.decay = averages, decay
 
     def _gathered(self, arrays: list[Array]) -> list[Array]:
         """Arrays of all parameters, in order, as flat ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from .. import ops
@@ -11,6 +12,7 @@ from ..core.backend import Array, described, get, underflow_ignored
 from ..core.tape import no_grad
 from ..core.tensor import Tensor, wrap
 from ..creation import zeros_like
+from ..interrupts import set_together
 from ..safety import checked
 from . import accepted
 from .packing import Pack
@@ -70,9 +72,13 @@ def clip_grad_norm(
 
 def _give(packs: Sequence[Pack], gradients: Sequence[Array]) -> None:
     """Give the tensors new gradients."""
-    for pack, g in zip(packs, gradients, strict=True):
-        for tensor, part in zip(pack.tensors, pack.split(pack.narrowed(g)), strict=True):
-            tensor.grad = wrap(part)
+    parts = [pack.split(pack.narrowed(g)) for pack, g in zip(packs, gradients, strict=True)]
+    _set_gradients(chain.from_iterable(pack.tensors for pack in packs), map(wrap, chain.from_iterable(parts)))
+
+
+def _set_gradients(tensors: Iterable[Tensor], gradients: Iterable[Tensor | None]) -> None:
+    """Give tensors that have a gradient another: all of them or none."""
+    set_together(([tensor._node for tensor in tensors], "grad", [*gradients]))
 
 
 @underflow_ignored()
@@ -91,10 +97,12 @@ def clip_grad_value(parameters: Tensor | Iterable[Tensor], max_value: float) -> 
     tensor([ 1. , -0.5])
     """
     max_value = accepted.number("clip_grad_value", "max_value", max_value, infinite=True)
+    tensors = _with_gradient("clip_grad_value", parameters)
+    # Beyond the largest number there is nothing but infinity.
+    clipped = [t for t in tensors if max_value <= float(get(t.backend).finfo(t.dtype).max)]
     with no_grad():
-        for tensor in _with_gradient("clip_grad_value", parameters):
-            if max_value <= float(get(tensor.backend).finfo(tensor.dtype).max):  # beyond it there is nothing but infinity
-                tensor.grad = ops.clip(tensor.grad, -max_value, max_value)
+        gradients = [ops.clip(tensor.grad, -max_value, max_value) for tensor in clipped]
+    _set_gradients(clipped, gradients)
 
 
 def _with_gradient(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -139,5 +147,4 @@ def _treat_nonfinite(tensors: Sequence[Tensor], on_nonfinite: str) -> None:
             f"parameter {name}, {described(first)}; expected finite ones. Look at the loss and the learning rate, or pass "
             "on_nonfinite='zero' or 'skip'"
         )
-    for tensor in tensors:
-        tensor.grad = None if on_nonfinite == "skip" else zeros_like(tensor)
+    _set_gradients(tensors, [None if on_nonfinite == "skip" else zeros_like(tensor) for tensor in tensors])

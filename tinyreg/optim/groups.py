@@ -8,6 +8,7 @@ from operator import is_
 from typing import Any
 
 from ..core.tensor import Tensor
+from ..interrupts import deferred, uninterrupted
 from . import accepted
 from .locked import Locked
 
@@ -23,6 +24,8 @@ class Groups(Locked):
         self.param_groups: list[dict[str, Any]] = self._as_groups(parameters)
         self._parameters: list[Tensor] = []
         self._sizes: list[int] = []
+        self._group_of: list[int] = []  # of each parameter
+        self._decays: list[bool] = []
         self._take_in_groups()
 
     @property
@@ -43,7 +46,7 @@ class Groups(Locked):
         >>> [group["lr"] for group in optimizer.param_groups]
         [0.5, 0.25]
         """
-        with self._lock:
+        with self._lock, deferred():
             self.param_groups.append(group)
             try:
                 self._take_in_groups()
@@ -85,13 +88,12 @@ class Groups(Locked):
         groups = self.param_groups
         completed = [self._completed(group) for group in groups]
         parameters = accepted.leaves(self._name, [parameter for group in completed for parameter in group["params"]])
-        for group, new in zip(groups, completed, strict=True):
-            group.update(new)
-        before, self._parameters = self._parameters, parameters
-        self._sizes = [len(group["params"]) for group in groups]
-        self._group_of = [k for k, size in enumerate(self._sizes) for _ in range(size)]
-        self._decays = [getattr(parameter, "decay", True) for parameter in parameters]
-        self._parameters_changed(before)
+        sizes = [len(group["params"]) for group in completed]
+        group_of = [k for k, size in enumerate(sizes) for _ in range(size)]
+        decays = [getattr(parameter, "decay", True) for parameter in parameters]
+        further = self._for_parameters(parameters)
+        own = {"_parameters": parameters, "_sizes": sizes, "_group_of": group_of, "_decays": decays}
+        uninterrupted(map(dict.update, [*groups, vars(self)], [*completed, {**own, **further}]))
 
     def _unchanged(self) -> bool:
         """Whether the groups are complete, and hold the parameters that were taken in: this is looked at in every step."""
@@ -104,8 +106,9 @@ class Groups(Locked):
         same_sizes = list(map(len, lists)) == self._sizes
         return same_sizes and all(map(is_, chain.from_iterable(lists), self._parameters))
 
-    def _parameters_changed(self, before: list[Tensor]) -> None:
-        """Do what is to be done when `parameters` is no longer what it was before."""
+    def _for_parameters(self, parameters: list[Tensor]) -> dict[str, Any]:
+        """What a class holds beside, in attributes, when `parameters` are these and no longer what they were."""
+        return {}
 
     def _completed(self, group: Any) -> dict[str, Any]:
         """A group with a list of its parameters and every setting; raises where it is none."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 from ..core.backend import Array, underflow_ignored
 from ..core.tape import recording
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, replace
 from ..creation import as_array, zeros_like
+from ..interrupts import deferred, uninterrupted
 from . import accepted
 from .groups import Groups, Parameters
 from .packing import Pack, State, arithmetic_may_raise
@@ -80,7 +82,7 @@ class Optimizer(Groups):
     # ---- the step
 
     def step(self, closure: Callable[[], Loss] | None = None) -> Loss | None:
-        """Give every parameter that has a gradient its next value; if that fails, none.
+        """Give every parameter that has a gradient its next value; if that fails, none. Ctrl-C waits until it is done.
 
         closure: a function that is called first, to set the gradients; its result, such as the loss, comes back, as in
         PyTorch. Raises `ValueError` and `TypeError` where groups were changed to something that is none: nothing moves.
@@ -89,22 +91,29 @@ class Optimizer(Groups):
         if closure is not None:
             with recording(True):
                 loss = closure()
-        with self._lock, underflow_ignored():
+        with self._lock, deferred(), underflow_ignored():
             self._take_in_groups()
             settings = [self._settings(group) for group in self.param_groups]
             gradients = [parameter.grad for parameter in self._parameters]
             stepping = [gradient is not None for gradient in gradients]
             if stepping != self._stepping:
                 self._repack(stepping)
-            # Where nothing can raise, the state changes in place, and no old values need to wait for the other packs.
+            # Where arithmetic does not raise, the state changes in place, and no old values wait for the other packs.
             sure = self._elementwise and not arithmetic_may_raise()
             moved: list[tuple[Pack, Array, State]] = []
-            for pack in self._packs:
-                g = pack.gather([gradients[i].data for i in pack.positions])  # type: ignore[union-attr]
-                formula = partial(self._next, pack.xp, settings[self._group_of[pack.positions[0]]])
-                moved.append((pack, *pack.worked_out(formula, g, in_place=sure)))
+            try:
+                for pack in self._packs:
+                    g = pack.gather([gradients[i].data for i in pack.positions])  # type: ignore[union-attr]
+                    formula = partial(self._next, pack.xp, settings[self._group_of[pack.positions[0]]])
+                    moved.append((pack, *pack.worked_out(formula, g, in_place=sure)))
+                    if sure:
+                        _put(moved)
+            except MemoryError as error:
                 if sure:
-                    _put(moved)
+                    error.add_note(
+                        f"{self._name}.step: some parameters may have moved, and some not; go on from a saved state"
+                    )
+                raise
             _put(moved)
             self._stepped_with = settings
         return loss
@@ -168,11 +177,11 @@ class Optimizer(Groups):
                 states[i] = state
         return states
 
-    def _parameters_changed(self, before: list[Tensor]) -> None:
+    def _for_parameters(self, parameters: list[Tensor]) -> dict[str, Any]:
         """Let each parameter take its state along."""
-        known = dict(zip(map(id, before), self._state_of_each(), strict=True))
-        self._states = [known.get(id(parameter), {}) for parameter in self._parameters]
-        self._packs, self._stepping = [], []
+        known = dict(zip(map(id, self._parameters), self._state_of_each(), strict=True))
+        states = [known.get(id(parameter), {}) for parameter in parameters]
+        return {"_states": states, "_packs": [], "_stepping": []}
 
     # ---- saving and loading
 
@@ -202,11 +211,10 @@ class Optimizer(Groups):
         with self._lock:
             self._take_in_groups()
             groups, states = self._checked(state)
-            for group, loaded in zip(self.param_groups, groups, strict=True):
-                params = group["params"]
-                group.clear()  # of what the state does not have, too
-                group.update(loaded, params=params)
-            self._states, self._packs, self._stepping = states, [], []
+            own = self.param_groups
+            loaded = [{**new, "params": group["params"]} for group, new in zip(own, groups, strict=True)]
+            changes = map(dict.update, [*own, vars(self)], [*loaded, {"_states": states, "_packs": [], "_stepping": []}])
+            uninterrupted(chain(map(dict.clear, own), changes))  # of what the state does not have, too
 
     def _checked(self, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[State]]:
         """The settings of the groups and the states of the parameters in a saved state; raises where they do not fit."""
@@ -214,12 +222,12 @@ class Optimizer(Groups):
         accepted.same_names(where, state, ("optimizer", "param_groups", "state"))
         if state["optimizer"] != self._name:
             raise ValueError(f"{where}: got the state of {state['optimizer']}, expected one of {self._name}")
-        accepted.same_count(where, "groups", len(state["param_groups"]), len(self.param_groups))
-        accepted.same_count(where, "parameters", len(state["state"]), len(self._parameters))
+        accepted.same_count(where, "groups", state["param_groups"], self.param_groups)
+        accepted.same_count(where, "parameters", state["state"], self._parameters)
         for group, own in zip(state["param_groups"], self.param_groups, strict=True):
             expected = [name for name in own if name not in accepted.SCHEDULED]
             accepted.same_names(where, group, expected, optional=accepted.SCHEDULED)
-            accepted.same_count(where, "parameters in a group", len(group["params"]), len(own["params"]))
+            accepted.same_count(where, "parameters in a group", group["params"], own["params"])
         states: list[State] = []
         for i, (each, parameter) in enumerate(zip(state["state"], self._parameters, strict=True)):
             if each is not None:
@@ -236,7 +244,9 @@ class Optimizer(Groups):
 
 
 def _put(moved: list[tuple[Pack, Array, State]]) -> None:
-    """Put what was worked out in place, and forget it."""
-    for pack, values, state in moved:
-        pack.put(values, state)
+    """Put what was worked out in place, all of it at once, and forget it."""
+    packs, values, states = zip(*moved, strict=True) if moved else ((), (), ())
+    views = [pack.split(flat) for pack, flat in zip(packs, values, strict=True)]
+    tensors, arrays = [t for pack in packs for t in pack.tensors], [view for parts in views for view in parts]
+    replace(tensors, arrays, (packs, "flat", values), (packs, "views", views), (packs, "state", states))
     moved.clear()

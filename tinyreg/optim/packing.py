@@ -15,7 +15,7 @@ from operator import is_
 from typing import Any
 
 from ..core.backend import Array, Backend, Shape, accumulator, get
-from ..core.tensor import Tensor, replace
+from ..core.tensor import Tensor
 
 State = dict[str, Any]  # "step" is a number, and all else arrays
 Formula = Callable[[Array, Array, State, int, Array], None]
@@ -31,9 +31,14 @@ FEW = 8
 class Pack:
     """Those of `tensors` that stand at `positions`, as one flat array: of float32 if they are float16.
 
-    The first `decayed` elements decay. `state` is what an optimizer keeps for the tensors, as flat arrays too. Whether a
-    formula is worked out `in_blocks` is for the optimizer to say: it has to be elementwise, and the pack `large`.
+    The first `decayed` elements decay. `flat` has the values of the tensors as long as they are its `views`. `state` is
+    what an optimizer keeps for the tensors, as flat arrays too. Whether a formula is worked out `in_blocks` is for the
+    optimizer to say: it has to be elementwise, and the pack `large`.
     """
+
+    positions: Sequence[int]
+    tensors: list[Tensor]
+    decayed: int
 
     def __init__(self, tensors: Sequence[Tensor], positions: Sequence[int], decays: Sequence[bool] = ()) -> None:
         self.positions, self.tensors = positions, [tensors[i] for i in positions]
@@ -43,8 +48,8 @@ class Pack:
         self._dtype = self.tensors[0].dtype
         self._wide = accumulator(self._dtype) or self._dtype
         self._parts = _parts(tuple([tensor.shape for tensor in self.tensors]))
-        self._values: Array = None
-        self._views: list[Array] = [None] * len(self.tensors)
+        self.flat: Array = None
+        self.views: list[Array] = [None] * len(self.tensors)
 
     @classmethod
     def all(
@@ -110,12 +115,12 @@ class Pack:
     def values(self) -> Array:
         """The tensors' values, gathered anew where somebody else has changed one."""
         arrays = [tensor.data for tensor in self.tensors]
-        if not all(map(is_, arrays, self._views)):
-            self._values, self._views = self.gather(arrays), arrays
-        return self._values.astype(self._wide, copy=False)
+        if not all(map(is_, arrays, self.views)):
+            self.flat, self.views = self.gather(arrays), arrays
+        return self.flat.astype(self._wide, copy=False)
 
     def worked_out(self, formula: Formula, g: Array, *, in_place: bool) -> tuple[Array, State]:
-        """The next values, and the next state, for `put`: unless the state is changed in place, nothing has changed yet."""
+        """The next values, and the next state, and nothing has changed yet, unless the state changes in place."""
         w, xp = self.values(), self.xp
         state = {name: value if in_place or name == "step" else value.copy() for name, value in self.state.items()}
         values, before = xp.empty_like(w), dict(state)
@@ -135,11 +140,6 @@ class Pack:
                         state[name] = xp.empty_like(w)
                     state[name][part] = value
         return self.narrowed(values), state
-
-    def put(self, values: Array, state: State) -> None:
-        """Give the tensors new values, as views of one array, and keep their new state."""
-        self._values, self._views, self.state = values, self.split(values), state
-        replace(self.tensors, self._views)
 
 
 def arithmetic_may_raise() -> bool:

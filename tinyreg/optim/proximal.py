@@ -122,6 +122,11 @@ class Proximal:
     array([1.5, 0. ], dtype=float32)
     """
 
+    parameters: list[Tensor]
+    l1: float
+    l2: float
+    group_lasso: float
+
     def __init__(
         self, model_or_parameters: Any, *, l1: float = 0.0, l2: float = 0.0, group_lasso: float = 0.0, axis: int = 0
     ) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from .. import arguments
+from ..interrupts import uninterrupted
 from . import accepted
 from .locked import Locked
 from .optimizer import Optimizer
@@ -43,6 +44,10 @@ class LRScheduler(Locked):
     0.0625
     """
 
+    optimizer: Optimizer
+    last_epoch: int
+    base_lrs: list[float]
+
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: got {optimizer!r:.80}, expected an optimizer")
@@ -50,9 +55,9 @@ class LRScheduler(Locked):
         for group in self._groups():
             if group["lr"] != group.get("scheduled_lr"):  # not by a schedule
                 group["initial_lr"] = group["lr"]
-        self.base_lrs = self._bases()
         self._lrs: list[float] = []  # what this schedule set last
-        self._set(0)
+        self.base_lrs: Sequence[float] = self._bases()
+        self._set(0, self.base_lrs)
 
     def rate(self, initial_lr: float, t: int) -> float:
         """The learning rate after t steps."""
@@ -61,8 +66,7 @@ class LRScheduler(Locked):
     def step(self) -> None:
         """Count one step, and set the learning rate of every group."""
         with self._lock:
-            self._follow()
-            self._set(self.last_epoch + 1)
+            self._set(self.last_epoch + 1, self._followed())
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group."""
@@ -92,18 +96,17 @@ class LRScheduler(Locked):
         given = [state.get(key) for key in ("base_lrs", "lrs")]
         for values, what in zip(given, ("base rates", "rates"), strict=True):
             if values is not None:
-                accepted.same_count(where, what, len(values), len(groups))
+                accepted.same_count(where, what, values, groups)
         bases, lrs = ([accepted.number(where, "rate", value) for value in values or ()] for values in given)
         bases = bases or [group.get("initial_lr", group["lr"]) for group in groups]
         with self._lock:
             if not lrs:
-                self.base_lrs = bases
-                self._set(t)
+                self._set(t, bases)
                 return
-            for group, lr, last in zip(groups, lrs, self._lrs, strict=False):
-                if group["lr"] == last == group.get("scheduled_lr"):
-                    group["lr"] = group["scheduled_lr"] = lr
-            self.last_epoch, self.base_lrs, self._lrs = t, bases, lrs
+            lasts = [group["lr"] if group["lr"] == group.get("scheduled_lr") else None for group in groups]
+            triples = zip(lasts, self._lrs, lrs, strict=False)
+            new: list[dict[str, float]] = [{"lr": lr, "scheduled_lr": lr} if a == b else {} for a, b, lr in triples]
+            self._change(new, t, bases, lrs)
 
     def _groups(self) -> list[dict[str, Any]]:
         """The optimizer's groups, their rates as Python numbers."""
@@ -116,20 +119,23 @@ class LRScheduler(Locked):
         """Where the groups begin."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
-    def _set(self, t: int) -> None:
+    def _set(self, t: int, bases: Sequence[float]) -> None:
         """Set the rates of step t."""
-        lrs = [float(self.rate(base, t)) for base in self.base_lrs]
-        self.last_epoch, self._lrs = t, lrs
-        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
-            group["lr"] = group["scheduled_lr"] = lr
-            group.setdefault("initial_lr", lr)
+        lrs = [float(self.rate(base, t)) for base in bases]
+        pairs = zip(self.optimizer.param_groups, lrs, strict=True)
+        new = [{"lr": lr, "scheduled_lr": lr, "initial_lr": group.get("initial_lr", lr)} for group, lr in pairs]
+        self._change(new, t, bases, lrs)
 
-    def _follow(self) -> None:
-        """Take over the rates that somebody else has set since, and groups that were added."""
+    def _change(self, groups: list[dict[str, float]], t: int, bases: Sequence[float], lrs: list[float]) -> None:
+        """Give the groups these settings, and the schedule its place, its bases and the rates that it set: all at once."""
+        changed, update = [*self.optimizer.param_groups, vars(self)], cast("Any", dict.update)
+        uninterrupted(map(update, changed, [*groups, {"last_epoch": t, "base_lrs": bases, "_lrs": lrs}]))
+
+    def _followed(self) -> list[float]:
+        """The bases, with those of rates that somebody else has set since, and of groups that were added."""
         lrs = [group["lr"] for group in self._groups()]
         before = [*zip(self._lrs, self.base_lrs, strict=True), *[(None, 0.0)] * len(lrs)]
-        self.base_lrs = [base if lr == last else self._base_for(lr) for lr, (last, base) in zip(lrs, before, strict=False)]
-        self._lrs = lrs
+        return [base if lr == last else self._base_for(lr) for lr, (last, base) in zip(lrs, before, strict=False)]
 
     def _base_for(self, lr: float) -> float:
         """The base for which the present rate is lr; lr itself where none is, as at the end of a cosine."""
@@ -160,6 +166,9 @@ class StepLR(LRScheduler):
     0.125
     """
 
+    step_size: float
+    gamma: float
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size, self.gamma = self._number("step_size", step_size, 1), self._number("gamma", gamma)
         super().__init__(optimizer)
@@ -184,6 +193,9 @@ class CosineAnnealingLR(LRScheduler):
     0.25
     """
 
+    T_max: float
+    eta_min: float
+
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max, self.eta_min = self._number("T_max", T_max, 1), self._number("eta_min", eta_min)
         super().__init__(optimizer)
@@ -206,6 +218,10 @@ class LinearLR(LRScheduler):
     >>> optimizer.lr
     0.375
     """
+
+    start_factor: float
+    end_factor: float
+    total_iters: float
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
@@ -242,6 +258,9 @@ class SequentialLR(LRScheduler):
     >>> rates
     [0.25, 0.375, 0.5, 0.25, 0.0]
     """
+
+    schedulers: list[LRScheduler]
+    milestones: list[int]
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
         same = len(schedulers) > 0 and all(schedule.optimizer is optimizer for schedule in schedulers)

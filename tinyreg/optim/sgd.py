@@ -45,7 +45,7 @@ class SGD(Optimizer):
     tensor([0.8, 1.6], requires_grad=True)
     """
 
-    state_names = ("momentum_buffer",)
+    state_names: tuple[str, ...] = ("momentum_buffer",)
 
     def __init__(
         self,

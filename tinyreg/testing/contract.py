@@ -17,7 +17,7 @@ from ..core.backend import home
 from ..core.tape import walk
 from ..core.tensor import Tensor
 from .agreement import agree, cancelled, pulled_uncast
-from .differences import Verdict, directions
+from .differences import Verdict
 from .failure import short
 from .property import BrokenError
 from .run import Floats, OpRun, Run, as_list, node
@@ -231,7 +231,8 @@ def _check_layout(
 
 def two_inputs(trial: Trial) -> None:
     """Each of two runs with inputs of one shape gives its own gradient, in whichever order they go back."""
-    second = Trial(trial.case, _turned(trial.call), trial.seed)
+    second = trial.turned
+    second.case = trial.case
     with np.errstate(all="ignore"):
         try:
             later = second.run()
@@ -241,20 +242,14 @@ def two_inputs(trial: Trial) -> None:
             return
     first = trial.run()
     later = second.run()
-    for one, run in ((second, later), (trial, first)):
+    for one, run, differences in ((second, later, second.line), (trial, first, trial.probe)):
         pulled = run.pull(one.incoming())
         g = np.concatenate(
             [np.ravel(np.zeros(a.shape) if p is None else p) for p, a in zip(pulled, one.leaves, strict=True)]
         )
-        along = directions(one.x.size, one.rng(12), entries=0, random=1)
-        findings = one.probe_along(along, one.v).compare(functools.partial(_whatever, g))
+        findings = differences.compare(functools.partial(_whatever, g))
         if any(finding.verdict is Verdict.FAIL for finding in findings):
             raise BrokenError(f"after a run with other inputs of the same shape the gradient is wrong: {short(g)}")
-
-
-def _turned(call: Call) -> Call:
-    """Give the call with the elements of each array in reverse order, along its last axis."""
-    return Call(tuple(a[..., ::-1].copy() if getattr(a, "ndim", 0) else a for a in call.arrays), call.settings)
 
 
 def _whatever(g: Floats, x: Floats) -> Floats:

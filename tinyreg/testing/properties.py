@@ -20,7 +20,7 @@ _ALL = (
     Property("P7", "layouts", layouts, turn=6),
     Property("P8", "float32 against float64", float32, turn=5),
     Property("P9", "two inputs of one shape", two_inputs, costly=True, anywhere=False, turn=8),
-    Property("P10", "numeric second order", second_order, order=2, pairs=False, numeric=True, costly=True, turn=7),
+    Property("P10", "numeric second order", second_order, order=2, pairs=False, numeric=True, costly=True, turn=12),
     Property("P11", "special points", special_points, at="points"),
     Property("P13", "fast form equals definition", fast_form, pairs=False, anywhere=False, turn=11),
 )

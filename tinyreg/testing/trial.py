@@ -21,11 +21,15 @@ class Trial:
     """A case, one of its calls, and a seed, from which every property draws the rest for itself.
 
     explaining: whether a failure is looked into, which takes longer than to find it. again: the line of Python that a
-    failure gives to see it again, where it is not one about the case.
+    failure gives to see it again, where it is not one about the case. many: whether the gradients of many cases in turn are
+    compared with its differences, those of mutants.
     """
 
-    def __init__(self, case: Subject, call: Call, seed: int = 0, *, explaining: bool = True, again: str = "") -> None:
+    def __init__(
+        self, case: Subject, call: Call, seed: int = 0, *, explaining: bool = True, again: str = "", many: bool = False
+    ) -> None:
         self.case, self.call, self.seed, self.explaining, self.again = case, call, seed, explaining, again
+        self.many = many
         self.wanted = case.wanted(call) if case.order else []
 
     def rng(self, purpose: int) -> np.random.Generator:
@@ -124,10 +128,21 @@ class Trial:
         """The differences of f along directions: made once, however many gradients are compared with them."""
         return self.probe_along(directions(self.x.size, self.rng(1)), self.v)
 
+    @cached_property
+    def line(self) -> Ladder:
+        """The differences of f along one dense direction."""
+        return self.probe_along(directions(self.x.size, self.rng(12), entries=0, random=1), self.v)
+
+    @cached_property
+    def turned(self) -> Trial:
+        """A trial of the call with the elements of each array in reverse order, along its last axis."""
+        turned = tuple(a[..., ::-1].copy() if getattr(a, "ndim", 0) else a for a in self.call.arrays)
+        return Trial(self.case, Call(turned, self.call.settings), self.seed, many=self.many)
+
     def probe_along(self, along: Floats, v: Floats) -> Ladder:
         """Take the differences of f along given directions, for given incoming gradients."""
         scale, *further = self.scales
-        return Ladder(Probe(self.f, self.x, v, along, self.rng(2), scale=scale, reach=self.case.reach), further)
+        return Ladder(Probe(self.f, self.x, v, along, self.rng(2), scale=scale, reach=self.case.reach), further, self.many)
 
     def place(self, k: int) -> tuple[int, tuple[int, ...]]:
         """Give the argument, and the index in it, of the k-th element of x."""

@@ -24,6 +24,10 @@ PAIR = (
 class Pair:
     """Inputs and targets that lie in memory, with samples along the first axis of each array."""
 
+    x: Any
+    y: Any
+    samples: int
+
     def __init__(self, x: Any, y: Any) -> None:
         self.x, self.y = _as_tensors(x), _as_tensors(y)
         parts = [*leaves(self.x), *leaves(self.y)]
@@ -38,6 +42,11 @@ class Pair:
 
 class Cut:
     """Batches of a `Pair`, in a new order each time where rng is given; the last one may be smaller, or is left out."""
+
+    pair: Pair
+    size: int
+    rng: Generator | None
+    drop_last: bool
 
     def __init__(self, pair: Pair, size: int, rng: Generator | None, drop_last: bool) -> None:
         self.pair, self.size, self.rng, self.drop_last = pair, size, rng, drop_last
@@ -119,7 +128,7 @@ class Means:
     """
 
     def __init__(self) -> None:
-        self.batches = 0
+        self.batches: int = 0
         self._sums: dict[str, tuple[float, float]] = {}
         self._unread: list[tuple[Any, dict[str, Any]]] = []
 

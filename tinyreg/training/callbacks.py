@@ -58,6 +58,12 @@ class EarlyStopping(Callback):
     >>> early = tr.training.EarlyStopping("validation_loss", patience=5, min_delta=0.001)
     """
 
+    patience: int
+    min_delta: float
+    monitor: str
+    restore_best: bool
+    waited: int
+
     def __init__(
         self,
         monitor: str = "validation_loss",
@@ -118,9 +124,19 @@ class EarlyStopping(Callback):
         return {**state, "watched": (self.monitor, self.mode)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken; from the beginning where that watched another column, or in another mode."""
+        """Go on from where `state` was taken; from the beginning where that watched another column, or in another mode.
+
+        Raises `ValueError` for what is no state of it, before anything is changed.
+        """
+        if not _is_state(state):
+            raise ValueError(f"EarlyStopping.load_state_dict: got {state!r:.200}, expected what its state_dict() gave")
         if state.get("watched", (self.monitor, self.mode)) != (self.monitor, self.mode):
             self._forget()
             return
         self.best, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
         self._weights = state["weights"]
+
+
+def _is_state(state: Any) -> bool:
+    kinds = {"best": int | float | None, "best_epoch": int | None, "waited": int, "weights": dict | None}
+    return isinstance(state, Mapping) and all(k in state and isinstance(state[k], kind) for k, kind in kinds.items())

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
+from ..core.tensor import Tensor
+from ..messages import printable
 from ..nn.module import Module
 from ..random import Generator, default_generator
 from . import settings
@@ -27,6 +29,17 @@ class Checkpoint:
 
     own: settings of `fit` that a resumed run may get from the file. code: functions by name.
     """
+
+    path: str | os.PathLike[str]
+    run: Run
+    schedule: Any
+    generators: dict[str, Generator]
+    callbacks: dict[str, Callback]
+    contents: dict[str, Any]
+    places: dict[str, tuple[dict[str, Any], str]]
+    seeds: dict[int, str]
+    start: dict[str, Any]
+    of_callbacks: dict[str, dict[str, Any]]
 
     def __init__(
         self,
@@ -65,6 +78,11 @@ class Checkpoint:
         if not os.path.exists(self.path):
             return
         state = load(self.path)
+        if not _is_run(state):
+            path = printable(os.fspath(self.path))
+            raise ValueError(
+                f"fit: {path} holds {printable(', '.join(state)):.200}, but no run that fit can go on with; choose another"
+            )
         had = state.get("settings", {"start": {}, "now": {}})
         call, start, now = self.start, had["start"], had["now"]
         others = settings.differing(call, start, now)
@@ -145,6 +163,19 @@ class Checkpoint:
         else:
             besides = f", with {', '.join(instead)}" if instead else ""
             say(f"fit: goes on from {name} after epoch {run.epoch} of {run.epochs}{besides}")
+
+
+def _is_run(state: Mapping[str, Any]) -> bool:
+    """Whether what `fit` itself writes into the file of a run, beside objects that check their own state, is that."""
+    had, by = state.get("settings", {"start": {}, "now": {}, "epochs": 1}), state.get("stopped by")
+    by = {"callback": "", "settings": []} if by is None else by
+    kinds = [(had, "start", dict), (had, "now", dict), (had, "epochs", int), (by, "callback", str), (by, "settings", list)]
+    if not all(isinstance(held, dict) and isinstance(held.get(key), kind) for held, key, kind in kinds):
+        return False
+    models = [state.get("model"), state.get(LAST, {})]
+    tensors = all(isinstance(m, dict) and all(isinstance(each, Tensor) for each in m.values()) for m in models)
+    given = [had["start"], had["now"], *by["settings"]]
+    return tensors and all(isinstance(each, dict) and settings.are_plain(each.values()) for each in given)
 
 
 def _bits(state: Mapping[str, Any]) -> dict[str, Any]:

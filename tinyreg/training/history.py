@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from .. import files
+from ..messages import printable
 from .batches import number
 from .extra import extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LONGEST = 40  # characters of a name in the table
 
 
 class History:
@@ -33,6 +36,9 @@ class History:
         1   0.5             0.75
         2  0.25           0.8125
     """
+
+    interrupted: bool
+    ended: str
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
@@ -68,7 +74,9 @@ class History:
     def __repr__(self) -> str:
         if not self.epochs:
             return "History of no epochs"
-        cells = [[name, *(f"{value:.5g}" for value in values)] for name, values in self.to_dict().items()]
+        cells = [
+            [printable(name, LONGEST), *(f"{value:.5g}" for value in values)] for name, values in self.to_dict().items()
+        ]
         widths = [max(map(len, column)) for column in cells]
         rows = zip(*cells, strict=True)
         return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
@@ -131,5 +139,15 @@ class History:
         return {"epochs": [dict(row) for row in self.epochs]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the rows of `state` in place of those that are here."""
-        self.epochs = [dict(row) for row in state["epochs"]]
+        """Take the rows of `state` in place of those that are here.
+
+        Raises `ValueError` for what is no state of a history, before anything is changed.
+        """
+        rows = state.get("epochs") if isinstance(state, Mapping) else None
+        if not isinstance(rows, list) or not all(map(_is_row, rows)):
+            raise ValueError(f'History.load_state_dict: got {state!r:.80}, expected {{"epochs": [...]}}, numbers by column')
+        self.epochs = [dict(row) for row in rows]
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and all(isinstance(n, str) and isinstance(x, int | float) for n, x in row.items())

@@ -153,14 +153,23 @@ def fit(
     except KeyboardInterrupt:
         run.history.interrupted = True
     finally:
-        with interrupts.deferred():
-            bar.close()
-            ending.close()
+        try:
+            _end(bar, ending)
+        except KeyboardInterrupt:  # which may have come before all was done
+            _end(bar, ending)
+            raise
     run.history.ended = run.why()
     bar.say_why(run)
     if file is not None:
         file.finish()
     return run.history
+
+
+def _end(bar: Progress, ending: contextlib.ExitStack) -> None:
+    """Do what is left to be done at the end."""
+    with interrupts.deferred():
+        bar.close()
+        ending.close()
 
 
 def _one_of(name: str, value: Any, expected: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sized
 from typing import Any
 
+from ..messages import printable
 from .batches import Means
 from .extra import extra
 from .run_state import Run
@@ -78,5 +79,5 @@ class Progress:
 def say(line: str) -> None:
     """Write a line to the standard error stream, if there is one."""
     if sys.stderr is not None:
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()

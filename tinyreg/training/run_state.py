@@ -21,6 +21,12 @@ class Run:
     (0, False)
     """
 
+    model: Module
+    optimizer: Any
+    epochs: int
+    history: History
+    stop: bool
+
     def __init__(self, model: Module, optimizer: Any, epochs: int) -> None:
         self.model, self.optimizer, self.epochs = model, optimizer, epochs
         self.history, self.stop = History(), False

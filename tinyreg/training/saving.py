@@ -1,7 +1,8 @@
 """One file that holds the state of a run: arrays as safetensors, the rest as JSON in its metadata. No pickle anywhere.
 
-safetensors finds a file that was cut short, but has no checksum: a digest of names, dtypes, shapes, bytes and JSON finds
-the rest. Files are written beside their target and moved into its place, so that there is always a whole one.
+The format finds a file that was cut short, but has no checksum: a digest of names, dtypes, shapes, bytes and JSON finds
+accidents of all other kinds, and not who means to deceive. Files are written beside their target and moved into its place,
+so that there is always a whole one.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from .. import files, interrupts
 from ..core.backend import Array
+from ..messages import printable
 from ..random import Generator
+from . import container
 from .extra import extra
 from .tree import put_together, take_apart
 
@@ -31,10 +33,10 @@ def save(path: str | os.PathLike[str], /, **objects: Any) -> None:
     has the path to it as its name, such as "model/0.weight", by which other readers of safetensors find it.
 
     The file is written under another name in the same folder, forced to the disk and then moved; what an earlier save
-    left there when it was killed is removed. Of two saves to one path at the same time, one may raise.
+    left there when it was killed is removed. Of two saves to one path at the same time, that which ends last stays.
 
-    Raises `TypeError` for what no file can hold, `ValueError` where nothing is given, and `OSError` where the folder
-    is missing or cannot be written.
+    Raises `TypeError` for what no file can hold, `ValueError` where nothing is given, or what could not be read again,
+    and `OSError` where the folder is missing, full, or cannot be written.
 
     >>> import tempfile, tinyreg as tr
     >>> model = tr.nn.Linear(2, 1)
@@ -58,8 +60,9 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
     saved. All or nothing: the whole file is checked first, and if an object refuses its state, the others get back what
     they had. Nothing from the file is run. Its Tensors are born on the backend in use.
 
-    Raises `FileNotFoundError` and the like for a file that cannot be read; `ValueError` for one that is damaged, cut
-    short, not from `save`, or lacks a name; and what an object raises for a state that does not fit.
+    Raises `FileNotFoundError` and the like for a file that cannot be read, also for pipes and devices; `ValueError` for
+    one that is damaged, cut short, not from `save`, or lacks a name; `MemoryError` for one that is too large; and what an
+    object raises for a state that does not fit.
 
     >>> import tempfile, tinyreg as tr
     >>> one, other = tr.nn.Linear(2, 1), tr.nn.Linear(2, 1)
@@ -82,15 +85,21 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def loaded(path: str | os.PathLike[str], state: Mapping[str, Any], objects: Mapping[str, Any]) -> Iterator[None]:
     """Give objects their states; if one refuses, or the body of the context raises, all get back what they had."""
+    file = printable(os.fspath(path))
     if unknown := objects.keys() - state.keys():
-        raise ValueError(f"load: {path} lacks {', '.join(sorted(unknown))}; it has {', '.join(state)}")
+        raise ValueError(f"load: {file} lacks {', '.join(sorted(unknown))}; it has {printable(', '.join(state)):.1000}")
     before: dict[str, Any] = {}
     about = ""
     try:
         for name, value in objects.items():
-            about = f"load: this is about {name} in {path}; nothing was changed"
+            about = f"load: this is about {name} in {file}; nothing was changed"
             before[name] = _state(value)
-            _put_back(value, state[name])
+            try:
+                _put_back(value, state[name])
+            except (LookupError, AttributeError, OverflowError) as error:
+                raise ValueError(
+                    f"load: {file} has as {name} what is no state of {type(value).__name__} ({error!r:.200})"
+                ) from error
         about = ""
         yield
     except BaseException as error:
@@ -128,24 +137,34 @@ def _digest(arrays: dict[str, Array], text: str) -> str:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The tree in a file, once everything about it has been found right."""
-    safetensors = extra("safetensors")
-    Path(path).open("rb").close()  # the system's own error where it is missing, a folder, or not for us to read
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            ours = metadata.get("format") == FORMAT
-            arrays = {name: file.get_tensor(name) for name in file.keys()} if ours else {}  # noqa: SIM118 (no mapping)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"load: {path} is damaged, cut short, or no safetensors file at all ({error})") from error
-    if not ours:
-        raise ValueError(f"load: {path} is a safetensors file, but not one that tr.training.save wrote")
-    if metadata.get("version") != VERSION:
-        raise ValueError(f"load: {path} has version {metadata.get('version')!r}, expected {VERSION!r}; update tinyreg")
+    """Read the tree in a file, and check everything about it."""
+    with files.opened(path, "load") as file:
+        about = f"load: {printable(os.fspath(path))}"
+        damaged = f"{about} is damaged, cut short, or no safetensors file at all"
+        with _refused(damaged):
+            metadata, entries = container.header(file)
+        if metadata.get("format") != FORMAT:
+            raise ValueError(
+                f"{about} is a safetensors file, but not one that tr.training.save wrote; load it with safetensors"
+            )
+        if metadata.get("version") != VERSION:
+            raise ValueError(f"{about} has version {metadata.get('version')!r:.80}, expected {VERSION!r}; update tinyreg")
+        with _refused(damaged):
+            arrays = container.arrays(file, entries)
     text = metadata.get("tree", "")
     if metadata.get("digest") != _digest(arrays, text):
-        raise ValueError(f"load: {path} is damaged: its contents are not what was written; take another copy")
+        raise ValueError(f"{about} is damaged: its contents are not what was written; take another copy")
+    with _refused(f"{about} is not in the form that tr.training.save writes"):
+        return put_together(arrays, text)
+
+
+@contextlib.contextmanager
+def _refused(problem: str) -> Iterator[None]:
+    """Say what an error in reading a file comes from, and what to do."""
     try:
-        return dict(put_together(arrays, text))
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise ValueError(f"load: {path} is not in the form that tr.training.save writes ({error!r})") from error
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"{problem}; or it holds more than there is memory for") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        said = str(error) if type(error) is ValueError else repr(error)
+        raise ValueError(f"{problem} ({printable(said):.200}); take another copy") from error

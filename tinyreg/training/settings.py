@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.tensor import Tensor
@@ -38,6 +38,11 @@ def as_setting(value: Any) -> Any:
         each = tuple(map(as_setting, value))
         return _OTHER if _OTHER in each else each
     return _OTHER
+
+
+def are_plain(values: Iterable[Any]) -> bool:
+    """Whether all of these can be settings."""
+    return all(as_setting(value) is not _OTHER for value in values)
 
 
 def values(places: Mapping[str, Place]) -> dict[str, Any]:
@@ -130,5 +135,5 @@ def differing(call: Mapping[str, Any], start: Mapping[str, Any], now: Mapping[st
 def put(place: Place, value: Any) -> None:
     """Give a setting a value, unless it has it."""
     held, key = place
-    if as_setting(held[key]) != value:
-        held[key] = list(value) if isinstance(held[key], list) else value
+    if key not in held or as_setting(held[key]) != value:
+        held[key] = list(value) if isinstance(held.get(key), list) else value

@@ -60,7 +60,7 @@ class WordNet:
                 f"WordNet: found no index.noun in {', '.join(map(str, places))}; install the package wordnet-base "
                 "(Debian, Ubuntu: apt-get install wordnet-base), or say where it is: WordNet(path), or $WORDNET"
             )
-        self.path = complete[0]
+        self.path: Path = complete[0]
         self._known: dict[str, list[str]] = {}
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class _PartOfSpeech:
             raise _damaged(self._index_path, "its lines are not in order")
         exceptions = path / f"{part}.exc"
         try:
-            pairs = exceptions.read_text("ascii").splitlines() if exceptions.exists() else []
+            pairs = exceptions.read_text("ascii").splitlines() if exceptions.is_file() else []
         except UnicodeDecodeError:
             raise _damaged(exceptions, "it has bytes that are no text") from None
         self._exceptions = {word: bases for word, *bases in filter(None, map(str.split, pairs))}
@@ -122,8 +122,10 @@ class _PartOfSpeech:
 
         Lines are in the order of their bytes, those of the licence first, because they begin with a space.
         """
+        if not word or not word.isascii():
+            return []
         start = bisect_left(range(len(self._index)), word.encode() + b" ", key=self._line)
-        if not word or not self._index.startswith(word.encode() + b" ", start):
+        if not self._index.startswith(word.encode() + b" ", start):
             return []
         fields = self._line(start).split()
         try:

@@ -95,11 +95,11 @@ const haystacks = new Map([
   ...entries.map((entry) => [`e${entry.number}`, haystack(entry)]),
 ]);
 
-/** Mark the rows in which every word of the query is found. */
+/** Mark the rows that have every word of the query. */
 function search() {
   const words = byId("query").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = [...haystacks.keys()].filter((key) => words.every((word) => haystacks.get(key).includes(word)));
-  state.hits = new Set(words.length ? found : []);
+  const having = [...haystacks.keys()].filter((key) => words.every((word) => haystacks.get(key).includes(word)));
+  state.hits = new Set(words.length ? having : []);
   showHits();
   renderRows(state);
 }
@@ -227,7 +227,7 @@ function listen() {
 function begin() {
   const { entries: n, leaves: m, bytes: size } = scene.totals;
   byId("totals").textContent =
-    `${count(n, "entry", "entries")} · ${count(m, "leaf", "leaves")} · ${count(size, "byte")} kept` +
+    `${count(n, "entry", "entries")} · ${count(m, "leaf", "leaves")} · ${count(size, "byte")} saved for backward` +
     (scene.first ? ` · the last ${entries.length.toLocaleString("en")} are shown, the tape is too long for more` : "");
   byId("slider").max = Math.max(0, END);
   document.documentElement.style.setProperty("--split", steps.length ? entries.length / steps.length : 1);

@@ -19,7 +19,7 @@ function listed(items, none = "nothing") {
   return [shown.map((item, i) => [i ? ", " : "", item]), more];
 }
 
-/** Value and gradient side by side; on the way back the gradient is what has arrived so far. */
+/** Value and gradient side by side; in the backward the gradient is what has arrived so far. */
 function pair({ value, gradient }, key, at) {
   if (!scene.explained) return make("p.dim", "no values: record inside tr.explain()");
   const { got, of, sum } = gathered(key, at);
@@ -51,7 +51,7 @@ function inputSections(entry, at) {
   });
 }
 
-/** The step of the walk back as a chain: the gradient that came in, the contribution, broadcasting undone, the sum. */
+/** The step of the backward as a chain: the gradient that came in, the contribution, broadcasting undone, the sum. */
 function chain(at) {
   const { walk, given, kind } = steps[at];
   const { incoming } = backward[walk];
@@ -66,7 +66,7 @@ function chain(at) {
     if (kind === "sum") links.push([`arrives, ${got} of ${of}`, figure(sum, given.sum)]);
   }
   const items = links.map(([says, figures]) => make("li", make("p", says), figures));
-  return section("On the way back", make("ol.chain", items));
+  return section("In the backward", make("ol.chain", items));
 }
 
 /** Lines of code; what is too long for one goes on under its own beginning. */
@@ -88,9 +88,9 @@ function vjpSection(entry, step) {
   return section("Its VJP", pieces.length ? pieces : make("p.dim", "its source is not at hand"));
 }
 
-function kept({ name, bytes: size, holder }) {
+function saved({ name, bytes: size, holder }) {
   const by = holder !== null && (holder < 0 ? numbered(holder) : link(`e${holder}`, numbered(holder)));
-  const already = holder !== null && [" (held by ", by, " already)"];
+  const already = holder !== null && [" (saved by ", by, " already)"];
   return make("span", make("code", name), ` ${count(size, "byte")}`, already);
 }
 
@@ -106,7 +106,7 @@ function entryPanel(entry, at) {
       entry.line && [placeOf(entry), make("code", highlighted(sourceOf(entry).trim())[0])],
       layers.length > 0 && ["layer", listed(layers)],
       settings.length > 0 && ["settings", make("code", settings.join(", "))],
-      ["keeps", listed(entry.keeps.map(kept))],
+      ["saves", listed(entry.saved.map(saved))],
       ["used by", listed(usersOf(`e${number}`), "nothing: the tape ends here")],
     ],
   );
@@ -134,7 +134,7 @@ function groupPanel({ label, first, last }) {
   const head = heading(label, line, null, [
     ["takes", listed([...takes].map(([key, name]) => link(key, name)))],
     ["gives", listed(gives.map(({ number }) => link(`e${number}`, numbered(number))))],
-    ["keeps", count(total(inside.map(bytesKept)), "byte")],
+    ["saves", count(total(inside.map(bytesSaved)), "byte")],
   ]);
   return [head, make("p.dim", "Enter opens or closes it. While it is closed, one step goes through all of it.")];
 }

@@ -77,21 +77,21 @@ const size = (n) => (n ? bytes(n) : "");
 
 const typedCell = ({ dtype, shape }, i) => [i ? ", " : "", tuple(shape), make("small", ` ${dtype}`)];
 
-/** The cells of a row: number, call, result, bytes kept, and the part of its gradient. */
+/** The cells of a row: number, call, result, bytes saved, and the part of its gradient. */
 function cells({ kind, index, key }, at) {
   if (kind === "entry") {
     const entry = entries[index];
-    return [numbered(index), called(entry), entry.results.map(typedCell), size(bytesKept(entry)), ring(key, at)];
+    return [numbered(index), called(entry), entry.results.map(typedCell), size(bytesSaved(entry)), ring(key, at)];
   }
   if (kind === "leaf") return ["", make("b", leaves[index].label), typedCell(leaves[index]), "", ring(key, at)];
   const twisty = make("i.twisty", { "aria-hidden": "true" });
   if (kind === "leaves") return ["", [twisty, "Leaves"], count(leaves.length, "leaf", "leaves"), "", ""];
   const { label, first, last } = groups[index];
-  const kept = total(entries.slice(first, last + 1).map(bytesKept));
-  return ["", [twisty, label], count(last - first + 1, "entry", "entries"), size(kept), ""];
+  const saved = total(entries.slice(first, last + 1).map(bytesSaved));
+  return ["", [twisty, label], count(last - first + 1, "entry", "entries"), size(saved), ""];
 }
 
-const COLUMNS = ["number", "call", "result", "keeps", "mark"];
+const COLUMNS = ["number", "call", "result", "saved", "mark"];
 
 function rowElement(at, state) {
   const { key, kind, index, depth } = rows[at];

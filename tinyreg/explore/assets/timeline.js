@@ -1,4 +1,4 @@
-// Time: the entries forward, then the walk back in small steps, and what has reached whom by when.
+// Time: the entries forward, then the backward in small steps, and what has reached whom by when.
 
 /** The scene with its shared parts, arrays and texts, back in their places. */
 function unpacked(value, shared) {
@@ -22,7 +22,7 @@ function stepsBack({ entry, contributions }, walk) {
 
 const steps = [...entries.map((entry) => ({ kind: "forward", entry: entry.number })), ...backward.flatMap(stepsBack)];
 const LOSS = entries.length - 1; // the step of the last entry of the forward
-const BACKWARD = Math.min(entries.length, steps.length - 1); // the first step of the walk back
+const BACKWARD = Math.min(entries.length, steps.length - 1); // the first step of the backward
 const END = steps.length - 1;
 
 const isForward = (at) => at < entries.length;
@@ -30,7 +30,7 @@ const slot = ({ entry, result, leaf }) => (leaf != null ? `l${leaf}` : entry != 
 const rowKey = (place) => place.split(".")[0];
 const numbered = (entry) => `#${entry + scene.first}`;
 const total = (sizes) => sizes.reduce((sum, size) => sum + size, 0);
-const bytesKept = (entry) => total(entry.keeps.map((kept) => (kept.holder === null ? kept.bytes : 0)));
+const bytesSaved = (entry) => total(entry.saved.map((one) => (one.holder === null ? one.bytes : 0)));
 
 /** The name of a value: a leaf's label, an entry's number, with its index where the entry has several results. */
 function nameOf(place) {
@@ -40,7 +40,7 @@ function nameOf(place) {
 
 const arrivals = new Map(); // from a value, and from its row, to the moments at which contributions reach it
 const users = new Map(); // from a value's row to the entries that use it
-const firstBack = new Map(); // from an entry to its first step of the walk back
+const firstBack = new Map(); // from an entry to its first step of the backward
 
 function push(map, key, value) {
   if (!map.has(key)) map.set(key, []);
@@ -85,13 +85,13 @@ function sentence(at) {
   const step = steps[at];
   if (!step && scene.totals.entries) return "The tape is too large to be shown here: print it.";
   if (!step) return "Nothing was recorded: the tensor is a leaf.";
-  const { number, op, call, results, keeps } = entries[step.entry];
+  const { number, op, call, results, saved } = entries[step.entry];
   if (step.kind === "forward") {
-    const kept = keeps.length ? `, and keeps ${keeps.map(({ name }) => name).join(", ")} for the way back` : "";
-    return `${numbered(number)}: ${call} gives ${results.map(typed).join(" and ")}${kept}.`;
+    const saves = saved.length ? `, and saves ${saved.map(({ name }) => name).join(", ")} for backward` : "";
+    return `${numbered(number)}: ${call} gives ${results.map(typed).join(" and ")}${saves}.`;
   }
   if (step.kind === "incoming") {
-    if (!step.walk) return `The way back begins at ${numbered(number)}, ${op}, with a gradient g of 1, or the one that was given.`;
+    if (!step.walk) return `The backward begins at ${numbered(number)}, ${op}, with a gradient g of 1, or the one that was given.`;
     const { of } = gathered(`e${number}`, at);
     return `${numbered(number)}, ${op}: its gradient g is complete (${count(of, "contribution")}) and goes into its VJPs.`;
   }

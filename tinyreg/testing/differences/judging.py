@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import math
 from collections.abc import Sequence
 
@@ -61,21 +62,35 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ladder:
-    """A probe, and more scales: what does not pass at one is tried at the next. What never does fails if it failed."""
+    """A probe, and more scales: what does not pass at one is tried at the next. What never does fails if it failed.
+
+    many: whether many gradients are to be compared, so that it pays to take the differences at a further scale along all
+    directions, once.
+    """
 
     first: Probe
     further: Sequence[float | Floats] = ()
+    many: bool = False
+
+    @functools.cached_property
+    def rungs(self) -> list[Probe]:
+        """The probe at each of the scales, the first one too."""
+        return [self.first, *(dataclasses.replace(self.first, scale=scale) for scale in self.further)]
 
     def compare(self, gradient: Function, confidence: float = 4.0) -> list[Finding]:
         """Judge a gradient along each direction of the probe."""
         findings = compare(self.first, gradient, confidence)
-        for scale in self.further:
+        for rung in self.rungs[1:]:
             left = [k for k, one in enumerate(findings) if one.verdict is not Verdict.PASS]
-            if left:
-                probe = dataclasses.replace(self.first, directions=self.first.directions[left], scale=scale)
-                for k, one in zip(left, compare(probe, gradient, confidence), strict=True):
-                    better = (Verdict.PASS, Verdict.FAIL) if findings[k].verdict is Verdict.UNRESOLVED else (Verdict.PASS,)
-                    findings[k] = one if one.verdict in better else findings[k]
+            if not left:
+                break
+            if self.many:
+                again = [one for k, one in enumerate(compare(rung, gradient, confidence)) if k in left]
+            else:
+                again = compare(dataclasses.replace(rung, directions=rung.directions[left]), gradient, confidence)
+            for k, one in zip(left, again, strict=True):
+                better = (Verdict.PASS, Verdict.FAIL) if findings[k].verdict is Verdict.UNRESOLVED else (Verdict.PASS,)
+                findings[k] = one if one.verdict in better else findings[k]
         return findings
 
 

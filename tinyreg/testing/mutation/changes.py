@@ -93,7 +93,7 @@ def _literal(value: Any) -> ast.expr:
     return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if value < 0 else ast.Constant(value)
 
 
-def _shifted(node: ast.expr, by: int) -> ast.expr:
+def moved(node: ast.expr, by: int) -> ast.expr:
     """A node and one more, or one less."""
     value = number(node)
     if value is not None:
@@ -115,7 +115,7 @@ def _of_operation(old: ast.BinOp) -> Iterator[ast.AST]:
     if type(old.op) in OPERATORS:
         yield ast.BinOp(old.left, OPERATORS[type(old.op)](), old.right)
     if isinstance(old.op, ast.Pow):
-        yield from (ast.BinOp(old.left, old.op, _shifted(old.right, by)) for by in (1, -1))
+        yield from (ast.BinOp(old.left, old.op, moved(old.right, by)) for by in (1, -1))
     if not isinstance(old.op, SYMMETRIC_OPERATORS):
         yield ast.BinOp(old.right, old.op, old.left)
     yield old.left
@@ -141,7 +141,7 @@ def _of_call(old: ast.Call) -> Iterator[ast.AST]:
         yield ast.Call(old.func, [*positional[:i], positional[i + 1], positional[i], *positional[i + 2 :]], old.keywords)
     for i, argument in enumerate(old.args):
         if isinstance(argument, ast.Name) and argument.id == "axis":
-            for axis in _other_axes(argument):
+            for axis in other_axes(argument):
                 yield ast.Call(old.func, [*old.args[:i], axis, *old.args[i + 1 :]], old.keywords)
     for keyword in old.keywords:
         yield from _of_keyword(old, keyword)
@@ -153,24 +153,25 @@ def _of_keyword(old: ast.Call, keyword: ast.keyword) -> Iterator[ast.AST]:
     if keyword.arg == "strict":
         return  # a check of zip's, not a result
     if keyword.arg == "axis":
-        others = _other_axes(keyword.value)
+        others = other_axes(keyword.value)
     elif keyword.arg == "keepdims" and not isinstance(keyword.value, ast.Constant):
         others = [ast.UnaryOp(ast.Not(), keyword.value)]
     yield ast.Call(old.func, old.args, rest)
     yield from (ast.Call(old.func, old.args, [*rest, ast.keyword(keyword.arg, other)]) for other in others)
 
 
-def _other_axes(axis: ast.expr) -> list[ast.expr]:
-    shifted = [] if isinstance(axis, ast.Constant | ast.UnaryOp) else [_shifted(axis, 1)]
+def other_axes(axis: ast.expr) -> list[ast.expr]:
+    """What could be said for an axis: all of them, the first, the last or the next."""
+    shifted = [] if isinstance(axis, ast.Constant | ast.UnaryOp) else [moved(axis, 1)]
     return [ast.Constant(None), ast.Constant(0), _literal(-1), *shifted]
 
 
 def _of_slice(old: ast.Slice) -> Iterator[ast.AST]:
     """Bounds that are off by one, inwards: beyond the end there is nothing."""
     if old.lower is None or number(old.lower) is None:
-        yield ast.Slice(_shifted(old.lower or _literal(0), 1), old.upper, old.step)
+        yield ast.Slice(moved(old.lower or _literal(0), 1), old.upper, old.step)
     if old.upper is None or number(old.upper) is None:
-        yield ast.Slice(old.lower, _shifted(old.upper or _literal(0), -1), old.step)
+        yield ast.Slice(old.lower, moved(old.upper or _literal(0), -1), old.step)
 
 
 def _of_choice(old: ast.IfExp) -> Iterator[ast.AST]:

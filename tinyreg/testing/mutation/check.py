@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import warnings
@@ -14,7 +15,9 @@ import numpy as np
 
 from ...core.fused import Fused
 from ..case import Case
+from ..differences import Ladder
 from ..properties import OF_CALLS_IN_TURN, OF_POINTS
+from ..property import Property
 from ..search import profile, ready_backends
 from ..subject import Call
 from ..trial import Trial
@@ -23,6 +26,7 @@ from .planted import Planted, planted
 from .rules import ALWAYS
 
 SEARCHES, DRAWN = 4, 40  # short searches, because a long one comes back to what it has seen, and the calls of each
+LARGEST = 3  # calls that come first
 KEPT = 40  # how many calls, of every kind, the mutants of a case are tried on
 
 
@@ -66,14 +70,21 @@ class Kill(NamedTuple):
 
     def seen(self, case: Case) -> bool:
         """Whether the check fails, with this in the place of the case."""
-        self.trial.case = case  # differences of the function are kept from mutant to mutant
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a mutant fails for what it gives, not for what it warns of
+        self.trial.case = case  # the trial keeps its differences of the function from mutant to mutant
+        with _in_silence():
             try:
                 self.holds(self.trial)
             except Exception:
                 return True
         return False
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Without warnings: a mutant fails for what it gives, not for what it warns of."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
@@ -88,7 +99,13 @@ def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mappin
     broken = [mutant for mutant in broken if mutant.needs is None or any(map(mutant.needs, results))]
     rules = [*equivalent, *ALWAYS] if profile() == "fast" else []
     few = {mutant for mutant in broken if any(map(mutant.fits, rules))}
-    kills = {m: next(filter(None, (kill(case, m, few=m in few) for case in cases)), None) for m in broken}
+    before: list[Kill] = []
+    kills: dict[Planted, Kill | None] = {}
+    for mutant in broken:
+        found = (kill(case, mutant, few=mutant in few, before=before) for case in cases)
+        kills[mutant] = one = next(filter(None, found), None)
+        if one:
+            before[:] = [one, *(other for other in before if other is not one)]
     alive = {mutant: None for mutant, kill in kills.items() if kill is None}
     problems, excused = _controlled(kills.values()), dict[Planted, None]()
     for key in equivalent:
@@ -103,12 +120,19 @@ def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mappin
     return Tally(len(broken), tuple(names), tuple(problems), tuple(unsound))
 
 
+DIFFERENCES: Sequence[Callable[[Trial], Ladder]] = (
+    lambda trial: trial.probe,
+    lambda trial: trial.turned.line,
+)
+
+
 def _take_differences(case: Case) -> None:
     """Have trials take their differences of the right function, which they keep: a mutant may be one of its forward."""
-    for which in OF_CALLS_IN_TURN if isinstance(case.primitive, Fused) else ():
-        if which.numeric and which.applies(case):
-            for trial in trials(case)[0]:
-                Kill(which.key, which.holds, case, trial).seen(case)
+    for trial in trials(case)[0] if isinstance(case.primitive, Fused) else ():
+        for taken in DIFFERENCES:
+            with _in_silence(), contextlib.suppress(ValueError, ArithmeticError, np.linalg.LinAlgError):
+                for rung in taken(trial).rungs:
+                    _ = rung.closer
 
 
 def _failing(key: str, mutant: Planted) -> str:
@@ -128,22 +152,39 @@ def _controlled(kills: Iterable[Kill | None]) -> list[str]:
     return list(wrong)
 
 
-def kill(case: Case, mutant: Planted, *, few: bool = False) -> Kill | None:
-    """The first check that a mutant fails, or None where it passes all; few: on the largest calls and the points only."""
+def kill(case: Case, mutant: Planted, *, few: bool = False, before: Sequence[Kill] = ()) -> Kill | None:
+    """The first check that a mutant fails, or None where it passes all; few: on the largest calls and the points only.
+
+    before: what other mutants failed, the last one first. It comes early, because mutants of a kind fail the same.
+    """
     with mutant.place() as broken:
-        return next((one for one in _attempts(case, few) if one.seen(broken or case)), None)
+        return next((one for one in _attempts(case, few, before) if one.seen(broken or case)), None)
 
 
-def _attempts(case: Case, few: bool = False) -> Iterator[Kill]:
+def _attempts(case: Case, few: bool = False, before: Sequence[Kill] = ()) -> Iterator[Kill]:
     """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
-    drawn, points = trials(case)
-    largest, rest = drawn[:3], [] if few else drawn[3:]
-    for some, asked in ((largest, OF_CALLS_IN_TURN), (points, OF_POINTS), (rest, OF_CALLS_IN_TURN)):
-        for which in asked:
-            if which.applies(case):
-                yield from (Kill(which.key, which.holds, case, trial) for trial in some)
+    first, further, unusual = _of_calls(case)
+    yield from first
+    early = dict.fromkeys(one for one in before if one.case is case and one not in first) if not few else {}
+    yield from early
+    yield from (one for one in further if one not in early)
     for name in [] if case.vjp else ready_backends():
-        yield from (Kill("P12", functools.partial(check_backend, backend=name), case, trial) for trial in largest)
+        holds = functools.partial(check_backend, backend=name)
+        yield from (Kill("P12", holds, case, trial) for trial in trials(case)[0][:LARGEST])
+    yield from (one for one in unusual if not few and one not in early)
+
+
+@functools.lru_cache(maxsize=16)
+def _of_calls(case: Case) -> tuple[list[Kill], list[Kill], list[Kill]]:
+    """What most mutants fail, which is the first property on the largest calls; all else there and at points; all else."""
+    drawn, points = trials(case)
+
+    def each(asked: Iterable[Property], some: Sequence[Trial]) -> list[Kill]:
+        return [Kill(which.key, which.holds, case, trial) for which in asked if which.applies(case) for trial in some]
+
+    first, *others = OF_CALLS_IN_TURN
+    largest, rest = drawn[:LARGEST], drawn[LARGEST:]
+    return each([first], largest), each(others, largest) + each(OF_POINTS, points), each(OF_CALLS_IN_TURN, rest)
 
 
 @functools.lru_cache(maxsize=16)
@@ -162,6 +203,6 @@ def trials(case: Case) -> tuple[list[Trial], list[Trial]]:
     in_turn = (call for calls in itertools.zip_longest(*kinds.values()) for call in calls if call is not None)
     # Locked, so that a mutant which changes its arguments leaves the next one what it found.
     locked = [call.locked() for call in itertools.islice(in_turn, KEPT)]
-    drawn = [Trial(case, call, seed, explaining=False) for seed, call in enumerate(locked)]
+    drawn = [Trial(case, call, seed, explaining=False, many=True) for seed, call in enumerate(locked)]
     drawn.sort(key=lambda trial: -trial.x.size)
     return drawn, [Trial(case, point.call.locked(), explaining=False) for point in case.points]

@@ -15,7 +15,7 @@ from ...core.primitive import Primitive
 from ..case import Case
 from ..subject import Array
 from .rules import Change
-from .source import helpers, mutants
+from .source import Mutant, helpers, mutants
 from .wrappers import WRAPPERS
 
 SECOND_ORDER = ("detached result", "detached g", "detached arguments")  # wrong in second derivatives only
@@ -24,6 +24,9 @@ NEEDS: dict[str, Callable[[Array], bool]] = {
     "the mean of g": lambda y: y.size > 1,
     "g in memory order": lambda y: y.ndim > 0,
 }
+
+Make = Callable[[], Any]  # what is made when it is put in place, and not before
+Place = Callable[[], contextlib.AbstractContextManager[Case | None]]
 
 
 class Planted(NamedTuple):
@@ -35,7 +38,7 @@ class Planted(NamedTuple):
 
     name: str
     line: str
-    place: Callable[[], contextlib.AbstractContextManager[Case | None]]
+    place: Place
     needs: Callable[[Array], bool] | None = None
     change: Change | None = None
 
@@ -56,25 +59,26 @@ def planted(case: Case) -> list[Planted]:
     broken = [*_of_rules(case, op)]
     if isinstance(op, Fused) and op.rules:
         broken += [
-            Planted(f"fast form: {m.name}", m.line, _swapped(case, op, "forward", m.function), None, m.change)
+            Planted(f"fast form: {m.name}", m.line, _swapped(case, op, "forward", m.make), None, m.change)
             for m in mutants(op.forward)
         ]
     return broken
 
 
-def _wrong_versions(vjp: Any, order: int, named: bool) -> Iterator[tuple[str, str, Any, Change | None]]:
+def _wrong_versions(vjp: Any, order: int, named: bool) -> Iterator[tuple[str, str, Make, Change | None]]:
     for name, wrapper in WRAPPERS.items():
         if (order > 1 or name not in SECOND_ORDER) and (named or name not in OF_ARGUMENTS):
-            yield name, "", wrapper(vjp), None
+            yield name, "", functools.partial(wrapper, vjp), None
     for mutant in mutants(vjp):
-        yield mutant.name, mutant.line, mutant.function, mutant.change
+        yield mutant.name, mutant.line, mutant.make, mutant.change
 
 
 def _of_pair(case: Case) -> Iterator[Planted]:
-    for name, line, wrong, change in _wrong_versions(case.vjp, case.order, True):
-        broken = dataclasses.replace(case, vjp=wrong)
-        place = functools.partial(contextlib.nullcontext, broken)
-        yield Planted(name, line, place, NEEDS.get(name), change)
+    def replaced(make: Make) -> Place:
+        return lambda: contextlib.nullcontext(dataclasses.replace(case, vjp=make()))
+
+    for name, line, make, change in _wrong_versions(case.vjp, case.order, True):
+        yield Planted(name, line, replaced(make), NEEDS.get(name), change)
 
 
 def _of_rules(case: Case, op: Primitive[..., Any]) -> Iterator[Planted]:
@@ -82,17 +86,19 @@ def _of_rules(case: Case, op: Primitive[..., Any]) -> Iterator[Planted]:
         arguments = ", ".join(op.signature.arguments[i] for i in positions)
         values = {"y", "others", *op.signature.arguments} - set(op.nondifferentiable)
         order = 1 if isinstance(op, Fused) else case.order  # a fast backward is never differentiated
-        for name, line, wrong, change in _wrong_versions(vjp, order, not values.isdisjoint(names)):
-            rules = [*op.rules[:k], (positions, wrong, names), *op.rules[k + 1 :]]
+        for name, line, make, change in _wrong_versions(vjp, order, not values.isdisjoint(names)):
+
+            def rules(k: int = k, make: Make = make) -> Any:
+                positions, _, names = op.rules[k]
+                return [*op.rules[:k], (positions, make(), names), *op.rules[k + 1 :]]
+
             yield Planted(f"{arguments}: {name}", line, _swapped(case, op, "rules", rules), NEEDS.get(name), change)
 
 
-def _swapped(
-    case: Case, op: Primitive[..., Any], attribute: str, value: Any
-) -> Callable[[], contextlib.AbstractContextManager[Case]]:
+def _swapped(case: Case, op: Primitive[..., Any], attribute: str, make: Make) -> Place:
     @contextlib.contextmanager
     def place() -> Iterator[Case]:
-        before = getattr(op, attribute)
+        before, value = getattr(op, attribute), make()
         setattr(op, attribute, value)
         op._plans.clear()
         try:
@@ -124,9 +130,10 @@ def planted_in(helper: FunctionType) -> list[Planted]:
     """Every mutant of a function that VJPs share, put in place of it in its module; the case stays what it is."""
     module = sys.modules[helper.__module__]
 
-    def put(wrong: Any) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    def put(mutant: Mutant) -> Place:
         @contextlib.contextmanager
         def place() -> Iterator[None]:
+            wrong = mutant.function
             bound = [m for m in list(sys.modules.values()) if vars(m).get(helper.__name__) is helper]
             for m in bound:
                 setattr(m, helper.__name__, wrong)
@@ -139,4 +146,4 @@ def planted_in(helper: FunctionType) -> list[Planted]:
         return place
 
     assert getattr(module, helper.__name__) is helper
-    return [Planted(m.name, m.line, put(m.function), None, m.change) for m in mutants(helper)]
+    return [Planted(m.name, m.line, put(m), None, m.change) for m in mutants(helper)]

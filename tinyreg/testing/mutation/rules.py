@@ -87,7 +87,8 @@ def rewritten(rule: str, node: ast.AST) -> Iterator[ast.AST]:
     """What a rule, read as an instruction, makes of a node: nothing where it does not fit."""
     before, *after = _parsed(rule)
     bound: Bound = {}
-    if before is not None and _like(before, node, bound, frozenset()):
+    fits = before is not None and _like(before, node, bound, frozenset())
+    if fits and not any(text.startswith("*") for text in bound.values()):
         yield from (_Filled(bound).visit(copy.deepcopy(side)) for side in after)
 
 

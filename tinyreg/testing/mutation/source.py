@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -17,24 +17,34 @@ from .locate import Node, compiled, helpers, located
 from .rules import Change, Path
 
 More = Callable[[Any], Iterator[ast.AST | None]]
+Operators = Callable[[Any, Names, bool], Iterator[ast.AST | None]]
 
 __all__ = ["Mutant", "helpers", "mutants"]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Mutant:
-    """A function with one change: what was changed into what, the line as it is now, the function, and the change."""
+    """A function with one change: what was changed into what, the line as it is now, how to make it, and the change.
+
+    make: gives the function; to list mutants takes less than to compile them.
+    """
 
     name: str
     line: str
-    function: Callable[..., Any]
+    make: Callable[[], Callable[..., Any]]
     change: Change
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function."""
+        return self.make()
 
-def mutants(f: Any, more: More | None = None) -> list[Mutant]:
+
+def mutants(f: Any, more: More | None = None, usual: Operators = changes) -> list[Mutant]:
     """Every mutant of a Python function, or of what a `functools.partial` calls, with the same arguments given.
 
-    more: what else could stand in the place of a node, as `changes` says it.
+    more: what else could stand in the place of a node, as `changes` says it. usual: what is wrong there mostly; `mistakes`
+    is for code of any kind.
     There are none where the source is not at hand, as for what `exec` made and mostly in an interactive session.
 
     >>> from tinyreg.testing.mutation import mutants
@@ -43,28 +53,45 @@ def mutants(f: Any, more: More | None = None) -> list[Mutant]:
     '`g * y` -> `g / y`'
     """
     if isinstance(f, functools.partial):
-        inner = mutants(f.func, more)
-        return [Mutant(m.name, m.line, functools.partial(m.function, *f.args, **f.keywords), m.change) for m in inner]
+        return [dataclasses.replace(m, make=functools.partial(_given, m, f)) for m in mutants(f.func, more, usual)]
     shared = located(f) if isinstance(f, FunctionType) else None
     if shared is None:
         return []
     node = copy.deepcopy(shared)
-    names, seen, local = Names(node), {_text(node)}, local_names(node)
+    names, local, places = Names(node), local_names(node), list(_places(node))
+    seen = {statement: {_written(statement)} for statement in dict.fromkeys(place.statement for place in places)}
     made: list[Mutant] = []
     times: Counter[str] = Counter()
-    for place in list(_places(node)):
-        usual = () if place.steers else changes(place.node, names, place.returned)
-        for new in itertools.chain(usual, more(place.node) if more else ()):
+    for place in places:
+        likely = () if place.steers else usual(place.node, names, place.returned)
+        for new in itertools.chain(likely, more(place.node) if more else ()):
             place.put(new)
-            if (text := _text(node)) not in seen:
-                seen.add(text)
+            changed = (new or ast.Pass()) if place.node is place.statement else place.statement
+            if (text := _written(changed)) not in seen[place.statement]:
+                seen[place.statement].add(text)
                 name = f"`{_line(place.node)}` -> `{_line(new)}`"
                 times[name] += 1
                 name += f" ({times[name]})" * (times[name] > 1)
-                line = _line(new if place.node is place.statement else place.statement)
-                made.append(Mutant(name, line, compiled(f, node), Change(place.path, new, local)))
+                line = text.partition("\n")[0] if new else ""
+                change = Change(place.path, new, local)
+                make = functools.cache(functools.partial(_compiled, f, node, place, new))
+                made.append(Mutant(name, line, make, change))
             place.put(place.node)
     return made
+
+
+def _given(mutant: Mutant, f: functools.partial[Any]) -> Callable[..., Any]:
+    """A mutant of what a partial calls, with the same arguments given."""
+    return functools.partial(mutant.function, *f.args, **f.keywords)
+
+
+def _compiled(f: FunctionType, node: Node, place: Place, new: ast.AST | None) -> FunctionType:
+    """The function with the change, which is taken back in the tree."""
+    place.put(new)
+    try:
+        return compiled(f, node)
+    finally:
+        place.put(place.node)
 
 
 def local_names(node: Node) -> frozenset[str]:
@@ -82,18 +109,15 @@ def _parameters(node: Node) -> list[ast.arg]:
     return [*a.posonlyargs, *a.args, *a.kwonlyargs, *(arg for arg in (a.vararg, a.kwarg) if arg)]
 
 
-def _text(node: Node) -> str:
-    return _written(node.body) if isinstance(node, ast.Lambda) else "\n".join(map(_written, node.body))
-
-
 def _line(node: ast.AST | None) -> str:
     return _written(node).partition("\n")[0] if node else ""
 
 
 def _written(node: ast.AST) -> str:
-    if any(isinstance(n, ast.JoinedStr) for n in ast.walk(node)):
-        node = _FormattedAsNames().visit(copy.deepcopy(node))
-    return ast.unparse(node)
+    text = ast.unparse(node)
+    if ("f'" in text or 'f"' in text) and any(isinstance(n, ast.JoinedStr) for n in ast.walk(node)):
+        text = ast.unparse(_FormattedAsNames().visit(copy.deepcopy(node)))
+    return text
 
 
 class _FormattedAsNames(ast.NodeTransformer):

@@ -1,4 +1,4 @@
-"""The way back of a tape, as the engine walks it: each contribution that it tells an observer of."""
+"""The backward of a tape, step by step: the engine's own walk, observed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .checks import unwrapped
 from .rows import Contribution, Input, Step, Walk
 
 
-def walk_back(root: Node, g: Array, places: Mapping[Node, Input]) -> Walk:
-    """Walk back from a root with the incoming gradient g, and note each step and the gradient that each node came to.
+def recorded_backward(root: Node, g: Array, places: Mapping[Node, Input]) -> Walk:
+    """Walk from a root with the incoming gradient g, and note each step and the gradient that each node gets.
 
-    It is the engine's own walk, observed; no leaf's `.grad` is touched, and the tape is not freed. Where a VJP raises, the
+    No leaf's `.grad` is touched, and the tape is not freed. Where a VJP raises, the
     steps before it are there. places: how each node is called, since a Walk holds none.
     """
     steps: list[Step] = []
@@ -50,7 +50,7 @@ def _incoming(entry: Entry, gradients: Mapping[Node, Any]) -> tuple[Array | None
 
 
 def _arguments(entry: Entry) -> Iterator[int]:
-    """The arguments in the order in which the entry's op hands something to them."""
+    """The arguments in the order in which the entry's op gives them their contributions."""
     if not hasattr(unwrapped(entry.op), "signature") or entry.plan is None:
         return iter(range(len(entry.parents)))
     first = unwrapped(entry.op).signature.first
