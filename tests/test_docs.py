@@ -96,7 +96,7 @@ def test_the_engine_can_be_read_in_one_sitting():
     core = ROOT / "tinyreg" / "core"
     assert {path.stem for path in core.glob("*.py")} == {"__init__", "conversion", "errors", *ENGINE}
     lines = {name: code_lines(core / f"{name}.py") for name in ENGINE}
-    assert sum(lines.values()) < 890, lines
+    assert sum(lines.values()) < 905, lines
     beside = [core / "conversion.py", *(ROOT / "tinyreg" / f"{name}.py" for name in ("switches", "libraries"))]
     assert sum(map(code_lines, beside)) < 185
 

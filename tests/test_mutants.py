@@ -94,9 +94,8 @@ from mutants.functions import functions, wrong_versions
 
 trying.SECONDS = 1
 file, *asked = sys.argv[1:]
-name = file.rpartition("/")[2]
 (mutant,) = [m for m in wrong_versions(functions()["structure.leaves"]) if m.name.endswith("[:1]:`")]
-tried = [trying.Tried("structure.leaves", mutant, [f"{name}::{test}" for test in tests.split()]) for tests in asked]
+tried = [trying.Tried("structure.leaves", mutant, [f"::{test}" for test in tests.split()]) for tests in asked]
 plugin = trying.Trying(tried, {})
 trying.pytest_run([file], plugin)
 print(json.dumps([[one.by and one.by.partition("::")[2] for one in tried], plugin.wrong]))

@@ -166,7 +166,8 @@ def pytest_run(files: Sequence[str], plugin: Any) -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     with tempfile.TemporaryDirectory() as folder:
-        options = ["-q", "-n", "0", "--tb=line", "--assert=plain", "-p", "no:cacheprovider", f"--basetemp={folder}/tests"]
+        options = ["-q", "-n", "0", "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
+        options += [f"--rootdir={ROOT}", f"--basetemp={folder}/tests"]
         said = sys.stdout
         try:
             with open(os.devnull, "w") as silent, contextlib.redirect_stdout(silent):

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -39,7 +39,10 @@ class Backend:
     """
 
     def __init__(self, name: str, module: ModuleType | Any, block: int = 2**62, **supplied: Any) -> None:
-        self.name, self.module, self.ndarray, self.block = name, module, module.ndarray, block
+        self.name: str = name
+        self.module: ModuleType | Any = module
+        self.ndarray: Any = module.ndarray
+        self.block: int = block
         self.__dict__.update(supplied)
 
     def __getattr__(self, attribute: str) -> Any:
@@ -114,7 +117,7 @@ def transfer(array: Array, to: Backend) -> Array:
 
 # ---- where new data is born ------------------------------------------------------------------------------------------
 
-chosen_for_context = Switch[str | None]("backend", None)
+chosen_for_context: Final = Switch[str | None]("backend", None)
 chosen_for_process: list[tuple[Any, str]] = []  # a weak reference to each `tr.use`, and its backend; the latest counts
 
 
@@ -132,7 +135,7 @@ def as_zero_dimensional(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-underflow_ignored = functools.partial(np.errstate, under="ignore")
+underflow_ignored: Final = functools.partial(np.errstate, under="ignore")
 """A context where nothing is said of numbers that become 0 because they are too small, whatever `np.seterr` asks for."""
 
 

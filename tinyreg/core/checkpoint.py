@@ -62,7 +62,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
         saved = {"f": f, "args": args, "kwargs": kwargs, "touched": touched, "switches": switches}
         shapes, dtypes = [r.shape for r in results], [r.dtype for r in results]
         shape, dtype = (shapes, dtypes) if several else (shapes[0], dtypes[0])
-        entry = Entry(_CHECKPOINT, None, parents, saved, {}, shape, dtype)
+        entry = Entry(shape, dtype, _CHECKPOINT, None, parents, saved, {})
         if (listener := explainer.get()) is not None:
             arrays = tuple(r._array for r in results)
             listener("checkpoint", entry, parents, None, arrays if several else arrays[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from ..switches import F
@@ -20,13 +20,14 @@ class Fused(Primitive[P, R]):
     differentiated, so a second derivative needs no code of its own.
     """
 
-    registry, skip = FUSED, 0
-    offers = frozenset({"xp", "wanted"})
+    registry: dict[str, Any] = FUSED
+    skip: int = 0
+    offers: frozenset[str] = frozenset({"xp", "wanted"})
 
     def __init__(self, definition: Callable[P, R], **declared: Any) -> None:
         super().__init__(definition, residuals=("residuals",), **declared)
         self.definition = definition
-        self.always_saved = self.signature.arguments  # the definition needs them
+        self.always_saved: Sequence[str] = self.signature.arguments  # the definition needs them
 
     def _apart(self, outcome: Any) -> tuple[Any, dict[str, Any]]:
         """The result and the residuals, which may be anything, since second derivatives come from the definition."""

@@ -8,6 +8,7 @@ ops, so the ordinary backward runs them on bare arrays, and `create_graph` on Te
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Primitive(Generic[P, R]):
     registry: dict[str, Any] = REGISTRY
     offers: frozenset[str] = frozenset()  # what else a VJP may name
     always_saved: Sequence[str] = ()  # the arguments to save whatever VJPs name
-    skip = 1  # the parameters of the array function before its arguments: xp
+    skip: int = 1  # the parameters of the array function before its arguments: xp
 
     def __init__(
         self,
@@ -101,16 +102,22 @@ class Primitive(Generic[P, R]):
     ) -> None:
         if not hasattr(forward, "__name__") or not isinstance(name, str):
             raise errors.no_function(type(self).__name__, forward, name)
-        self.name, self.__name__ = name or forward.__name__, forward.__name__
+        self.name: str = name or forward.__name__
+        self.__name__: str = forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
-        self.forward, self.broadcasting, self.residuals = forward, broadcasting, residuals
-        self.expects = expects or "shapes that broadcast against each other" * broadcasting
-        self.rules, self._plans = list[Rule](), dict[int, Plan]()
-        self.signature = s = Signature(self.name, forward, self.skip)
-        self.nondifferentiable = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
+        self.forward: Any = forward
+        self.broadcasting: bool = broadcasting
+        self.residuals: Sequence[str] = residuals
+        self.expects: str = expects or "shapes that broadcast against each other" * broadcasting
+        self.rules: list[Rule] = []  # the latest first
+        self._plans: dict[int, Plan] = {}
+        self.signature: Signature = Signature(self.name, forward, self.skip)
+        s = self.signature
+        self.nondifferentiable: tuple[str, ...] = tuple(s.arguments if nondifferentiable is True else nondifferentiable)
         if unknown := set(self.nondifferentiable) - set(s.arguments):
             raise TypeError(f"{s}: got nondifferentiable={unknown}, expected any of its arguments {s.arguments}, or True")
-        self.call, self.__signature__ = s.matching(self.apply), s.python
+        self.call: Callable[..., Any] = s.matching(self.apply)
+        self.__signature__: inspect.Signature = s.python
         self._last_bit = 1 << s.first  # which the operands of `*xs` share
         self.registry[self.__name__] = self
 
@@ -241,8 +248,8 @@ class Primitive(Generic[P, R]):
         if plan.without:
             nodes = self._parents(plan, nodes)
         if several:
-            return Entry(self, plan, nodes, saved, settings, [part.shape for part in y], [part.dtype for part in y])
-        return Entry(self, plan, nodes, saved, settings, y.shape, y.dtype)
+            return Entry([part.shape for part in y], [part.dtype for part in y], self, plan, nodes, saved, settings)
+        return Entry(y.shape, y.dtype, self, plan, nodes, saved, settings)
 
     def _parents(self, plan: Plan, nodes: Parents) -> Parents:
         """The nodes of the arguments that have a gradient, and None for the others."""

@@ -37,24 +37,28 @@ class Signature:
 
     def __init__(self, name: str, f: Callable[..., Any], skip: int) -> None:
         parameters = list(inspect.signature(f).parameters.values())[skip:]
-        self.name, self.own_name, self.doc = name, f.__name__, f.__doc__
+        self.name: str = name
+        self.own_name: str = f.__name__
+        self.doc: str | None = f.__doc__
         for p in parameters:
             if p.name in TAKEN:
                 raise errors.reserved(name, p.name, TAKEN[p.name])
         slash = any(p.kind is p.POSITIONAL_ONLY for p in parameters)
         settings = {inspect.Parameter.KEYWORD_ONLY, *[inspect.Parameter.POSITIONAL_OR_KEYWORD] * slash}
-        self.arguments = [p.name for p in parameters if p.kind not in settings]
-        self.settings = [p.name for p in parameters if p.kind in settings]
-        self.defaults = {p.name: p.default for p in parameters if p.name in self.settings and p.default is not p.empty}
-        self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
-        self.first = len(self.arguments) - bool(self.variadic)  # where the operands of *xs begin
-        self.text = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
+        self.arguments: list[str] = [p.name for p in parameters if p.kind not in settings]
+        self.settings: list[str] = [p.name for p in parameters if p.kind in settings]
+        self.defaults: dict[str, Any] = {
+            p.name: p.default for p in parameters if p.name in self.settings and p.default is not p.empty
+        }
+        self.variadic: str = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        self.first: int = len(self.arguments) - bool(self.variadic)  # where the operands of *xs begin
+        self.text: str = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
         optional = [p.default is not p.empty for p in parameters]
         # settings also come by position, but not where one is needed behind an optional array
-        self.by_name = bool(self.variadic) or optional != sorted(optional)
+        self.by_name: bool = bool(self.variadic) or optional != sorted(optional)
         if not self.by_name:
             parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
-        self.python = inspect.Signature(parameters)
+        self.python: inspect.Signature = inspect.Signature(parameters)
 
     def __str__(self) -> str:
         return f"{self.name}({self.text})"

@@ -10,50 +10,50 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Protocol, overload
+from typing import Any, Final, Protocol, overload
 
 from ..switches import Context, F, Switch, apart
 from . import errors
-from .backend import DTYPES, FLOATS, DType, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
+from .backend import DTYPES, FLOATS, Shape, accumulator, as_zero_dimensional, home, underflow_ignored
 
 Gradient = Any  # an array in an ordinary backward, a Tensor under create_graph
 UNKEPT: Any = object()  # in the place of a gradient that nobody asked to see
 
-tick = itertools.count().__next__
+tick: Final = itertools.count().__next__
 """The next moment: the one counter by which entries are ordered."""
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Node:
-    """A value on the tape: its place in time, shape, dtype, and the gradient where somebody asked to see it."""
+    """A value on the tape: its shape, dtype, place in time, and the gradient where somebody asked to see it."""
 
-    __slots__ = ("dtype", "grad", "shape", "time")
-
-    time: int
-    shape: Shape
-    dtype: DType
-    grad: Any  # a Tensor, None, or UNKEPT
+    shape: Any  # of an entry with several results, a list, as dtype is
+    dtype: Any
+    time: int = field(init=False, default_factory=tick)
+    grad: Any = field(init=False, default=UNKEPT)  # a Tensor, None, or UNKEPT
 
 
 Parents = Sequence[Node | None]  # one for each argument of an op, None where no gradient is wanted
 Roots = Sequence[tuple[Node, Gradient]]  # where a walk begins, and with what
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Leaf(Node):
     """Where a tape begins: one value of a Tensor that wants a gradient. A new value retires it for a new Leaf."""
 
-    __slots__ = ("name", "retired", "version")
-
-    def __init__(self, shape: Shape, dtype: DType, version: int = 0, grad: Any = None, name: str = "") -> None:
-        self.time, self.shape, self.dtype, self.grad = tick(), shape, dtype, grad
-        self.version, self.name, self.retired = version, name, False
+    grad: Any = None
+    version: int = 0
+    name: str = ""
+    retired: bool = field(init=False, default=False)
 
     def __str__(self) -> str:
         return f"leaf {self.name or f'{self.dtype}{list(self.shape)}'}"
 
     def replaced(self) -> Leaf:
         """The Leaf of the tensor's next value; when the tensor has it, this one is to be `retired`."""
-        return Leaf(self.shape, self.dtype, self.version + 1, self.grad, self.name)
+        return Leaf(self.shape, self.dtype, self.grad, self.version + 1, self.name)
 
 
 class Op(Protocol):
@@ -69,18 +69,15 @@ class Op(Protocol):
         """
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Entry(Node):
-    """One op that ran: its place in time, the op and its plan, its parents, what its VJPs named, the settings.
+    """One op that ran: its place in time, the op and its plan, its parents, what its VJPs named, the settings."""
 
-    Of several results, shape and dtype are lists.
-    """
-
-    __slots__ = ("op", "parents", "plan", "saved", "settings")
-
-    def __init__(self, op: Op, plan: Any, parents: Parents, saved: Any, settings: Any, shape: Any, dtype: Any) -> None:
-        self.time, self.shape, self.dtype, self.grad = tick(), shape, dtype, UNKEPT
-        self.op, self.plan, self.parents, self.settings = op, plan, parents, settings
-        self.saved = saved  # by name; None once the entry is freed
+    op: Op
+    plan: Any
+    parents: Parents
+    saved: Any  # by name; None once the entry is freed
+    settings: Any
 
 
 class Result(Node):
@@ -88,11 +85,10 @@ class Result(Node):
 
     __slots__ = ("index", "parents", "saved")
 
-    parents: tuple[Entry, ...]
-
     def __init__(self, entry: Entry, index: int) -> None:
-        self.time, self.grad, self.parents, self.index = tick(), UNKEPT, (entry,), index
-        self.shape, self.dtype = entry.shape[index], entry.dtype[index]  # type: ignore[assignment]
+        super().__init__(entry.shape[index], entry.dtype[index])
+        self.parents: tuple[Entry] = (entry,)
+        self.index: int = index
 
     def hand_over(self, g: Gradient | None, table: dict[Node, Any]) -> None:
         """Put its gradient in its place among those of the entry's results."""
@@ -109,18 +105,18 @@ def spoil(node: Any) -> None:
 
 # ---- recording -------------------------------------------------------------------------------------------------------
 
-recording = Switch("recording", True)
+recording: Final = Switch("recording", True)
 """Whether ops on tensors are recorded."""
 
-is_recording = recording.get
+is_recording: Final = recording.get
 
-observed = Switch[Callable[..., None] | None]("observed", None)
+observed: Final = Switch[Callable[..., None] | None]("observed", None)
 """Told of every contribution on the way back: the entry, the parent, the contribution as the VJP gave it, and as fitted."""
 
-explainer = Switch[Any]("explainer", None)
+explainer: Final = Switch[Any]("explainer", None)
 """Told of every op on tensors: its name, its entry (None where nothing is recorded), parents, arguments and result."""
 
-watch = Switch[Callable[[Any], None] | None]("watch", None)
+watch: Final = Switch[Callable[[Any], None] | None]("watch", None)
 """Told of a tensor or a generator just before its state changes: how `checkpoint` learns what to put back."""
 
 
@@ -227,7 +223,7 @@ def _leading_to(targets: Iterable[Node], entries: Sequence[Any]) -> set[Node]:
 def complete(together: list[Any], entry: Entry) -> list[Any]:
     """The gradients of all results, where nobody used one zero, or None if it is not of floats."""
     xp: Any = next(home(getattr(g, "_array", g)) for g in together if g is not None)
-    each = zip(together, entry.shape, entry.dtype, strict=True)  # type: ignore[call-overload]
+    each = zip(together, entry.shape, entry.dtype, strict=True)
     return [xp.zeros(s, dtype=d) if g is None and d in FLOATS else g for g, s, d in each]
 
 
