@@ -3,6 +3,7 @@
 The mutants themselves, all of a room, are tried by `scripts/mutants ROOM`; what came of them stands in MUTANTS.md.
 """
 
+import datetime
 import json
 import os
 import subprocess
@@ -214,8 +215,9 @@ def test_the_page_holds_a_row_for_each_room_and_what_is_alive(monkeypatch, tmp_p
     page.update("blocks", 9, 2, [first, second, third])
     page.update("random", 2, 1, [first, first])
     rows, lists = page.read()
-    assert rows["blocks"] == "| blocks | 2 | 9 | 3 | 1 | 0 | 1 | 1 | 1.00 |"
-    assert rows["random"] == "| random | 1 | 2 | 2 | 2 | 0 | 0 | 0 | 3.00 |"
+    today = datetime.date.today()
+    assert rows["blocks"] == f"| blocks | 2 | 9 | 3 | 1 | 0 | 1 | 1 | 1.00 | {today} |"
+    assert rows["random"] == f"| random | 1 | 2 | 2 | 2 | 0 | 0 | 0 | 3.00 | {today} |"
     assert lists == {"blocks": [f"- `{page.line(second)}`"]}
     assert page.whole_rooms() == ["random"]
     page.update("blocks", 9, 2, [first])

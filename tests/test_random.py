@@ -172,7 +172,20 @@ def test_a_state_is_a_value_and_can_be_set_again():
     np.testing.assert_array_equal(other.uniform(shape=3), first)
 
 
-@pytest.mark.parametrize("state", [{}, {"bit_generator": "MT19937"}, None])
+STATE = tr.Generator(1).state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"bit_generator": "MT19937"},
+        None,
+        {**STATE, "further": 1},
+        {**STATE, "state": {**STATE["state"], "inc": 1.5}},
+        {**STATE, "state": {**STATE["state"], "inc": -1}},
+    ],
+)
 def test_what_is_no_state_is_refused_and_leaves_the_generator_to_all_threads(state):
     rng, drawn = tr.Generator(0), []
     with pytest.raises(ValueError, match="state: got .*, expected the state of a Generator"):

@@ -77,6 +77,39 @@ def test_a_loss_in_blocks_is_the_loss_in_one(name, reduction, shape, monkeypatch
         np.testing.assert_array_equal(gradient, found[0][1])
 
 
+WITH_FAST_FORMS = {
+    "huber": lambda x, t, i, **given: tr.losses.huber(x, t, delta=0.7, **given),
+    "binary": lambda x, t, i, **given: tr.losses.binary_cross_entropy(x, t, **given),
+    "weighted binary": lambda x, t, i, **given: tr.losses.binary_cross_entropy(
+        x, t, weight=tr.abs(x.detach()), pos_weight=2.0, **given
+    ),
+    "soft": lambda x, t, i, **given: cross_entropy(x, t, label_smoothing=0.2, **given),
+    "indices": lambda x, t, i, **given: cross_entropy(x, i, **given),
+    "smoothed": lambda x, t, i, **given: cross_entropy(x, i, label_smoothing=0.2, **given),
+    "uniform": lambda x, t, i, **given: cross_entropy(x, i, label_smoothing=1.0, **given),
+    "ignoring": lambda x, t, i, **given: cross_entropy(x, i, ignore_index=1, **given),
+}
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 2), (1, 3)])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", WITH_FAST_FORMS)
+def test_a_definition_that_explain_shows_is_the_loss(name, reduction, shape):
+    found, target = [], tensor(rng.uniform(size=shape), requires_grad=True)
+    x, labels = tensor(rng.normal(size=shape), requires_grad=True), indices(rng.integers(0, 3, shape[:1] + shape[2:]))
+    for definitions in (False, True):
+        with tr.explain(definitions=definitions):
+            loss = WITH_FAST_FORMS[name](x, target, labels, reduction=reduction)
+        weights = tr.arange(1.0, 1 + loss.size, dtype="float64").reshape(loss.shape)
+        x.zero_grad()
+        target.zero_grad()
+        (loss * weights).sum().backward()
+        found.append([loss.numpy(), x.grad.numpy(), np.zeros(0) if target.grad is None else target.grad.numpy()])
+    for fast, definition in zip(*found, strict=True):
+        assert definition.shape == fast.shape
+        np.testing.assert_allclose(definition, fast, rtol=1e-12, atol=1e-14)
+
+
 def test_the_tape_shows_a_loss_under_its_own_name_and_keeps_what_its_backward_needs():
     x, soft = tensor(rng.normal(size=(6, 4)), requires_grad=True), tensor(rng.dirichlet(np.ones(4), 6))
     of_indices = cross_entropy(x, indices([0, 1, 2, 3, 0, 1]), label_smoothing=0.1)
@@ -132,6 +165,16 @@ def test_reductions(name):
         loss(x, t, reduction="all")
 
 
+@pytest.mark.parametrize("name", PAIRED)
+def test_a_prediction_of_one_number_may_have_a_number_for_its_target(name):
+    loss = getattr(tr.losses, name)
+    if name == "kl_divergence":
+        with pytest.raises(ValueError, match="kl_divergence: got axis=-1 for an array of 0 axes"):
+            loss(tensor(-0.5), 1.0)
+    else:
+        assert loss(tensor(-0.5), 1.0).item() == loss(tensor([-0.5]), tensor([1.0])).item()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("name", PAIRED)
 def test_every_loss_keeps_the_dtype(name, dtype):
@@ -179,8 +222,11 @@ def test_binary_weights_may_be_numbers_or_broadcast_but_not_grow_the_loss():
             match=rf"^binary_cross_entropy: {name} .*\n  got       {name} float64\[4\] for logits float64\[4, 3\]\n",
         ):
             bce(z, t, **{name: tensor(np.ones(4))})
-        with pytest.raises(ValueError, match=rf"got       {name} float64\[2, 4, 3\]"):
-            bce(z, t, **{name: tensor(np.ones((2, 4, 3)))})
+        for shape in ((2, 4, 3), (2, 3), (4, 2), (2, 1)):
+            with pytest.raises(ValueError, match=rf"got       {name} float64\[{', '.join(map(str, shape))}\]"):
+                bce(z, t, **{name: tensor(np.ones(shape))})
+        for shape in ((), (1,), (1, 3), (4, 1), (1, 1)):
+            assert bce(z, t, **{name: tensor(np.full(shape, 2.0))}).item() == pytest.approx(2 * bce(z, t).item())
     with pytest.raises(TypeError, match=r"binary_cross_entropy: got target int64\[4, 3\], expected floats; use astype"):
         bce(z, indices(np.ones((4, 3))))
 
@@ -202,10 +248,11 @@ def test_huber_goes_over_from_a_parabola_into_a_line():
     np.testing.assert_allclose(x.grad.numpy(), [-2.0, -0.5, 0.0, 0.5, 2.0])
 
 
+@pytest.mark.parametrize("value", [0.0, -0.5, float("nan")])
 @pytest.mark.parametrize(("name", "setting"), [("huber", "delta"), ("hinge", "margin")])
-def test_a_bend_that_is_not_above_0_is_refused(name, setting):
-    with pytest.raises(ValueError, match=f"{name}: got {setting}=0.0, expected more than 0"):
-        getattr(tr.losses, name)(tensor([1.0]), tensor([1.0]), **{setting: 0.0})
+def test_a_bend_that_is_not_above_0_is_refused(name, setting, value):
+    with pytest.raises(ValueError, match=f"{name}: got {setting}={value}, expected more than 0"):
+        getattr(tr.losses, name)(tensor([1.0]), tensor([1.0]), **{setting: value})
 
 
 def test_the_axis_goes_by_no_other_name():

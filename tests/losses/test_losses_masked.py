@@ -87,6 +87,38 @@ def test_rows_of_soft_targets_that_are_all_0_at_some_positions(filler):
 
 
 @FILLERS
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_soft_targets_of_a_class_that_weighs_nothing(label_smoothing, filler):
+    clean, x, w = rng.dirichlet(np.ones(3), 4), tensor(rng.normal(size=(4, 3))), tensor([1.0, 0.0, 2.0])
+    filled = clean.copy()
+    filled[1:, 1] = filler
+    agrees(lambda t: cross_entropy(x, t, weight=w, label_smoothing=label_smoothing), clean, filled)
+
+
+@pytest.mark.parametrize("ignore_index", [None, -100])
+def test_a_label_that_weighs_nothing_hides_no_logit_from_smoothing(ignore_index):
+    """The smooth part of the target is there, whatever the label weighs."""
+    w, given = tensor([0.0, 1.0, 2.0]), {"label_smoothing": 0.3, "ignore_index": ignore_index}
+    x = tensor([[-INF, 1.0, 0.0]], requires_grad=True)
+    loss = cross_entropy(x, indices([0]), weight=w, reduction="sum", **given)
+    p = np.array([0.0, math.e, 1.0]) / (math.e + 1)
+    assert loss.item() == pytest.approx(-0.1 * math.log(p[1]) - 0.2 * math.log(p[2]), rel=1e-13)
+    loss.backward()
+    np.testing.assert_allclose(x.grad.numpy(), [0.3 * p - [0.0, 0.1, 0.2]], rtol=1e-13, atol=1e-15)
+    assert math.isnan(cross_entropy(tensor([[NAN, 1.0, 0.0]]), indices([0]), weight=w, reduction="sum", **given).item())
+
+
+@pytest.mark.parametrize("weight", [None, [2.0]])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_a_single_class_is_certain_and_its_ignored_rows_are_none_of_it(label_smoothing, weight):
+    x, w = tensor([[3.0], [NAN], [-1.0]], requires_grad=True), None if weight is None else tensor(weight)
+    loss = cross_entropy(x, indices([0, -100, 0]), weight=w, label_smoothing=label_smoothing, ignore_index=-100)
+    assert loss.item() == 0.0
+    loss.backward()
+    assert x.grad.tolist() == [[0.0], [0.0], [0.0]]
+
+
+@FILLERS
 @REDUCED
 def test_elements_of_no_weight_in_binary_cross_entropy(reduction, filler):
     clean, target = rng.normal(size=(3, 4)), rng.uniform(size=(3, 4))
@@ -161,10 +193,12 @@ def test_smoothing_over_a_class_that_cannot_be_is_infinite_as_in_pytorch_with_a_
     assert all_but.item() == pytest.approx(-0.8 * math.log(p[0]) - 0.1 * math.log(p[2]), rel=1e-13)
 
 
-def test_a_label_that_cannot_be_makes_no_nan_where_smoothing_is_1_or_its_class_weighs_nothing():
+@pytest.mark.parametrize("definitions", [False, True])
+def test_a_label_that_cannot_be_makes_no_nan_where_smoothing_is_1_or_its_class_weighs_nothing(definitions):
     x = tensor([[1.0, -INF, 0.0]])
     for given in ({}, {"weight": tensor([1.0, 1.0, 1.0])}):
-        assert cross_entropy(x, indices([1]), label_smoothing=1.0, **given).item() == INF  # and not NaN
+        with tr.explain(definitions=definitions):
+            assert cross_entropy(x, indices([1]), label_smoothing=1.0, **given).item() == INF  # and not NaN
     weightless = cross_entropy(x, indices([1]), weight=tensor([1.0, 0.0, 1.0]), reduction="none")
     assert weightless.tolist() == [0.0]
     assert cross_entropy(x, indices([1])).item() == INF
@@ -212,6 +246,8 @@ def test_a_huber_of_any_delta_has_the_slope_of_delta_at_the_bend():
     x = tensor([2.0, -2.0], requires_grad=True)
     tr.losses.huber(x, tensor([0.0, 0.0]), delta=2, reduction="sum").backward()
     assert x.grad.tolist() == [2.0, -2.0]
+    bend = tr.grad(tr.grad(lambda x: tr.losses.huber(x, tensor(0.0), delta=2)))
+    assert [bend(tensor(d)).item() for d in (2.0, -2.0, 2.5)] == [1.0, 1.0, 0.0]
     for delta in (INF, 1e300):
         assert tr.losses.huber(tensor([3.0], "float32"), tensor([0.0], "float32"), delta=delta).item() == 4.5
 
@@ -249,6 +285,17 @@ def test_a_target_or_a_weight_never_decides_the_dtype(name, dtype, other):
     assert type(bare) is type(x.data)
     assert bare.dtype == dtype
     assert float(bare) == loss.item()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_targets_and_weights_are_cast_before_anything_is_worked_out(name):
+    x, t, w = (
+        tensor(rng.uniform(0.1, 1, shape), dtype)
+        for shape, dtype in zip([(2, 3), (2, 3), (3,)], ["float32", "float64", "float64"], strict=True)
+    )
+    value, slope = tr.value_and_grad(lambda x: CALLS[name](x, t, w))(x)
+    expected = tr.value_and_grad(lambda x: CALLS[name](x, t.astype("float32"), w.astype("float32")))(x)
+    assert (value.item(), slope.tolist()) == (expected[0].item(), expected[1].tolist())
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("mse", "int64"), ("hinge", "bool"), ("mae", "int32")])

@@ -95,8 +95,9 @@ def sample(names: Sequence[str], n: int, seed: int) -> list[Tried]:
 def _all(wanted: Sequence[str], whole: Sequence[str], n: int | None, day: int) -> int:
     """Try every mutant of some functions, or n of each room; write the page for rooms, unless it knows more already."""
     _, by_function = load()
-    there = functions()
-    made = [Tried(name, m, by_function.get(name, ())) for name in wanted for m in wrong_versions(there[name])]
+    there, known = functions(), page.noticing()
+    tests = {name: [*dict.fromkeys([*known.get(name, ()), *by_function.get(name, ())])] for name in wanted}
+    made = [Tried(name, m, tests[name]) for name in wanted for m in wrong_versions(there[name])]
     by_room = {room: [one for one in made if room_of(one.name) == room] for room in dict.fromkeys(map(room_of, wanted))}
     if n is not None:
         draw = random.Random(day)

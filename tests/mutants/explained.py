@@ -13,14 +13,63 @@ NEVER_RAISES = "what is inside does not raise"
 FASTER = "the other way gives the same, in more time"
 LOCKED = "only threads that meet within one instruction of the other could tell"
 WHOLE = "it is a whole number"
+BLOCKS = "how much is worked out at a time is a matter of speed"
+WORKED_OUT = "any negative size is the one that is worked out"
+EVEN = "its sign does not count"
+ONE_AXIS = "there is only one axis"
 
 EXPLAINED: dict[str, dict[str, str]] = {
-    "": {},
+    "": {
+        "A.astype(B, copy=False) -> A.astype(B); A.astype(B, copy=True)": "one more copy takes nothing but time",
+        "A.reshape(-1, ...) -> A.reshape(-2, ...)": WORKED_OUT,
+    },
     "core": OF_THE_ENGINE | {},
     "dropout": {
         "spatial_dropout: getattr(x, 'ndim', 0) -> getattr(x, 'ndim', 1)": "both are less than 2",
         "scale_of: 1.0 -> 1.0 * 1.1": "nothing is left that it could multiply",
         "gaussian_dropout: widened(x) -> x": "the noise has the wide dtype, and so has the product",
+    },
+    "losses": {
+        "A.expand_dims(B, axis=0) -> A.expand_dims(B)": "0 is what it is without",
+        "cross_entropy: A.squeeze(B, axis=0) -> A.squeeze(B); A.squeeze(B, axis=None); A.squeeze(B, axis=-1)": ONE_AXIS,
+        "_of_indices: A.take(B, C, axis=0) -> A.take(B, C); A.take(B, C, axis=None); A.take(B, C, axis=-1)": ONE_AXIS,
+        "_of_soft_targets: A if B is None else entering(A, B) -> entering(A, B)": FASTER,
+        "_of_soft_targets: if label_smoothing: ... -> if True: ...": "what is added is 0 then",
+        "_of_indices: if label_smoothing: ... -> if True: ...": "what is added is 0 then",
+        "_weighted: if A is None and B is None: ... -> if False: ...": FASTER,
+        "_weighted: if weight is not None: A = entering(B, weight) -> if True: A = entering(B, weight)": FASTER,
+        "_along_classes: -1 -> -2": WORKED_OUT,
+        "_flat: -1 -> -2": WORKED_OUT,
+        "_in_blocks: A[0] -> A[1]": "the arrays are of one shape and dtype",
+        "_in_blocks: A or 1 -> A or 2": "only nothing is divided by it",
+        "_in_blocks: max(1, len(A)) -> max(2, len(A))": "a block of nothing adds nothing",
+        "mse: A.square(B - C) -> A.square(C - B)": EVEN,
+        "mae: A.abs(B - C) -> A.abs(C - B)": EVEN,
+        "parabola_and_line: A.abs(prediction - target) -> A.abs(target - prediction)": EVEN,
+        "_in_blocks: max(1, A * B // (C or 1)) -> 1; max(2, A * B // (C or 1)); max(1, A * B); max(1, A * B // 1); "
+        "max(1, A // (C or 1)); max(1, B // (C or 1)); max(1, -(-(A * B) // (C or 1))); "
+        "max(1, round(A * B / (C or 1)))": BLOCKS,
+        "reduced: 1.0 -> 1.0 * 1.1": "weights that are nothing together divide a loss of 0",
+    },
+    "optim": {
+        "with self._lock, underflow_ignored(): ... -> with underflow_ignored(): ...": LOCKED,
+        "with self._lock, deferred(): ... -> with deferred(): ...": LOCKED,
+        "settings: 0 <= A < math.inf -> 0 < A < math.inf; 1 <= A < math.inf": FASTER,
+        "settings: if type(A) is float and 0 <= A < math.inf and B not in NOT_NUMBERS: ... -> if False: ...": FASTER,
+        "clip_grad_norm: max_norm or 1.0 -> max_norm or 1.0 * 1.1": "0 is divided by it",
+        "clip_grad_value: ops.clip(A, -max_value, max_value) -> ops.clip(-max_value, A, max_value)": "the same formula",
+        "_norm: 1e-20 < A < math.inf -> 1e-20 <= A < math.inf": "either way is right there",
+        "_unseen_norm: xp.max(A).astype('float64') -> xp.max(A)": "the sum begins with a float64",
+        "_unseen_norm: xp.where(A, B, 1.0) -> xp.where(A, B, 1.0 * 1.1)": "only 0, infinity and NaN are divided by it",
+        "_unseen_norm: (A / B).astype(A.dtype, copy=False) -> A / B": "with more digits",
+        "_unchanged: A.keys() <= B.keys() -> A.keys() < B.keys()": "a group has params too",
+        "_unchanged: map(is_, A, B) -> map(is_, B, A)": "identity goes both ways",
+        "_norm: 1e-20 -> 1e-20 * 1000.0": "either way is right there",
+        "Optimizer.step: if sure: -> if False:": "all is put in place at the end then",
+        "_next: if weight_decay and decayed: -> if True:": "what decays by nothing stays",
+        "_next: weight_decay and decayed -> weight_decay or decayed": "what decays by nothing stays",
+        "_next: weight_decay and decayed -> weight_decay": "what decays by nothing stays",
+        "_next: weight_decay and decayed -> decayed": "what decays by nothing stays",
     },
     "random": {
         "with _making: ... -> if not 'left only where all goes well': ...": NEVER_RAISES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections import Counter
@@ -24,10 +25,10 @@ why. *Alive*: listed below. *Unreached*: in a function that no quick test runs, 
 
 The tests that noticed a mutant stand in `tests/mutants/noticing.json`; a sample in every run of the tests asks these first.
 
-| room | functions | mutants | tried | killed | explained | alive | unreached | CPU s each |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| room | functions | mutants | tried | killed | explained | alive | unreached | CPU s each | run on |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
 """
-COLUMNS = 9
+COLUMNS = 10
 
 
 def rules_for(one: Tried) -> list[str]:
@@ -52,11 +53,11 @@ def _fits(rule: str, one: Tried) -> bool:
 
 
 def row(room: str, made: int, functions: int, tried: Sequence[Tried]) -> str:
-    """The row of a room."""
+    """The row of a room, with the day of its run."""
     outcomes = Counter(outcome(one) for one in tried)
     seconds = sum(one.seconds for one in tried) / max(len(tried), 1)
     counts = [outcomes[kind] for kind in ("killed", "explained", "alive", "unreached")]
-    cells = [room, functions, made, len(tried), *counts, f"{seconds:.2f}"]
+    cells = [room, functions, made, len(tried), *counts, f"{seconds:.2f}", datetime.date.today()]
     return f"| {' | '.join(map(str, cells))} |"
 
 

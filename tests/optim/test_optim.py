@@ -216,6 +216,9 @@ def test_zero_grad_forgets():
         ("Adam", {"betas": (1.0, 0.9)}, r"Adam: got betas\[0\]=1.0, expected at least 0, and below 1"),
         ("Adam", {"betas": (0.9, -0.1)}, r"got betas\[1\]=-0.1"),
         ("Adam", {"betas": 0.9}, "got betas=0.9, expected two numbers"),
+        ("Adam", {"betas": (0.9,)}, r"got betas=\(0.9,\), expected two numbers"),
+        ("Adam", {"betas": [0.9, 0.99, 0.999]}, r"got betas=\[0.9, 0.99, 0.999\], expected two numbers"),
+        ("Adam", {"betas": "09"}, "got betas='09', expected two numbers"),
         ("Adam", {"eps": -1e-8}, "got eps=-1e-08"),
         ("AdamW", {"weight_decay": float("nan")}, "AdamW: got weight_decay=nan"),
     ],
@@ -243,6 +246,9 @@ def test_parameters_that_cannot_be_stepped():
         tr.optim.SGD([w * 2], lr=0.1)
     with pytest.raises(ValueError, match=r"Adam: got 3\.0, which is no leaf"):
         tr.optim.Adam([w, 3.0])
+    for pair in ((w, leaf(W)), ("w", w, w), ("w",), (), (0, w)):  # only a name and a leaf are taken for one
+        with pytest.raises(ValueError, match=r"(?s)SGD: got \(.*, which is no leaf"):
+            tr.optim.SGD([pair], lr=0.1)
     with pytest.raises(ValueError, match="SGD: got a parameter twice"):
         tr.optim.SGD([w, w], lr=0.1)
     with pytest.raises(ValueError, match="AdamW: got a parameter twice"):
@@ -257,6 +263,10 @@ def test_groups_that_are_none():
         tr.optim.SGD([{"lr": 0.1}], lr=0.1)
     with pytest.raises(ValueError, match=r"got a group tensor\("):
         tr.optim.SGD([{"params": [leaf(W)]}, leaf(W)], lr=0.1)
+    with pytest.raises(ValueError, match=r"got a group tensor\("):
+        tr.optim.SGD([leaf(W), {"params": [leaf(W)]}], lr=0.1)
+    with pytest.raises(ValueError, match="got a group with nothing, expected"):
+        tr.optim.SGD([{}], lr=0.1)
     with pytest.raises(ValueError, match="got no parameters"):
         tr.optim.SGD([{"params": []}], lr=0.1)
 
@@ -273,8 +283,10 @@ def test_an_optimizer_without_a_direction_says_so():
 def test_a_harmless_underflow_is_none_of_an_error_that_numpy_was_asked_for(make):
     """g^2 of a gradient of 1e-30 is 0 in float32: with np.seterr(all="raise") that once stopped a step halfway."""
     w = leaf([1.0, 2.0], "float32")
-    optimizer, average = make([w]), tr.optim.WeightAverage([w], decay=0.5)
+    tiny = leaf([1e-45, 0.0], "float32")
+    optimizer, average = make([w]), tr.optim.WeightAverage([w, tiny], decay=0.5)
     with np.errstate(all="raise"):
+        tiny.assign([0.0, 1e-45])
         for _ in range(3):
             set_gradient(w, [1e-30, -1e-30])
             tr.optim.clip_grad_norm([w], 1e-10)

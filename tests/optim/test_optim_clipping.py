@@ -237,3 +237,52 @@ def test_a_bound_beyond_the_dtype_clips_nothing(dtype, bound):
     set_gradient(w, [60000.0, -np.inf])
     tr.optim.clip_grad_value(iter([w]), bound)
     assert w.grad.tolist() == [60000.0, -np.inf]
+
+
+# ---- gradients in several packs: of several dtypes, large ones, empty ones
+
+PACKED = {
+    "the second is too large to square": [([0.5], "float64"), ([3e38, -3e38], "float32")],
+    "the second is too small to square": [([0.0], "float64"), ([-3e-30, 4e-30], "float32")],
+    "all are too large to square": [([3e38], "float32"), ([-6e4], "float16"), ([-1e300], "float64")],
+    "one is too small for the dtype of another": [([0.0, -1e-40], "float32"), ([3e-39, -4e-300], "float64")],
+    "one is too small for the dtype of another, which is 0": [([0.0], "float32"), ([-3e-200], "float64")],
+    "one is empty": [([], "float32"), ([-3.0, 4.0], "float64")],
+    "one is empty, and the other too small to square": [([], "float32"), ([-3e-200], "float64")],
+    "the empty one is last": [([-3e30, 4e30], "float32"), ([], "float64")],
+    "all are 0": [([0.0], "float32"), ([0.0, 0.0], "float64")],
+}
+
+
+@pytest.mark.parametrize("unchecked", [False, True])
+@pytest.mark.parametrize("name", PACKED)
+def test_gradients_of_any_sizes_in_several_packs_have_one_norm(name, unchecked):
+    ws = [leaf(np.zeros(len(g)), dtype) for g, dtype in PACKED[name]]
+    for w, (g, _) in zip(ws, PACKED[name], strict=True):
+        set_gradient(w, g)
+    given = [np.asarray(w.grad.numpy(), dtype="longdouble") for w in ws]
+    norm = float(np.sqrt(sum((g**2).sum() for g in given)))
+    with tr.unchecked("gradients") if unchecked else tr.no_grad():
+        found = clip_grad_norm(ws, norm / 4)
+    assert float(found) == pytest.approx(norm, rel=1e-6)
+    for w, g in zip(ws, given, strict=True):
+        np.testing.assert_allclose(w.grad.numpy(), (g / 4).astype(w.dtype), rtol=2e-3 if w.dtype == "float16" else 1e-6)
+
+
+def test_an_infinite_gradient_that_nobody_looks_at_has_an_infinite_norm():
+    (w,) = leaves([np.array([1.0, -math.inf])])
+    with tr.unchecked("gradients"):
+        assert clip_grad_norm(w, math.inf).item() == math.inf
+
+
+def test_no_gradients_have_a_norm_of_0_also_where_nobody_looks():
+    with tr.unchecked("gradients"):
+        assert float(clip_grad_norm([leaf([1.0])], 1.0)) == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_bound_of_the_largest_number_clips_infinity(dtype):
+    w, largest = leaf([1.0, 2.0], dtype), float(np.finfo(dtype).max)
+    set_gradient(w, [1.0, -np.inf])
+    clip_grad_value(w, largest)
+    assert w.grad.tolist() == [1.0, -largest]

@@ -290,6 +290,11 @@ def test_what_a_state_holds():
         ),
         (lambda s: s["param_groups"].pop(), "got 1 groups, expected 2; load what was saved for the same parameters"),
         (lambda s: s["state"].pop(), "got 1 parameters, expected 2"),
+        (lambda s: s.update(state=3), "got 3 as parameters, expected 2"),
+        (lambda s: s.update(state=(None,)), "got 1 parameters, expected 2; load"),
+        (lambda s: s.update(state=dict(enumerate(s["state"]))), "got {0: .* as parameters, expected 2"),
+        (lambda s: s["state"].__setitem__(1, {}), "got a state with nothing, expected step"),
+        (lambda s: s["param_groups"].__setitem__(1, "all"), "got a state with 'all', expected params, lr"),
         (lambda s: s["param_groups"][1].update(params=[1, 2]), "got 2 parameters in a group, expected 1"),
         (lambda s: s["param_groups"][1].pop("eps"), "got a state with lr, betas, l2, .*, expected .*eps"),
         (lambda s: s["param_groups"][1].update(amsgrad=True), "got a state with .*amsgrad"),
@@ -321,6 +326,16 @@ def test_a_state_that_does_not_fit_changes_nothing(change, text):
     for optimizer in made:
         optimizer.step()
     assert_same_bits(ws, others)
+
+
+def test_tuples_in_a_state_are_lists():
+    w = leaf([1.0, 2.0])
+    optimizer = tr.optim.Adam([w], lr=0.1)
+    give_gradients(np.random.default_rng(0), [w])
+    optimizer.step()
+    state = optimizer.state_dict()
+    optimizer.load_state_dict({name: tuple(v) if isinstance(v, list) else v for name, v in state.items()})
+    assert optimizer.state_dict()["state"][0]["step"] == 1
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])

@@ -349,3 +349,49 @@ def test_a_step_may_be_given_a_closure():
         assert optimizer.step(closure).item() == 5.0
     np.testing.assert_allclose(w.numpy(), [0.8, 1.6])
     assert optimizer.step() is None
+
+
+def test_a_setting_that_was_taken_out_is_that_of_the_optimizer_again():
+    w = leaf([1.0])
+    optimizer = tr.optim.SGD([{"params": [w], "lr": 0.5}], lr=0.25)
+    set_gradient(w, [1.0])
+    optimizer.step()
+    del optimizer.param_groups[0]["lr"]
+    optimizer.step()
+    assert w.tolist() == [0.25]
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_one_parameter_in_the_place_of_another_is_seen():
+    ws, new = [leaf([1.0]), leaf([1.0])], leaf([1.0])
+    optimizer = tr.optim.SGD(ws, lr=0.5, momentum=0.9)
+    for w in (*ws, new):
+        set_gradient(w, [1.0])
+    optimizer.step()
+    optimizer.param_groups[0]["params"][1] = new
+    optimizer.step()
+    assert [w.item() for w in (*ws, new)] == pytest.approx([1 - 0.5 - 0.95, 0.5, 0.5])
+    assert optimizer.parameters[1] is new
+
+
+def test_a_rate_that_is_set_by_hand_is_no_longer_that_of_a_schedule_even_where_it_is_the_same():
+    optimizer = tr.optim.SGD([leaf([1.0])], lr=0.5)
+    tr.optim.StepLR(optimizer, 1, gamma=0.5).step()
+    tr.optim.StepLR(optimizer, 1)
+    assert optimizer.param_groups[0]["initial_lr"] == 0.5
+    optimizer.lr = optimizer.lr
+    tr.optim.StepLR(optimizer, 1)
+    assert optimizer.param_groups[0]["initial_lr"] == 0.25
+
+
+@each_maker
+def test_settings_of_0_do_nothing_to_weights_that_are_infinite(make):
+    alone, w, bias = leaf([np.inf, 1.0]), leaf([np.inf, 1.0]), tr.nn.Parameter(leaf([np.inf, 1.0]), decay=False)
+    for optimizer in (make([alone]), make([w, bias])):
+        optimizer.param_groups[0].update(l2=0.0, weight_decay=0.0)
+        for each in optimizer.parameters:
+            set_gradient(each, [1.0, 1.0])
+        optimizer.step()
+    for each in (alone, w, bias):
+        assert each.numpy()[0] == np.inf
+        assert each.numpy()[1] < 1.0

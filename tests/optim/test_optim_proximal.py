@@ -322,3 +322,13 @@ def test_optimizers_that_do_not_fit_are_refused():
     ):
         with pytest.raises(ValueError, match=text):
             Proximal([w], **settings)
+
+
+def test_weights_of_several_groups_and_dtypes_go_as_far_as_their_own_steps():
+    ws = [leaf([1.0, -1.0]), leaf([1.0, -1.0], "float32"), leaf([1.0, -1.0])]
+    optimizer = tr.optim.SGD([{"params": ws[:2], "lr": 0.125}, {"params": ws[2:]}], lr=0.5)
+    for w in ws:
+        w.grad = tr.zeros_like(w)
+    optimizer.step()
+    Proximal(ws, l1=0.5).step(optimizer)
+    assert [w.tolist() for w in ws] == [[0.9375, -0.9375], [0.9375, -0.9375], [0.75, -0.75]]

@@ -106,7 +106,8 @@ def _of_indices(
         return smoothed_nll(z, index, counted, label_smoothing=label_smoothing, reduction=reduction)
     share = ops.take(weight, index, axis=0)
     share = share if counted is None else ops.where(counted, share, 0.0)
-    z = entering(z, ops.expand_dims(counted if label_smoothing and counted is not None else share, axis=1))
+    entered = counted if label_smoothing else share  # the smooth part asks for the logits of all rows that count
+    z = z if entered is None else entering(z, ops.expand_dims(entered, axis=1))
     hard = (1 - label_smoothing) * share
     losses = hard * entering(smoothed_nll(z, index, counted, reduction="none"), hard)
     if label_smoothing:

@@ -61,7 +61,7 @@ def clip_grad_norm(
         if max_norm < math.inf:
             factor = max_norm / xp.maximum(norm, max_norm or 1.0)
             _give(packs, [g * factor.astype(g.dtype) for g in gradients])
-        return wrap(xp.asarray(norm, dtype=gradients[0].dtype))
+        return wrap(xp.asarray(norm, dtype=max(g.dtype for g in gradients)))  # the widest
     norm = _norm(gradients)
     if not math.isfinite(norm):
         _treat_nonfinite(tensors, on_nonfinite)
@@ -119,7 +119,8 @@ def _norm(gradients: Sequence[Array]) -> float:
     largest = max(extremes, default=0.0)
     if largest == 0 or not math.isfinite(largest):
         return largest
-    return largest * math.sqrt(sum(float(_sum_of_squares(g / largest)) for g in gradients))
+    # A float32 would not hold the largest element of another dtype.
+    return largest * math.sqrt(sum(float(_sum_of_squares(g.astype("float64") / largest)) for g in gradients))
 
 
 def _unseen_norm(xp: Any, gradients: Sequence[Array]) -> Array:
