@@ -22,7 +22,6 @@ from engine_mutants import counts
 import tinyreg as tr
 from tinyreg.core.fused import Fused
 from tinyreg.testing import PROPERTIES, run_backend
-from tinyreg.testing.contract import LAYOUTS
 from tinyreg.testing.failure import short
 from tinyreg.testing.mutation import planted, planted_in, shared, tallied
 from tinyreg.testing.search import survey
@@ -36,7 +35,6 @@ Written by `python tests/verification.py`. Every cell but the last of a row, and
 
 - **Order** is that of the derivatives compared with differences; 0 is an op without a gradient.
 - **Dtypes**: float64 against differences, float32 against float64.
-- **Layouts** of arguments and incoming gradients: {layouts}.
 - **Points** are kinks, ties, zeros and overflows. Behind the arrow stands the gradient that is the convention there, for an
   incoming gradient of ones.
 - **Mutants** are wrong versions of the op's own derivatives, killed of how many. Those alive cannot be told from the right
@@ -88,8 +86,7 @@ def points(case):
 def row(case):
     """What a row says of a case, but for mutants and digits."""
     dtypes = "float64" + ", float32" * PROPERTIES["P8"].applies(case) if case.order else "-"
-    layouts = str(len(LAYOUTS) + 1) if PROPERTIES["P7"].applies(case) else "-"
-    return [case.name, kind(case), str(case.order), dtypes, layouts, points(case)]
+    return [case.name, kind(case), str(case.order), dtypes, points(case)]
 
 
 def counted(tally):
@@ -132,9 +129,8 @@ def digits(case):
 
 def introduction():
     """The text above the tables."""
-    layouts = ", ".join(["contiguous", *(layout.__doc__.rstrip(".").lower() for layout in LAYOUTS)])
     properties = ", ".join(map(str, PROPERTIES.values()))
-    return INTRODUCTION.format(layouts=layouts, properties=f"{properties}, backends agree")
+    return INTRODUCTION.format(properties=f"{properties}, backends agree")
 
 
 def compared(name, backend):
@@ -165,7 +161,7 @@ def measured(name):
 
 def outdated(on_page):
     """The names whose rows are not on the page, or say something else than their case."""
-    found = [name for name, case in CASES.items() if on_page.get(name, [])[:6] != row(case)]
+    found = [name for name, case in CASES.items() if on_page.get(name, [])[:5] != row(case)]
     return found + [
         name for name, (_, cases) in helpers().items() if on_page.get(name, [])[1:2] != [", ".join(map(str, cases))]
     ]
@@ -186,7 +182,7 @@ def written(names, before):
     parts = [introduction(), snapshot]
     for family, cases in FAMILIES.items():
         parts.append(f"## {family}\n")
-        parts.append("| op | kind | order | dtypes | layouts | points | mutants | digits |\n| --- " + "| --- " * 7 + "|")
+        parts.append("| op | kind | order | dtypes | points | mutants | digits |\n| --- " + "| --- " * 6 + "|")
         parts += [line(row(case), case.name) for case in cases]
         parts.append("")
     parts.append(SHARED_HEAD)

@@ -86,7 +86,7 @@ def _affines(pick: Pick) -> Call:
     images = pick(arrays(shape))
     places = np.stack(_places(images, *settings))
     if np.abs(places - np.round(places)).min() < NEAR:
-        settings = np.array([27.0] * shape[0]), 1.25, 0.17, np.array([-0.13] * shape[0])
+        settings = each(27.0), each(1.25), each(0.17), each(-0.13)
     return Call((images, *settings), {"padding": pick(PADDING)})
 
 

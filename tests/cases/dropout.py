@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -81,7 +80,7 @@ def _masked(min_dims: int = 0) -> SearchStrategy[Call]:
     def draw(pick: Pick) -> Call:
         x = pick(arrays(shapes(min_dims=min_dims)))
         shape = pick(st.sampled_from([x.shape, x.shape[-1:]]))
-        mask = pick(hnp.arrays(np.bool_, shape, elements=st.booleans(), fill=st.nothing()))
+        mask = pick(arrays(shape, st.booleans(), dtype=np.bool_))
         return Call((x, mask), {"scale": pick(st.sampled_from([2.0, 1.25]))})
 
     return draw()

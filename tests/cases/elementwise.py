@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -16,7 +15,7 @@ from tinyreg.ops import elementwise as ops
 from tinyreg.ops import precision, smooth
 from tinyreg.ops.table import DOMAINS, POSITIVE, REAL
 from tinyreg.testing import Call, Case, Point, at
-from tinyreg.testing.strategies import PAIRS, arrays, calls, elementwise, shapes, values
+from tinyreg.testing.strategies import arrays, broadcasting, calls, elementwise, near_even, near_odd, shapes, values
 
 erf = np.vectorize(math.erf, otypes=[np.float64])
 
@@ -24,7 +23,7 @@ erf = np.vectorize(math.erf, otypes=[np.float64])
 def _case(op: Any, reference: Any, order: int = 2, points: Sequence[Point] = (), **drawn: Any) -> Case:
     """The case of a row of the table of ops: smooth everywhere unless it has a domain or a kink."""
     smooth = not drawn and all(domain == REAL for domain in DOMAINS[op.name])
-    reach = math.inf if smooth else 1 / 32 if "apart" in drawn else 1 / 16
+    reach = math.inf if smooth else 1 / 64 if "apart" in drawn else 1 / 16
     return Case(op, elementwise(*DOMAINS[op.name], **drawn), reference, order=order, points=points, reach=reach)
 
 
@@ -34,11 +33,11 @@ def _sigmoid(x: Any) -> Any:
 
 def _of_pairs(one: Any, other: Any) -> SearchStrategy[Call]:
     """Calls of two arguments from a strategy for arrays of each, given their shapes, which broadcast."""
-    return st.sampled_from(PAIRS).flatmap(lambda pair: calls(one(pair[0]), other(pair[1])))
+    return broadcasting(2).flatmap(lambda pair: calls(one(pair[0]), other(pair[1])))
 
 
 def _integers(shape: Any) -> SearchStrategy[Any]:
-    return hnp.arrays(np.int64, shape, elements=st.integers(-9, 9))
+    return arrays(shape, st.integers(-9, 9), dtype=np.int64)
 
 
 def _powers() -> SearchStrategy[Call]:
@@ -51,52 +50,33 @@ def _powers() -> SearchStrategy[Call]:
 
 EXPONENTS = st.sampled_from([0.5, -2.0, 0.0])
 
-CHOICES: list[tuple[tuple[int, ...], ...]] = [
-    ((), (), ()),
-    ((3,), (3,), (3,)),
-    ((2, 3), (2, 3), (2, 3)),
-    ((2, 1), (3,), ()),
-    ((3,), (2, 1), (2, 3)),
-    ((2, 3), (), (2, 3)),
-    ((0,), (0,), ()),
-]
-
 
 def _choices() -> SearchStrategy[Call]:
     """Calls of `where`: a condition, and two arrays."""
 
     @st.composite
     def draw(pick: Any) -> Call:
-        condition, x1, x2 = pick(st.sampled_from(CHOICES))
-        return Call((pick(arrays(condition, values())) > 1, pick(arrays(x1)), pick(arrays(x2))), {})
+        condition, x1, x2 = pick(broadcasting(3))
+        return Call((pick(arrays(condition)) > 1, pick(arrays(x1)), pick(arrays(x2))), {})
 
     return draw()
 
 
-BOUNDS: list[tuple[tuple[int, ...], tuple[int, ...] | None, tuple[int, ...] | None]] = [
-    ((), (), ()),
-    ((3,), (3,), None),
-    ((3,), None, (3,)),
-    ((2, 3), (2, 1), (3,)),
-    ((2,), (3, 1), ()),
-    ((2, 3), None, None),
-    ((0,), (), (1,)),
-]
-
-
 def _clipped() -> SearchStrategy[Call]:
-    """Calls of `clip`: multiples of 1/8 between bounds that are not, none of them within 1/16 of another."""
+    """Calls of `clip`: near multiples of 1/8, between bounds that are not, none of them within 1/32 of another."""
 
-    def bound(shape: tuple[int, ...] | None, low: int, high: int) -> SearchStrategy[Any]:
-        odd = st.sampled_from([k / 8 + 1 / 16 for k in range(low, high)])
-        return st.none() if shape is None else arrays(shape, odd)
+    def bound(shape: tuple[int, ...], low: int, high: int) -> SearchStrategy[Any]:
+        odd = st.sampled_from([near_odd(k / 8 + d) for k in range(low, high) for d in (0, 0.027, -0.0002)])
+        return st.one_of(arrays(shape, odd), st.none())
 
     def drawn(shapes: Any) -> SearchStrategy[Call]:
         x, low, high = shapes
-        return calls(arrays(x, values()), bound(low, -16, 4), bound(high, 4, 16))
+        return calls(arrays(x, values().map(near_even)), bound(low, -16, 4), bound(high, 4, 16))
 
-    return st.sampled_from(BOUNDS).flatmap(drawn)
+    return broadcasting(3).flatmap(drawn)
 
+
+CLAMPED_BELOW, CLAMPED_ABOVE = (st.sampled_from([s * 33 / 16, s * 41 / 16, s * 17 / 16]) for s in (-1, 1))
 
 # x1 / x2 stays a quarter away from every integer, at which the remainder jumps.
 BETWEEN_JUMPS = st.sampled_from([1.5, 0.5, -0.5, -2.5, 3.5])
@@ -285,7 +265,11 @@ CASES = [
     ),
     Case(
         ops.clamp,
-        elementwise(min=st.sampled_from([-33 / 16, -17 / 16]), max=st.sampled_from([33 / 16, 17 / 16])),
+        elementwise(
+            elements=values().map(near_even),
+            min=CLAMPED_BELOW,
+            max=CLAMPED_ABOVE,
+        ),
         lambda x, min, max: np.clip(x, min, max),
         points=[
             at([0.0, 1.0, 0.5, math.nan], min=0.0, max=1.0, gradient=[0.0, 0.0, 1.0, 0.0]),
@@ -303,7 +287,7 @@ CASES = [
             at([0.0, 1.0], None, [1.0, 1.0], gradients=[[1.0, 0.5], [0.0, 0.5]]),
             at([0.0, 3.0], [2.0, 2.0], [1.0, 1.0], gradients=[[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]),
         ],
-        reach=1 / 32,
+        reach=1 / 64,
     ),
     # dtype and place
     Case(precision.cast, elementwise(dtype=DOUBLE), lambda x, dtype: x.astype(dtype), points=NARROWED),

@@ -19,15 +19,15 @@ import tinyreg as tr
 from tinyreg.ops.decomposition import cofactor
 from tinyreg.ops.linalg import contract, on_diagonal
 from tinyreg.testing import Call, Case, at
-from tinyreg.testing.strategies import arrays, calls, shapes
+from tinyreg.testing.strategies import arrays, calls, resized, shapes
 
 Array = NDArray[Any]
 Pick = Callable[[Any], Any]
 Shapes = Sequence[tuple[int, ...]]
 
 OFFSETS = st.integers(-3, 3)
-SQUARE = [(2, 2), (3, 3), (1, 1), (2, 2, 2), (2, 3, 1, 1), (0, 2, 2)]
-TALL = [(3, 2), (2, 2), (2, 3, 1), (1, 3, 2), (3, 2, 1), (0, 3, 2)]
+SQUARE = [(2, 2), (3, 3), (1, 1), (2, 2, 2), (2, 3, 1, 1), (0, 2, 2), (5, 5), (2, 1, 2, 3, 3), (11, 2, 2)]
+TALL = [(3, 2), (2, 2), (2, 3, 1), (1, 3, 2), (3, 2, 1), (0, 3, 2), (7, 2), (5, 4), (2, 1, 2, 3, 2)]
 ANY = [*TALL, (2, 3), (2, 1, 3), (3, 1, 2), (1, 1)]
 
 # ---- products --------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
 
 def _einsums(pairs: Sequence[tuple[str, Shapes]]) -> SearchStrategy[Call]:
     def drawn(pair: tuple[str, Shapes]) -> SearchStrategy[Call]:
-        return calls(*map(arrays, pair[1]), subscripts=st.just(pair[0]))
+        return resized(*pair[1]).flatmap(lambda shapes: calls(*map(arrays, shapes), subscripts=st.just(pair[0])))
 
     return st.sampled_from(pairs).flatmap(drawn)
 
@@ -92,7 +92,8 @@ PRODUCTS: list[Shapes] = [
 
 def _products() -> SearchStrategy[Call]:
     """Calls of `matmul`: vectors, matrices, and stacks that broadcast."""
-    return st.sampled_from(PRODUCTS).flatmap(lambda pair: calls(*map(arrays, pair)))
+    shapes = st.sampled_from(PRODUCTS).flatmap(lambda pair: resized(*pair))
+    return shapes.flatmap(lambda pair: calls(*map(arrays, pair)))
 
 
 def _matrices(**settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
@@ -201,7 +202,7 @@ def _numpys_qr(x: Array) -> Any:
 
 @st.composite
 def _affine(pick: Pick) -> Call:
-    inside, outside = pick(st.sampled_from([(2, 3), (3, 1), (1, 2)]))
+    ((inside, outside),) = pick(resized(pick(st.sampled_from([(2, 3), (3, 1), (1, 2)]))))
     x = pick(arrays((*pick(st.sampled_from([(2,), (), (3, 2), (1,), (0,)])), inside)))
     return Call((x, pick(arrays((outside, inside))), pick(st.one_of(arrays((outside,)), st.none()))), {})
 

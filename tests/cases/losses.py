@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis.strategies import SearchStrategy
@@ -15,7 +14,7 @@ import tinyreg as tr
 from tinyreg.losses.classification import logistic_nll, smoothed_nll, soft_nll
 from tinyreg.losses.regression import parabola_and_line
 from tinyreg.testing import Call, Case, at
-from tinyreg.testing.strategies import arrays, shapes
+from tinyreg.testing.strategies import arrays, near_even, near_odd, resized, shapes, values
 
 from .activations import softmax
 
@@ -30,22 +29,28 @@ def _reduced(losses: Any, reduction: str) -> Any:
 
 
 @st.composite
-def _pairs(pick: Pick, /, between: float = 0.0, **settings: SearchStrategy[Any]) -> Call:
-    """A prediction and a target of one shape, whose elements differ by an odd multiple of `between` if that is not 0."""
+def _pairs(pick: Pick, /, kinks: bool = False, **settings: SearchStrategy[Any]) -> Call:
+    """A prediction and a target of one shape; with kinks, no difference of elements is within 1/32 of a multiple of 1/8."""
     shape = pick(shapes())
     drawn = {name: pick(strategy) for name, strategy in settings.items()}
-    return Call((pick(arrays(shape)), pick(arrays(shape)) + between), drawn | {"reduction": pick(REDUCTION)})
+    one, other = (values(), values()) if not kinks else (values().map(near_even), values().map(near_odd))
+    return Call((pick(arrays(shape, one)), pick(arrays(shape, other))), drawn | {"reduction": pick(REDUCTION)})
 
 
 LOGITS = st.sampled_from([(2, 3), (3, 2), (3,), (4, 3), (2, 3, 2), (0, 3)])
+PIXELS = st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3), (2, 3, 2), (1, 2, 2, 3)])
 CLASS_WEIGHTS = st.sampled_from([1.0, 0.5, 2.0])
+
+
+def _one_resized(shape: tuple[int, ...]) -> SearchStrategy[tuple[int, ...]]:
+    return resized(shape).map(lambda shapes: shapes[0])
 
 
 @st.composite
 def _labelled(pick: Pick) -> Call:
     """Logits with class indices or soft targets, weights, and rows that do not count."""
     settings: dict[str, Any] = {"label_smoothing": pick(st.sampled_from([0.0, 0.2])), "reduction": pick(REDUCTION)}
-    logits = pick(arrays(LOGITS))
+    logits = pick(arrays(LOGITS.flatmap(_one_resized)))
     axis = 1 if logits.ndim > 1 else 0
     classes = logits.shape[axis]
     weight = pick(st.one_of(st.none(), arrays((classes,), CLASS_WEIGHTS)))
@@ -54,7 +59,7 @@ def _labelled(pick: Pick) -> Call:
     settings["ignore_index"] = pick(st.sampled_from([None, 1, -100]))
     allowed = [*range(classes), *[-100] * (settings["ignore_index"] == -100)]
     shape = logits.shape[:axis] + logits.shape[axis + 1 :]
-    target = pick(hnp.arrays(np.int64, shape, elements=st.sampled_from(allowed), fill=st.nothing()))
+    target = pick(arrays(shape, st.sampled_from(allowed), dtype=np.int64))
     return Call((logits, target, weight), settings)
 
 
@@ -128,17 +133,17 @@ def hinge(scores: Any, target: Any, *, margin: float, reduction: Any) -> Any:
 def _sides(pick: Pick) -> Call:
     """Scores that are not at the margin, and the sides on which they should be."""
     shape = pick(shapes())
-    target = pick(hnp.arrays(np.int64, shape, elements=st.sampled_from([-1, 1]), fill=st.nothing()))
+    target = pick(arrays(shape, st.sampled_from([-1, 1]), dtype=np.int64))
     settings = {"margin": pick(st.sampled_from([1.0, 0.5])), "reduction": pick(REDUCTION)}
     return Call((pick(arrays(shape, st.sampled_from([0.0, -0.25, 0.75, 1.25, -2.0, 3.0]))), target), settings)
 
 
 @st.composite
 def _rows(pick: Pick) -> Call:
-    logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3), (2, 3, 2), (1, 2, 2, 3)])))
+    logits = pick(arrays(PIXELS.flatmap(_one_resized)))
     shape = (*logits.shape[:1], *logits.shape[2:])
-    index = pick(hnp.arrays(np.int64, shape, elements=st.integers(0, logits.shape[1] - 1), fill=st.nothing()))
-    counted = pick(st.one_of(st.none(), hnp.arrays(np.bool_, shape)))
+    index = pick(arrays(shape, st.integers(0, logits.shape[1] - 1), dtype=np.int64))
+    counted = pick(st.one_of(st.none(), arrays(shape, st.booleans(), dtype=np.bool_)))
     settings = {"label_smoothing": pick(st.sampled_from([0.0, 0.2, 1.0])), "reduction": pick(REDUCTION)}
     return Call((logits, index, counted), settings)
 
@@ -151,7 +156,7 @@ def _smoothed_nll(logits: Any, index: Any, counted: Any, label_smoothing: float,
 @st.composite
 def _soft_rows(pick: Pick) -> Call:
     """Logits with shares of any size, some of them 0."""
-    logits = pick(arrays(st.sampled_from([(2, 3), (1, 2), (3, 2), (0, 3), (2, 3, 2), (1, 2, 2, 3)])))
+    logits = pick(arrays(PIXELS.flatmap(_one_resized)))
     return Call((logits, pick(arrays(logits.shape, SHARES))), {"reduction": pick(REDUCTION)})
 
 
@@ -233,7 +238,7 @@ CASES = [
     ),
     Case(
         parabola_and_line,
-        _pairs(between=1 / 16, delta=st.sampled_from([1.0, 0.5, 2.0])),
+        _pairs(kinks=True, delta=st.sampled_from([1.0, 0.5, 2.0])),
         _huber,
         points=[
             at(
@@ -241,7 +246,7 @@ CASES = [
             ),
             at([math.inf, 0.0], [0.0, math.inf], delta=0.5, reduction="sum", gradients=[[0.5, -0.5], [-0.5, 0.5]]),
         ],
-        reach=1 / 40,
+        reach=1 / 64,
     ),
     Case(
         tr.losses.mse,
@@ -280,21 +285,21 @@ CASES = [
     ),
     Case(
         tr.losses.mae,
-        _pairs(between=1 / 16),
+        _pairs(kinks=True),
         lambda x, y, reduction: _reduced(np.abs(x - y), reduction),
         points=[at([1.0, 2.0], [1.0, 0.0], gradients=[[0.0, 0.5], [0.0, -0.5]])],
-        reach=1 / 40,
+        reach=1 / 64,
     ),
     Case(
         tr.losses.huber,
-        _pairs(between=1 / 16, delta=st.sampled_from([1.0, 0.5, 2.0])),
+        _pairs(kinks=True, delta=st.sampled_from([1.0, 0.5, 2.0])),
         _huber,
         points=[
             at([1.0, 2.0, 3.0], [1.0, 1.0, 0.0], reduction="sum", gradients=[[0.0, 1.0, 1.0], [0.0, -1.0, -1.0]]),
             at([1e200], [-1e200], delta=0.5, gradients=[[0.5], [-0.5]]),
             at([math.inf, 0.0], [0.0, math.inf], delta=0.5, reduction="sum", gradients=[[0.5, -0.5], [-0.5, 0.5]]),
         ],
-        reach=1 / 40,
+        reach=1 / 64,
     ),
     Case(
         binary_cross_entropy,

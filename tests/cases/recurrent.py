@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,8 +33,11 @@ SMALL = st.sampled_from([0.5, 0.25, -0.25, 1.0, -0.75, 0.0])
 
 
 @functools.lru_cache(64)
-def _blank(cls: Any, *sizes: Any, **settings: Any) -> tuple[Any, tr.Generator, list[tuple[Any, str]]]:
-    """A layer, its generator, and where its parameters stand: made once, because their first values take longest."""
+def _blank(thread: int, cls: Any, *sizes: Any, **settings: Any) -> tuple[Any, tr.Generator, list[tuple[Any, str]]]:
+    """A layer, its generator, and where its parameters stand: made once, because their first values take longest.
+
+    Once in each thread, since what it holds changes with every call.
+    """
     generator = tr.Generator(0)
     layer = cls(*sizes, **settings, rng=generator)
     paths = [name.split(".") for name in layer.state_dict()]
@@ -42,7 +46,7 @@ def _blank(cls: Any, *sizes: Any, **settings: Any) -> tuple[Any, tr.Generator, l
 
 def holding(parameters: Sequence[Any], cls: Any, *sizes: Any, training: bool, rng: int, **settings: Any) -> Any:
     """A layer with these in place of its parameters, in the order of `state_dict`, and a generator with this seed."""
-    layer, generator, places = _blank(cls, *sizes, **settings)
+    layer, generator, places = _blank(threading.get_ident(), cls, *sizes, **settings)
     for (module, name), value in zip(places, parameters, strict=True):
         vars(module)[name] = value
     generator.seed(rng)

@@ -12,7 +12,7 @@ import numpy as np
 import tinyreg as tr
 from tinyreg.ops.shape import cut
 from tinyreg.testing import Call, Case
-from tinyreg.testing.strategies import arrays, axes, calls, shapes
+from tinyreg.testing.strategies import BUDGET, arrays, axes, broadcasting, calls, shapes
 
 Pick = Callable[[Any], Any]
 
@@ -73,38 +73,32 @@ def _repetitions(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"repetitions": pick(st.one_of(st.integers(0, 2), several))}
 
 
-BROADCASTS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
-    ((), ()),
-    ((1,), (3,)),
-    ((3,), (2, 3)),
-    ((2, 1), (2, 3)),
-    ((), (2, 3)),
-    ((2, 3), (2, 3)),
-    ((1, 3), (2, 2, 3)),
-    ((2, 1, 3), (2, 2, 3)),
-    ((1, 1), (3, 1, 2)),
-    ((1,), (0,)),
-    ((0,), (2, 0)),
-    ((2, 1), (0, 2, 3)),
-]
-
-
 def _broadcasts() -> st.SearchStrategy[Call]:
-    return st.sampled_from(BROADCASTS).flatmap(lambda pair: calls(arrays(pair[0]), shape=st.just(pair[1])))
+    def drawn(pair: Any) -> st.SearchStrategy[Call]:
+        return calls(arrays(pair[0]), shape=st.just(np.broadcast_shapes(*pair)))
+
+    return broadcasting(2).flatmap(drawn)
+
+
+@st.composite
+def _along(pick: Pick, lengths: tuple[int, ...]) -> tuple[list[tuple[int, ...]], int]:
+    """Shapes of these lengths along an axis, counted from either end, and alike along the others; and the axis."""
+    others = pick(shapes(max_dims=4, budget=BUDGET))
+    axis = pick(st.integers(-len(others) - 1, len(others)))
+    at = axis % (len(others) + 1)
+    return [(*others[:at], n, *others[at:]) for n in lengths], axis
 
 
 @st.composite
 def _joined(pick: Pick) -> Call:
-    axis = pick(st.sampled_from([0, -1, 1, -2, None]))
-    lengths = pick(st.sampled_from([(2,), (1, 2), (2, 0), (3, 1, 2), (0,)]))
-    wide = pick(st.sampled_from([2, 3]))
-    made = [pick(arrays((n, wide) if axis in (0, -2) else (wide, n))) for n in lengths]
-    return Call((*made, *[pick(arrays(()))] * (axis is None)), {"axis": axis})
+    made, axis = pick(_along(pick(st.sampled_from([(2,), (1, 2), (2, 0), (3, 1, 2), (0,), (5, 2)]))))
+    flat = pick(st.integers(0, 4)) == 4
+    return Call((*(pick(arrays(s)) for s in made), *[pick(arrays(()))] * flat), {"axis": None if flat else axis})
 
 
 @st.composite
 def _stacked(pick: Pick) -> Call:
-    shape = pick(shapes(max_dims=2))
+    shape = pick(shapes(max_dims=4))
     made = [pick(arrays(shape)) for _ in range(pick(st.integers(1, 3)))]
     return Call(tuple(made), {"axis": pick(st.integers(-len(shape) - 1, len(shape)))})
 
@@ -112,13 +106,15 @@ def _stacked(pick: Pick) -> Call:
 @st.composite
 def _cut(pick: Pick) -> Call:
     sections = pick(st.sampled_from([1, 2, 4, [1], [0, 3], [2, 2]]))
-    axis = pick(st.sampled_from([0, -1]))
-    wide = pick(st.sampled_from([2, 3, 0]))
-    return Call((pick(arrays((4, wide) if axis == 0 else (wide, 4))),), {"sections": sections, "axis": axis})
+    (shape,), axis = pick(_along((4,)))
+    return Call((pick(arrays(shape)),), {"sections": sections, "axis": axis})
 
 
 def _places(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:
-    return {"sections": pick(st.sampled_from([(1,), (), (0, 1), (1, 1)])), "axis": pick(st.sampled_from([0, -1]))}
+    return {
+        "sections": pick(st.sampled_from([(1,), (), (0, 1), (1, 1)])),
+        "axis": pick(st.integers(-len(shape), len(shape) - 1)),
+    }
 
 
 def _apart(pick: Pick, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_a_wrong_op_fails_with_a_message_shrunk_to_scalars(run):
     printed = run(WRONG, "-v")
     assert {"numeric-first-order", "mutation"} <= set(named(printed, "FAILED"))
     assert "cube: numeric first order FAILED   d / d x" in printed
-    assert "x = float64[] 0" in printed or "x = float64[] 2" in printed
+    assert re.search(r"x = float64\[\] \S+$", printed, re.M)
     assert "reproduce: case.check(" in printed
 
 
@@ -225,7 +225,7 @@ def test_a_failure_that_another_search_does_not_find_again_is_kept():
     drawn = tr.testing.strategies.calls(tr.testing.strategies.arrays((1,)))
     case = tr.testing.Case(np.sin, drawn, order=1, vjp=vjp)
     broken = tr.testing.Call((np.array([0.625]),), {})
-    failure = search._simplest(case, PROPERTIES["P3"], broken, 3)
+    failure = search._simplest(case, PROPERTIES["P3"], broken, 3, "")
     assert "sin: numeric first order FAILED" in str(failure)
     assert "x = float64[1] [0.625]" in str(failure) or "x0 = float64[1] [0.625]" in str(failure)
 

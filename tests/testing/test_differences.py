@@ -1,5 +1,6 @@
 """The numeric derivative: what it resolves, what it leaves open, and the errors that such a rule is known to make."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -222,6 +223,14 @@ def test_jitter_does_not_absorb_a_discontinuous_wrong_gradient():
     assert verdicts(np.sin, jumping, [odd]) == {Verdict.FAIL}
 
 
+def test_jitter_does_not_absorb_a_small_jump_either():
+    def jumping(x):
+        last_bit = np.frombuffer(x.tobytes(), dtype=np.uint64) & np.uint64(1)
+        return np.cos(x) * (1.0 + 1e-5 * last_bit)
+
+    assert verdicts(np.sin, jumping, [np.nextafter(0.5, 1.0)]) == {Verdict.FAIL}
+
+
 def test_noise_in_outputs_that_a_direction_does_not_touch_is_not_counted():
     """1e9 x0 beside x1: the rounding of the first would drown the second."""
 
@@ -308,6 +317,9 @@ def test_digits_are_those_of_the_tolerance():
     (one,) = compared(np.sin, np.cos, [1.0])
     assert one.digits == pytest.approx(-math.log10(one.tolerance / one.unit))
     assert one.tolerance < RESOLUTION * one.unit
+    assert dataclasses.replace(one, tolerance=0.0).digits == 16
+    assert dataclasses.replace(one, unit=0.0).digits == 0
+    assert dataclasses.replace(one, tolerance=math.inf).digits == 0
     half = one.per(2.0)
     assert (half.analytic, half.error, half.digits) == (one.analytic / 2, one.error / 2, one.digits)
 

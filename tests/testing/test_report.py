@@ -28,11 +28,14 @@ def test_a_right_gradient():
     report = tr.testing.check_gradients(made(lambda g, x: 3 * g * x * x), [0.5, -1.5])
     assert report
     assert report.failures == ()
-    head, *lines = str(report).splitlines()
+    head, *lines, untried = str(report).splitlines()
     assert head == "cube(float64[2] [0.5, -1.5]): pass"
+    assert untried == (
+        "  not tried: other points, sizes, broadcasting, contexts, threads, the third derivative, other backends"
+    )
     assert [line[2:26].strip() for line in lines] == [
         *["one gradient each", "numeric first order", "linearity", "purity", "fan-out", "layouts"],
-        *["float32 against float64", "numeric second order"],
+        *["float32 against float64", "numeric second order", "repeated calls", "own gradients", "fresh memory"],
     ]
     assert lines[1] == "  numeric first order      pass   12 digits"
 
@@ -127,6 +130,71 @@ def test_a_random_function_is_an_error_that_says_so():
     with pytest.raises(ValueError, match=r"check_gradients: got .* from Dropout and then .* put layers out of training"):
         tr.testing.check_gradients(dropout, [float(i) for i in range(1, 50)])
     assert tr.testing.check_gradients(dropout.eval(), [1.0, 2.0])
+
+
+# ---- thorough: calls like the given one
+
+
+def thoroughly(f, *inputs, **settings):
+    """What fails with `thorough`, of a function of which nothing fails without."""
+    assert tr.testing.check_gradients(f, *inputs, **settings)
+    report = tr.testing.check_gradients(f, *inputs, thorough=True, **settings)
+    return {one.name for one in report.checked if one.verdict == "fail"}, report
+
+
+def test_a_right_function_passes_thoroughly():
+    for f, inputs, settings in [
+        (tr.tanh, [[0.5, -1.5]], {}),
+        (tr.matmul, [[[0.5, 1.0, -2.0]], [[1.0], [0.25], [3.0]]], {}),
+        (tr.relu, [0.5], {}),
+        (tr.losses.cross_entropy, [[[0.5, -1.5, 2.0], [1.0, 2.0, 4.0]], [0, 2]], {}),
+        (np.sin, [[0.5, 1.0]], {"vjp": lambda g, x: g * np.cos(x)}),
+    ]:
+        found, report = thoroughly(f, *inputs, **settings)
+        assert report, str(report)
+        assert not found
+        assert ", and 25 calls like it): pass" in str(report)
+
+
+WRONG_ELSEWHERE = {
+    "many elements": lambda g, x: 3 * g * x * x if x.size < 10 else 3 * g * x,
+    "one element": lambda g, x: 3 * g * x * x if x.size != 1 else g * x,
+    "another number of axes": lambda g, x: 3 * g * x * x if x.ndim == 1 else g * x,
+    "larger numbers": lambda g, x: 3 * g * x * tr.clip(x, -2.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("where", WRONG_ELSEWHERE)
+def test_a_gradient_that_is_wrong_elsewhere_is_found_thoroughly(where):
+    found, report = thoroughly(made(WRONG_ELSEWHERE[where]), [0.5, -1.5])
+    assert "numeric first order" in found
+    if where == "one element":
+        line = next(text for text in report.failures if ": numeric first order " in text).rpartition("reproduce: ")[2]
+        again = eval(line, {"tr": tr, "np": np, "cube": made(WRONG_ELSEWHERE[where])})
+        assert "numeric first order FAILED" in str(again)
+
+
+def test_a_broadcast_that_is_not_summed_is_found_thoroughly():
+    found, report = thoroughly(lambda x, w: x * w, [1.0, 2.0], [3.0, 4.0], vjp=lambda g, x, w: (g * w, g * x))
+    assert "numeric first order" in found
+    assert "the shape of its argument; sum it over what was broadcast" in str(report)
+
+
+def test_a_constant_of_the_default_dtype_is_found_thoroughly():
+    found, report = thoroughly(lambda x: x * tr.tensor(0.1), [1.0])
+    assert found == {"contexts"}
+    assert "with float64 as the default dtype the result is float64 [0.1], otherwise float64 [0.100000001" in str(report)
+
+
+def test_what_was_not_tried_is_told():
+    def untried(order, **more):
+        return str(tr.testing.check_gradients(tr.exp, [0.5], order=order, **more)).splitlines()[-1]
+
+    before = "  not tried: other points, sizes, broadcasting, contexts, threads, "
+    assert untried(1) == f"{before}higher derivatives, other backends"
+    assert untried(2) == f"{before}the third derivative, other backends"
+    assert untried(1, thorough=True) == "  not tried: points far from the given one, higher derivatives, other backends"
+    assert untried(2, thorough=True) == "  not tried: points far from the given one, other backends"
 
 
 # ---- functions that are not tinyreg's

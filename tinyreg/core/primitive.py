@@ -142,6 +142,8 @@ class Primitive(Generic[P, R]):
         """Declare the VJP of an argument; of several that share work, one that returns a tuple.
 
         That of `*xs` serves one operand where it names `position`, and otherwise gives a tuple, a gradient for each.
+        It may give back g or a view of it, which the engine copies where it matters; not an array that was saved for
+        backward or that it holds on to, since whoever gets a gradient may write to it.
         """
 
         def declare(f: F) -> F:

@@ -41,6 +41,13 @@ def _transposed(xp: Backend, x: Array) -> Array:
     return xp.swapaxes(x, -1, -2)
 
 
+def _finite(xp: Backend, x: Array) -> Array:
+    """x itself; `ValueError` for infinities and NaN, with which LAPACK's iterations may never end."""
+    if not xp.isfinite(x).all():
+        raise ValueError("There are infinities or NaN in x")
+    return x
+
+
 def _reciprocal(x: Any) -> Any:
     """1 / x, and 0 where x is 0."""
     zero = equal(x, 0.0)
@@ -54,7 +61,8 @@ def _reciprocal(x: Any) -> Any:
 def inv(xp: Backend, x: Array) -> Array:
     """The inverse of each matrix. To multiply by it, `solve` is faster and more exact.
 
-    x: (..., n, n). Raises `ValueError` for a singular matrix. Derivative: -y^T g y^T.
+    x: (..., n, n). Raises `ValueError` for a singular matrix; NaN for one with an element that is not finite.
+    Derivative: -y^T g y^T.
 
     >>> import tinyreg as tr
     >>> tr.inv(tr.tensor([[2.0, 0.0], [0.0, 4.0]]))
@@ -62,7 +70,9 @@ def inv(xp: Backend, x: Array) -> Array:
             [0.  , 0.25]])
     """
     with xp.checked_linalg():
-        return xp.linalg.inv(x)
+        y = xp.linalg.inv(x)
+    finite = xp.isfinite(x).all(axis=(-2, -1), keepdims=True)
+    return xp.where(finite, y, xp.nan)  # which LAPACK gives some elements of only
 
 
 @inv.vjp("x")
@@ -103,8 +113,9 @@ def _(g: Any, a: Any, y: Any, b_like: Any) -> Any:
 def det(xp: Backend, x: Array) -> Array:
     """The determinant of each matrix.
 
-    x: (..., n, n); the result: (...). Derivative: the cofactors of x, also where x is singular. The third derivative
-    needs singular values that differ. For large matrices, whose determinant may overflow, see `slogdet`.
+    x: (..., n, n); the result: (...). Derivative: the cofactors of x, also where x is singular; it raises `ValueError`
+    where x is not finite. The third derivative needs singular values that differ. For large matrices, whose determinant
+    may overflow, see `slogdet`.
 
     >>> import tinyreg as tr
     >>> tr.det(tr.tensor([[2.0, 1.0], [0.0, 4.0]]))
@@ -132,7 +143,7 @@ def cofactor(xp: Backend, x: Array) -> Array:
     tensor([[ 4., -2.],
             [-2.,  1.]])
     """
-    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    u, s, vh = xp.linalg.svd(_finite(xp, x), full_matrices=False)
     others = xp.where(xp.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(axis=-1)
     orientation = xp.sign(xp.linalg.det(u) * xp.linalg.det(vh))
     return orientation[..., None, None] * ((u * others[..., None, :]) @ vh)
@@ -242,7 +253,7 @@ def eigh(xp: Backend, x: Array) -> tuple[Array, Array]:
     triangle only). w: (..., n); v: (..., n, n), the eigenvectors as columns, each up to its sign. Derivative: with
     respect to every element of x as it stands, so the gradient is symmetric. That of v is undefined where eigenvalues
     are equal; there the part that turns one eigenvector into the other counts as 0, which is right for results that do
-    not depend on it.
+    not depend on it. Raises `ValueError` for infinities and NaN.
 
     Source: Giles, "Collected Matrix Derivative Results for Forward and Reverse Mode Algorithmic Differentiation", 2008.
 
@@ -252,7 +263,7 @@ def eigh(xp: Backend, x: Array) -> tuple[Array, Array]:
     tensor([1., 2.])
     """
     with xp.checked_linalg():
-        w, v = xp.linalg.eigh((x + _transposed(xp, x)) / 2)
+        w, v = xp.linalg.eigh((_finite(xp, x) + _transposed(xp, x)) / 2)
     return w, v
 
 
@@ -272,7 +283,8 @@ def svd(xp: Backend, x: Array, /, full_matrices: bool = False) -> tuple[Array, A
     x: (..., n, m); with k = min(n, m), u: (..., n, k); s: (..., k); vh: (..., k, m). This is the reduced form; the full
     one, NumPy's default, has no derivative, and `full_matrices=True` raises `ValueError`. Derivative of s[i]: u[:, i]
     vh[i, :], and 0 where s[i] is 0. Those of u and vh are undefined where singular values are equal or 0; there the
-    part that is undefined counts as 0, which is right for results that do not depend on it.
+    part that is undefined counts as 0, which is right for results that do not depend on it. Raises `ValueError` for
+    infinities and NaN.
 
     Source: Townsend, "Differentiating the Singular Value Decomposition", 2016.
 
@@ -284,7 +296,7 @@ def svd(xp: Backend, x: Array, /, full_matrices: bool = False) -> tuple[Array, A
     if full_matrices:
         raise ValueError("the full form has no derivative; leave full_matrices out")
     with xp.checked_linalg():
-        u, s, vh = xp.linalg.svd(x, full_matrices=False)
+        u, s, vh = xp.linalg.svd(_finite(xp, x), full_matrices=False)
     return u, s, vh
 
 

@@ -216,7 +216,7 @@ remainder: Binary = binary(
     "remainder",
     "x1 - floor(x1 / x2) x2",
     lambda g: g,
-    lambda g, x1, x2, y: g * ((y - x1) / x2),
+    lambda g, x1, x2: -g * floor_divide(x1, x2),
     "1 and -floor(x1 / x2); at a jump that of the side on which the value lies",
     example=(7.0, 4.0, 3.0),
 )

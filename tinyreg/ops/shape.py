@@ -264,7 +264,7 @@ flip.vjp("x")(lambda g, axis: flip(g, axis=axis))
 
 
 @primitive(expects="axes that x has, and a shift for each")
-def roll(xp: Backend, x: Array, /, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Array:
+def roll(xp: Backend, x: Array, /, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Array:
     """x moved on by `shift` places along `axis`, what falls off coming in again; without an axis, of the flattened x.
 
     Derivative: the incoming gradient, moved back.
@@ -273,17 +273,17 @@ def roll(xp: Backend, x: Array, /, shift: int | tuple[int, ...], axis: int | tup
     >>> tr.roll(tr.arange(4), 1)
     tensor([3, 0, 1, 2])
     """
-    for n in shift if isinstance(shift, tuple) else (shift,):
+    for n in shift if isinstance(shift, tuple | list) else (shift,):
         integer("roll", "shift", n)
-    for i in axis if isinstance(axis, tuple) else (axis,):
+    for i in axis if isinstance(axis, tuple | list) else (axis,):
         if i is not None:
             arguments.axis("roll", i, x.ndim)
     return xp.roll(x, shift, axis=axis)
 
 
 @roll.vjp("x")
-def _(g: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None) -> Any:
-    return roll(g, shift=-shift if isinstance(shift, int) else tuple(-s for s in shift), axis=axis)
+def _(g: Any, shift: Any, axis: Any) -> Any:
+    return roll(g, shift=[-n for n in shift] if isinstance(shift, tuple | list) else -shift, axis=axis)
 
 
 @primitive(expects="a pair (before, after) of at least 0 for each axis of x")

@@ -27,6 +27,7 @@ class Case(Subject):
     vjp: for an op that is not tinyreg's: `vjp(g, *arrays, **settings)` gives the gradient of its one float argument, or a
     tuple with one gradient (or None) for each argument. g is a tuple where the op returns several results.
     primitive: the primitive whose VJPs are under test, where `op` is a function around it.
+    private: whether only other ops call it, and spell its settings in one way.
     table: where it stands by its name, such as "cases.CASES": a failure says to take it from there to run it again.
     equivalent: mutants, by name, that no check can tell from the right derivative, each with the reason.
 

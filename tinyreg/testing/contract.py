@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,14 @@ import numpy as np
 from ..core.backend import home
 from ..core.tape import walk
 from ..core.tensor import Tensor
-from .agreement import agree, cancelled, pulled_uncast
-from .differences import Verdict
+from .agreement import agree, cancelled, largest, pulled_uncast
+from .differences import Verdict, jittered
 from .failure import short
+from .layouts import contiguous, relaid
 from .property import BrokenError
-from .run import Floats, OpRun, Run, as_list, node
+from .run import Floats, OpRun, as_list, node, parted
 from .subject import Array, Call, locked
-from .trial import Trial
+from .trial import Trial, draw_incoming
 
 SUBSETS = 15  # of arguments that want a gradient, at most
 
@@ -177,53 +178,76 @@ def _pull(ends: Sequence[Tensor], g: Sequence[Array], leaf: Tensor) -> Any:
 # ---- layouts ---------------------------------------------------------------------------------------------------------
 
 
-def fortran(a: Array) -> Array:
-    """In Fortran order."""
-    return np.asfortranarray(a)
-
-
-def reversed_(a: Array) -> Array:
-    """With negative strides."""
-    return a[::-1].copy()[::-1]
-
-
-def strided(a: Array) -> Array:
-    """Every second element of a longer array."""
-    return np.repeat(a, 2, axis=-1)[..., ::2]
-
-
-def repeated(a: Array) -> Array:
-    """With strides of 0: the first element, everywhere."""
-    return np.broadcast_to(a.ravel()[:1].reshape((1,) * a.ndim) if a.size else a, a.shape)
-
-
-LAYOUTS: Sequence[Callable[[Array], Array]] = (fortran, reversed_, strided, repeated)
+DRAWN = 2  # layouts of every input and incoming gradient, for each call
 
 
 def layouts(trial: Trial) -> None:
-    """Inputs and incoming gradients in any memory layout give the values and gradients of contiguous ones."""
-    g = trial.incoming(9)
-    contiguous = trial.run()
-    for layout in LAYOUTS:
-        relaid = tuple(layout(a) if getattr(a, "ndim", 0) else a for a in trial.call.arrays)
-        other_g = [layout(part) if part.ndim else part for part in g]
-        if layout is repeated:  # other values, so compared with contiguous ones of the same
-            _check_layout(trial, contiguous, contiguous, [np.array(part) for part in other_g], other_g, layout)
-        else:
-            other = trial.run(Call(relaid, trial.call.settings))
-            _check_layout(trial, contiguous, other, g, other_g, layout)
+    """Inputs and incoming gradients in any memory layout give the values and derivatives of contiguous ones."""
+    rng = trial.rng(9)
+    w = parted(draw_incoming(rng, trial.x.size), trial.leaves)
+    for k in range(DRAWN):
+        _check_layouts(trial, rng, w if k == 0 and trial.case.order > 1 else [])
 
 
-def _check_layout(
-    trial: Trial, contiguous: Run, other: Run, g: list[Array], other_g: list[Array], layout: Callable[[Array], Array]
+def _check_layouts(trial: Trial, rng: np.random.Generator, w: list[Array]) -> None:
+    """Compare derivatives for one layout of everything with those for contiguous arrays of the same elements.
+
+    A step of 0 changes elements: arguments stay as they are where the function is not there then, or not smooth.
+    w: what the second derivative is taken with, if it is compared too.
+    """
+    arrays, in_words = zip(*(relaid(rng, a) for a in trial.call.arrays), strict=True)
+    g, g_in_words = zip(*(relaid(rng, part) for part in trial.incoming(9)), strict=True)
+    w = [relaid(rng, part)[0] for part in w]
+    moved = Trial(trial.case, Call(tuple(map(contiguous, arrays)), trial.call.settings), trial.seed)
+    same_g, same_w = ([contiguous(part) for part in parts] for parts in (g, w))
+    if not _is_there(moved):
+        return
+    what = f"for arguments in {'; '.join(in_words)}, and incoming gradients in {'; '.join(g_in_words)}"
+    try:
+        _compare_layouts(moved, Call(arrays, trial.call.settings), (same_g, g), (same_w, w), what)
+    except (BrokenError, ValueError, np.linalg.LinAlgError):
+        if all(map(_alike_in_values, arrays, trial.call.arrays)) or _settled(moved, rng):
+            raise
+
+
+def _compare_layouts(
+    plain: Trial, call: Call, g: tuple[list[Array], Sequence[Array]], w: tuple[list[Array], list[Array]], what: str
 ) -> None:
-    what = str(layout.__doc__).rstrip(".").lower()
-    for y, z in zip(contiguous.outputs, other.outputs, strict=True):
-        agree(z, y, 1e-12, f"value for arguments {what}")
-    for i, p, q in zip(trial.wanted, contiguous.pull(g), other.pull(other_g), strict=True):
+    there, other, floor = plain.run(), plain.run(call), cancelled(*g[0])
+    for y, z in zip(there.outputs, other.outputs, strict=True):
+        agree(z, y, 1e-12, f"value {what}")
+    for i, p, q in zip(plain.wanted, there.pull(g[0]), other.pull(g[1]), strict=True):
         if p is not None:
-            text = f"gradient for arguments and incoming gradients {what}"
-            agree(q, p, 1e-11, text, trial.case.argument(i), floor=cancelled(*g))
+            agree(q, p, 1e-11, f"gradient {what}", plain.case.argument(i), floor=floor)
+    if w[0]:
+        expected = plain.second(plain.call, g[0], w[0])
+        for p, q in zip(expected, plain.second(call, g[1], w[1]), strict=True):
+            agree(q, p, 1e-10, f"second derivative {what}", floor=10 * floor)
+
+
+def _alike_in_values(one: Any, other: Any) -> bool:
+    return not isinstance(one, np.ndarray) or np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def _settled(trial: Trial, rng: np.random.Generator) -> bool:
+    """Whether the derivatives are there, and stay what they are when the inputs move by a few roundings."""
+    nearby = trial.x, jittered(trial.x, rng)
+    w = draw_incoming(rng, trial.x.size)
+    derivatives = (lambda x: trial.gradient(x, trial.v), lambda x: trial.second_gradient(x, trial.v, w))
+    try:
+        each = [tuple(map(derivative, nearby)) for derivative in derivatives[: trial.case.order]]
+    except (ValueError, np.linalg.LinAlgError):
+        return False
+    return all(largest(here - beside) <= 1e-9 * largest(here) for here, beside in each)
+
+
+def _is_there(trial: Trial) -> bool:
+    """Whether the function can be worked out at a call, and is finite."""
+    with np.errstate(all="ignore"):
+        try:
+            return all(np.all(np.isfinite(y)) for y in trial.run().outputs)
+        except (ValueError, np.linalg.LinAlgError):
+            return False
 
 
 # ---- two inputs of one shape -----------------------------------------------------------------------------------------
@@ -233,19 +257,16 @@ def two_inputs(trial: Trial) -> None:
     """Each of two runs with inputs of one shape gives its own gradient, in whichever order they go back."""
     second = trial.turned
     second.case = trial.case
-    with np.errstate(all="ignore"):
-        try:
-            later = second.run()
-        except (ValueError, np.linalg.LinAlgError):
-            return  # the elements in another order are outside of the domain
-        if not all(np.all(np.isfinite(y)) for y in later.outputs):
-            return
+    if not _is_there(second):
+        return  # the elements in another order are outside of the domain
+    # Before the runs: there is to be none between them.
+    before = (second.incoming(), second.line), (trial.incoming(), trial.probe)
     first = trial.run()
     later = second.run()
-    for one, run, differences in ((second, later, second.line), (trial, first, trial.probe)):
-        pulled = run.pull(one.incoming())
+    for run, g_, differences in ((later, *before[0]), (first, *before[1])):
+        pulled = run.pull(g_)
         g = np.concatenate(
-            [np.ravel(np.zeros(a.shape) if p is None else p) for p, a in zip(pulled, one.leaves, strict=True)]
+            [np.ravel(np.zeros(a.shape) if p is None else p) for p, a in zip(pulled, trial.leaves, strict=True)]
         )
         findings = differences.compare(functools.partial(_whatever, g))
         if any(finding.verdict is Verdict.FAIL for finding in findings):

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .agreement import cancelled, pulled_uncast
+from .agreement import agree, cancelled, largest, pulled_uncast
 from .diagnosis import Evidence, looks_like
 from .differences import Finding, Ladder, Probe, Verdict, directions
 from .failure import short
 from .property import BrokenError
-from .run import Floats, OpRun, flat, parted
+from .run import Floats, OpRun, Run, flat, parted
 from .sides import one_sided
 from .subject import Array, Call, Point
 from .trial import Trial
@@ -112,8 +112,25 @@ def linearity(trial: Trial) -> None:
             raise BrokenError(text, argument=argument, looks_like=narrow)
         if np.any(zero != 0):
             raise BrokenError(f"for an incoming gradient of zeros: got {short(zero)}", argument=argument)
+    _check_sizes(trial, run, a, of_a)
     if isinstance(run, OpRun) and len(a) > 1:
         _check_each_result(trial, run, a, of_a)
+
+
+FAR = 700  # of 1023 powers of 2
+
+
+def _check_sizes(trial: Trial, run: Run, g: Sequence[Array], gradients: Sequence[Any]) -> None:
+    """Gradients grow and shrink with incoming ones, by powers of 2, which do not round, as far as there are floats."""
+    steepest = max((largest(p) for p in gradients if p is not None), default=0.0)
+    _, exponent = np.frexp(max(steepest, 1.0))
+    for power in (min(FAR, FAR + 250 - int(exponent)), -FAR):
+        with np.errstate(all="ignore"):
+            scaled = run.pull([np.ldexp(part, power) for part in g])
+        for i, p, q in zip(trial.wanted, gradients, scaled, strict=True):
+            if p is not None and np.all(np.isfinite(p)):
+                text = f"2^{power} times the gradient, for 2^{power} times the incoming gradient, divided by that again"
+                agree(np.ldexp(q, -power), p, 1e-11, text, trial.case.argument(i), floor=cancelled(*g))
 
 
 def _check_each_result(trial: Trial, run: OpRun, g: Sequence[Array], together: Sequence[Any]) -> None:
@@ -182,7 +199,18 @@ def special_points(trial: Trial) -> None:
             expected = point.gradients[k]
             if expected.shape != g.shape or not np.allclose(g, expected, rtol=1e-10, atol=1e-300):
                 raise BrokenError(f"gradient {short(g)}, by convention {short(expected)}", argument=argument)
+    _check_negative_zeros(trial)
     _check_sides(trial)
+
+
+def _check_negative_zeros(trial: Trial) -> None:
+    """Where -0.0 gives the values that 0.0 gives, it gives its gradients too."""
+    x = np.where(trial.x == 0, -0.0, trial.x)
+    if not np.array_equal(trial.f(x), trial.f(trial.x), equal_nan=True):
+        return  # the op knows them apart, such as copysign
+    got, expected = trial.gradient(x, trial.v), trial.gradient(trial.x, trial.v)
+    for i, p, q in zip(trial.wanted, parted(got, trial.leaves), parted(expected, trial.leaves), strict=True):
+        agree(p, q, 1e-10, "gradient at -0.0", trial.case.argument(i))
 
 
 def _declared_at(trial: Trial) -> Point | None:

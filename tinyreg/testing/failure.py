@@ -16,14 +16,14 @@ class Failure(AssertionError):  # noqa: N818 (pytest's word for a test that does
     """A property that does not hold, with all that is needed to see it again.
 
     key: of the property, such as "P3". argument: the name of the one concerned, or "". lines: what was seen. looks_like:
-    the kind of mistake that gives just these numbers, or "".
+    the kind of mistake that gives just these numbers, or "". trial: what failed.
     """
 
     def __init__(
         self, trial: Trial, key: str, name: str, lines: Sequence[str], *, argument: str = "", looks_like: str = ""
     ) -> None:
         case = trial.case
-        self.key, self.argument, self.looks_like = key, argument, looks_like
+        self.key, self.argument, self.looks_like, self.trial = key, argument, looks_like, trial
         text = [
             f"{case.name}: {name} FAILED" + f"   d / d {argument}" * bool(argument),
             "  " + "   ".join(described_call(case, trial)),
@@ -69,6 +69,8 @@ def reproduction(trial: Trial, name: str) -> str:
 
 def literal(value: Any) -> str:
     """Give a value as Python that makes it again, with `np` at hand."""
+    if getattr(value, "size", 1) == 0:
+        return f"np.zeros({value.shape}, dtype={value.dtype.name!r})"
     if isinstance(value, np.dtype):
         return f"np.dtype({value.name!r})"
     text = repr(np.asarray(value).tolist() if hasattr(value, "dtype") else value)

@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
+from .contexts import contexts
 from .contract import fan_out, gradients, layouts, purity, two_inputs
 from .derivatives import first_order, linearity, second_order, special_points
+from .extremes import limits, magnitudes, not_finite
+from .memory import fresh_memory, nothing_written, own_gradients
 from .property import Property
+from .repetition import repeated, threads
+from .spellings import spellings
+from .third import third_order
 from .values import fast_form, float32, value
 
 _ALL = (
@@ -23,12 +29,27 @@ _ALL = (
     Property("P10", "numeric second order", second_order, order=2, pairs=False, numeric=True, costly=True, turn=12),
     Property("P11", "special points", special_points, at="points"),
     Property("P13", "fast form equals definition", fast_form, pairs=False, anywhere=False, turn=11),
+    Property("P14", "contexts", contexts, anywhere=False, costly=True, turn=None, every=8),
+    Property("P15", "repeated calls", repeated, turn=None, every=8),
+    Property("P16", "threads", threads, anywhere=False, costly=True, turn=None, every=12),
+    Property("P17", "nothing written", nothing_written, anywhere=False, costly=True, turn=None, every=8),
+    Property("P18", "own gradients", own_gradients, turn=None, every=4),
+    Property("P19", "fresh memory", fresh_memory, turn=None, every=4),
+    Property(
+        "P20", "numeric third order", third_order, order=2, pairs=False, anywhere=False, costly=True, turn=None, every=25
+    ),
+    Property("P21", "spellings of settings", spellings, order=0, anywhere=False, turn=12),
+    Property("P22", "infinities and NaN", not_finite, anywhere=False, turn=13, every=2),
+    Property("P23", "limits", limits, anywhere=False, turn=14, every=2),
+    Property("P24", "magnitudes", magnitudes, costly=True, anywhere=False, turn=15, every=2),
 )
 PROPERTIES: dict[str, Property] = {which.key: which for which in _ALL}
 
-OF_CALLS_IN_TURN = sorted((which for which in _ALL if which.at == "calls"), key=lambda which: which.turn)
+OF_CALLS_IN_TURN = sorted((one for one in _ALL if one.at == "calls" and one.turn), key=lambda one: one.turn or 0)
 OF_POINTS = [which for which in _ALL if which.at == "points"]
 ANYWHERE = [which for which in _ALL if which.anywhere]
+# What can be asked of any call: all but what needs a reference or a definition.
+OF_ANY_CALL = [which for which in _ALL if which.at == "calls" and which.holds not in (value, fast_form)]
 
 
 def property_named(which: str) -> Property:

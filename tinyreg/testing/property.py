@@ -27,10 +27,11 @@ class Property:
 
     key, name: "P3" and "numeric first order"; people read the name. holds: the check, which raises `BrokenError`.
     order: the least order of derivative that a case must have for it. pairs: whether it can be asked of a pair (f, vjp)
-    too. numeric: whether its findings say how well the op is verified. costly: whether it takes differences, which is what
-    takes longest. at: of which calls it is asked, drawn "calls" or the case's
-    "points". anywhere: whether `check_gradients` asks it too, of a function of which it has one call and nothing else.
-    turn: when it is tried on a mutant; the lower, the earlier. Those come first that kill most, and cheaply.
+    too. numeric: whether its findings say how well the op is verified. costly: whether it takes longest, as differences
+    do. at: of which calls it is asked, drawn "calls" or the case's "points". anywhere: whether `check_gradients` asks it
+    too, of a function of which it has one call and nothing else. turn: when it is tried on a mutant; the lower, the
+    earlier. Those come first that kill most, and cheaply. None: it is not tried, since it asks nothing of a formula.
+    every: in the fast profile it is asked at one of so many calls.
     """
 
     key: str
@@ -42,7 +43,8 @@ class Property:
     costly: bool = False
     at: str = "calls"
     anywhere: bool = True
-    turn: int = 99
+    turn: int | None = 99
+    every: int = 1
 
     def __str__(self) -> str:
         return self.name

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +15,17 @@ import numpy as np
 from ..arguments import integer
 from ..core.tensor import Tensor
 from ..nn.inputs import promoting
-from .differences import Verdict
+from .differences import Finding, Verdict
 from .failure import Failure, described, literal, short
-from .properties import ANYWHERE
+from .nearby import calls_near
+from .properties import ANYWHERE, OF_ANY_CALL
 from .property import Property
 from .run import OpRun, Run, run
+from .search import RESOLVED, each_call
 from .subject import Call, Subject
 from .trial import Trial
+
+Answer = Sequence[Finding] | Failure
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What was checked and how it came out: true where every property holds and could be resolved."""
+    """What was checked and how it came out: true where every property holds and could be resolved.
+
+    untried: what the check says nothing about.
+    """
 
     name: str
     inputs: tuple[str, ...]
     checked: tuple[Outcome, ...]
+    untried: str = ""
 
     def __bool__(self) -> bool:
         return all(one.verdict is Verdict.PASS for one in self.checked)
@@ -60,7 +70,8 @@ class Report:
         worst = next(v for v in (Verdict.FAIL, Verdict.UNRESOLVED, Verdict.PASS) if v in verdicts)
         head = f"{self.name}({', '.join(self.inputs)}): {worst.value}"
         bodies = {text.partition("\n")[2]: text for text in reversed(self.failures)}  # what only one says is said once
-        return "\n".join([head, *(f"  {one}" for one in self.checked), *reversed(bodies.values())])
+        lines = [*(f"  {one}" for one in self.checked), *[f"  not tried: {self.untried}"] * bool(self.untried)]
+        return "\n".join([head, *lines, *reversed(bodies.values())])
 
 
 @promoting(True)  # a network of float32 is checked in float64
@@ -70,9 +81,15 @@ def check_gradients(
     order: int = 2,
     vjp: Callable[..., Any] | None = None,
     seed: int = 0,
+    thorough: bool = False,
     **settings: Any,
 ) -> Report:
     """Check the gradients of f at `inputs`: against differences, and what else every gradient owes to its callers.
+
+    This is one point, of one size. With `thorough`, properties are asked of calls made from it too, as far as f takes them
+    and gives finite numbers: of other sizes, each axis long, short or empty, broadcast, with its numbers in other places,
+    and larger and smaller ones; and more is asked: no dependence on the context (`no_grad`, the default dtype, `explain`,
+    `checkpoint`, the thread), no writing even for a moment, calls in the middle of others, and the third derivative.
 
     f: a function of Tensors that returns one, or several. With `vjp`, a function of NumPy arrays, of any framework or
     none: `vjp(g, *inputs)` gives the gradient of the one float input, or a tuple with one (or None) for each input. Arrays
@@ -82,7 +99,7 @@ def check_gradients(
     gradients, which are drawn: signed, and of other sizes than 1. settings: keyword arguments of f, and of `vjp`.
 
     The report is true where every property holds. Where rounding leaves too few digits to tell, or at a kink, it says
-    "unresolved", and is false.
+    "unresolved", and is false. Its last line says what was not tried.
 
     Raises `TypeError` for inputs of other kinds, and where f gives neither Tensors nor, with `vjp`, numbers; `ValueError`
     where no input is of floats, or one is not finite, the order is neither 1 nor 2, or f is not a function of its inputs
@@ -98,6 +115,15 @@ def check_gradients(
       fan-out                  pass
       layouts                  pass
       float32 against float64  pass
+      repeated calls           pass
+      own gradients            pass
+      fresh memory             pass
+      not tried: other points, sizes, broadcasting, contexts, threads, higher derivatives, other backends
+    >>> report = tr.testing.check_gradients(tr.tanh, [0.5, -1.5], thorough=True)
+    >>> print(report)  # doctest: +ELLIPSIS
+    tanh(float64[2] [0.5, -1.5], and 25 calls like it): pass
+    ...
+      not tried: points far from the given one, other backends
     """
     if not callable(f):
         raise TypeError(f"check_gradients: got {f!r:.80} as f, expected a function")
@@ -110,11 +136,58 @@ def check_gradients(
         raise ValueError(f"check_gradients: got {shown:.200}, expected at least one of floats, such as 1.0 in place of 1")
     case = Subject(f, st.nothing(), order=1 if vjp else order, vjp=vjp, scales=lambda call: _scales(case, call))
     _check_repeatable(case, call)
-    given = [*map(literal, call.arrays), *(f"{name}={literal(value)}" for name, value in settings.items())]
-    shown = ", ".join([case.name if case.name.isidentifier() else "f", *given, f"order={order}"])
-    again = f"tr.testing.check_gradients({shown}{', vjp=vjp' if vjp else ''}, seed={seed})"
-    outcomes = (_outcome(which, Trial(case, call, seed, again=again)) for which in ANYWHERE if which.applies(case))
-    return Report(case.name, tuple(map(described, call.arrays)), tuple(outcomes))
+
+    def tried(call: Call, seed: int) -> Trial:
+        return Trial(case, call, seed, explaining=not thorough, again=_again(case, call, seed, thorough))
+
+    asked = [which for which in (OF_ANY_CALL if thorough else ANYWHERE) if which.applies(case)]
+    answers = {which: [_answer(which, tried(call, seed))] for which in asked}
+    points = list(map(described, call.arrays))
+    if thorough:
+        points.append(f"and {_ask_nearby(case, call, answers, tried)} calls like it")
+    outcomes = tuple(_outcome(which, found) for which, found in answers.items())
+    return Report(case.name, tuple(points), outcomes, _untried(case, thorough))
+
+
+def _again(case: Subject, call: Call, seed: int, thorough: bool) -> str:
+    """Give the line of Python that checks a call again."""
+    given = [*map(literal, call.arrays), *(f"{name}={literal(value)}" for name, value in call.settings.items())]
+    shown = ", ".join([case.name if case.name.isidentifier() else "f", *given, f"order={case.order}"])
+    more = ", vjp=vjp" * bool(case.vjp) + f", seed={seed}" + ", thorough=True" * thorough
+    return f"tr.testing.check_gradients({shown}{more})"
+
+
+def _untried(case: Subject, thorough: bool) -> str:
+    """Say what a check says nothing about."""
+    points = "points far from the given one" if thorough else "other points, sizes, broadcasting, contexts, threads"
+    higher = ["higher derivatives"] if case.order == 1 else [] if thorough else ["the third derivative"]
+    return ", ".join([points, *higher, "other backends"])
+
+
+def _ask_nearby(
+    case: Subject, call: Call, answers: Mapping[Property, list[Answer]], tried: Callable[[Call, int], Trial]
+) -> int:
+    """Ask properties of calls like the given one, as far as the function takes them; give how many it took."""
+    taken = 0
+
+    def accepts(call: Call) -> bool:
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = run(case, call, case.wanted(call))
+                return bool(found.outputs) and all(np.all(np.isfinite(y)) for y in found.outputs)
+        except Exception:
+            return False
+
+    def ask(call: Call, seed: int) -> None:
+        nonlocal taken
+        if accepts(call):
+            taken += 1
+            for which, found in answers.items():
+                found.append(_answer(which, tried(call, seed)))
+
+    each_call(dataclasses.replace(case, calls=calls_near(call, accepts)), "thorough", ask)
+    return taken
 
 
 def _check_repeatable(case: Subject, call: Call) -> None:
@@ -144,17 +217,34 @@ def _check_results(case: Subject, once: Run) -> None:
         raise TypeError(f"check_gradients: got {shown} from {case.name}, expected {expected}")
 
 
-def _outcome(which: Property, trial: Trial) -> Outcome:
-    """Give the verdict on one property: the worst of its comparisons, and the digits of the least exact one."""
+def _answer(which: Property, trial: Trial) -> Answer:
+    """Ask one property of one trial."""
     try:
-        findings = which.check(trial)
+        return which.check(trial)
     except Failure as failure:
-        return Outcome(which.key, which.name, Verdict.FAIL, text=str(failure))
+        return failure
+
+
+def _outcome(which: Property, answers: Sequence[Answer]) -> Outcome:
+    """Give the verdict on one property: the plainest failure, and the digits of the least exact comparison."""
+    failures = [answer for answer in answers if isinstance(answer, Failure)]
+    if failures:
+        plainest = min(failures, key=lambda failure: failure.trial.x.size or math.inf)
+        plainest.trial.explaining = True
+        again = _answer(which, plainest.trial)
+        return Outcome(which.key, which.name, Verdict.FAIL, text=str(again if isinstance(again, Failure) else plainest))
+    findings = [finding for answer in answers if not isinstance(answer, Failure) for finding in answer]
     if not findings:
         return Outcome(which.key, which.name, Verdict.PASS)
     open_ = [finding for finding in findings if finding.verdict is Verdict.UNRESOLVED]
-    worst, note = (Verdict.UNRESOLVED, open_[0].note) if open_ else (Verdict.PASS, "")
-    return Outcome(which.key, which.name, worst, min(finding.digits for finding in findings), note)
+    few = len(answers) > 1 and len(open_) <= (1 - RESOLVED) * len(findings)  # as of the calls of a case
+    if open_ and not few:
+        return Outcome(which.key, which.name, Verdict.UNRESOLVED, _least(findings), open_[0].note)
+    return Outcome(which.key, which.name, Verdict.PASS, _least([one for one in findings if one.verdict is Verdict.PASS]))
+
+
+def _least(findings: Sequence[Finding]) -> float:
+    return min(finding.digits for finding in findings)
 
 
 def _as_argument(value: Any) -> Any:

@@ -23,12 +23,12 @@ class OpRun:
     def __init__(
         self, case: Subject, call: Call, wanted: Sequence[int], dtype: Any = np.float64, backend: str = "numpy"
     ) -> None:
-        self.wanted = list(wanted)
+        self.wanted: list[int] = list(wanted)
         call = cast(call, dtype)
-        self.inputs = [_placed(a, i in wanted, backend) for i, a in enumerate(call.arrays)]
-        self.leaves = [self.inputs[i] for i in wanted]
-        self.tensors = as_list(case.op(*self.inputs, **call.settings))
-        self.live = [i for i, t in enumerate(self.tensors) if isinstance(t, Tensor) and t.requires_grad]
+        self.inputs: list[Any] = [_placed(a, i in wanted, backend) for i, a in enumerate(call.arrays)]
+        self.leaves: list[Any] = [self.inputs[i] for i in wanted]
+        self.tensors: list[Any] = as_list(case.op(*self.inputs, **call.settings))
+        self.live: list[int] = [i for i, t in enumerate(self.tensors) if isinstance(t, Tensor) and t.requires_grad]
         self.ends: list[Tensor] = [self.tensors[i] for i in self.live]
 
     @property
@@ -57,10 +57,10 @@ class PairRun:
     def __init__(self, case: Subject, call: Call, wanted: Sequence[int], dtype: Any = np.float64) -> None:
         self.case, self.call, self.wanted = case, cast(call, dtype), list(wanted)
         outcome = case.op(*self.call.arrays, **self.call.settings)
-        self.several = isinstance(outcome, tuple | list)
+        self.several: bool = isinstance(outcome, tuple | list)
         # A number of Python's has no dtype of its own.
         self.results: list[Any] = [np.asarray(r, dtype=dtype if type(r) is float else None) for r in as_list(outcome)]
-        self.live = [i for i, r in enumerate(self.results) if r.dtype.kind == "f"] if self.wanted else []
+        self.live: list[int] = [i for i, r in enumerate(self.results) if r.dtype.kind == "f"] if self.wanted else []
         self.outputs: list[Array] = [self.results[i] for i in self.live]
 
     def pull(self, g: Sequence[Any]) -> list[Any]:

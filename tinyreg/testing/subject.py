@@ -79,6 +79,7 @@ class Subject:
     scales: Callable[[Call], Sequence[float | Array]] = lambda call: (1.0,)
     vjp: Callable[..., Any] | None = None
     primitive: Any = None  # a Primitive; declared as one, it would be a method to a type checker
+    private: bool = False
     table: str = ""
     equivalent: Mapping[str, str] = field(default_factory=dict)
 

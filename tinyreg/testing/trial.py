@@ -16,6 +16,8 @@ from .differences import Ladder, Probe, directions
 from .run import Floats, OpRun, Run, as_list, flat, node, parted, placed_like, run
 from .subject import Array, Call, Subject
 
+ALL, SOME = 16, 6  # single elements along which differences are taken: all of so many, of more of them some
+
 
 class Trial:
     """A case, one of its calls, and a seed, from which every property draws the rest for itself.
@@ -30,7 +32,7 @@ class Trial:
     ) -> None:
         self.case, self.call, self.seed, self.explaining, self.again = case, call, seed, explaining, again
         self.many = many
-        self.wanted = case.wanted(call) if case.order else []
+        self.wanted: list[int] = case.wanted(call) if case.order else []
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Give random numbers for one purpose: the same ones whatever else was drawn."""
@@ -106,17 +108,21 @@ class Trial:
 
     def second_gradient(self, x: Floats, v: Floats, w: Floats, backend: str = "numpy") -> Floats:
         """Give the gradient, by the tape, of w . gradient(x, v) with respect to x and to v."""
+        parts = self.second(self.moved(x), parted(v, self.outputs), parted(w, self.leaves), backend)
+        return flat([get(backend).to_host(part) for part in parts])
+
+    def second(self, call: Call, g: Sequence[Array], w: Sequence[Array], backend: str = "numpy") -> list[Any]:
+        """Give the gradients of w . gradient at a call for incoming gradients g, with respect to its leaves and to g."""
         xp = get(backend)
-        forward = OpRun(self.case, self.moved(x), self.wanted, backend=backend)
-        placed = placed_like(forward.outputs, parted(v, self.outputs))
-        incoming = [Tensor(part, requires_grad=True) for part in placed]
+        forward = OpRun(self.case, call, self.wanted, backend=backend)
+        incoming = [Tensor(part, requires_grad=True) for part in placed_like(forward.outputs, g)]
         gradients = forward.pull(incoming, create_graph=True)
-        pairs = zip(gradients, parted(w, self.leaves), strict=True)
+        pairs = zip(gradients, w, strict=True)
         roots = [(node(g), xp.asarray(p)) for g, p in pairs if g is not None and g.requires_grad]
         table = walk(roots) if roots else {}
         ends = [*forward.leaves, *incoming]
         parts = [table.get(node(end)) for end in ends]
-        return flat([np.zeros(end.shape) if g is None else xp.to_host(g) for g, end in zip(parts, ends, strict=True)])
+        return [xp.zeros(end.shape) if part is None else part for part, end in zip(parts, ends, strict=True)]
 
     @cached_property
     def scales(self) -> list[Floats]:
@@ -126,7 +132,8 @@ class Trial:
     @cached_property
     def probe(self) -> Ladder:
         """The differences of f along directions: made once, however many gradients are compared with them."""
-        return self.probe_along(directions(self.x.size, self.rng(1)), self.v)
+        entries = ALL if self.x.size <= ALL else SOME
+        return self.probe_along(directions(self.x.size, self.rng(1), entries), self.v)
 
     @cached_property
     def line(self) -> Ladder:

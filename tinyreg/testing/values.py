@@ -6,6 +6,8 @@ from a fast form as from its definition (P13).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..core.backend import get, home
@@ -16,7 +18,7 @@ from ..core.tensor import Tensor
 from .agreement import agree, cancelled, largest, pulled_uncast
 from .failure import short
 from .property import BrokenError
-from .run import Floats, OpRun, as_list, node, parted, placed_like
+from .run import Floats, OpRun, Run, as_list, node, parted, placed_like
 from .subject import Call, Subject
 from .trial import Trial
 
@@ -69,6 +71,7 @@ def float32(trial: Trial) -> None:
     if isinstance(single, OpRun) and _rests_on_float64(single):
         return  # a function that closes over float64, such as layers with parameters of it
     gradients = pulled_uncast(single, parted(trial.v, single.outputs))
+    _check_sizes(trial, single, gradients)
     for y in single.outputs:
         if y.dtype != np.float32:
             raise BrokenError(f"dtype of the result: got {y.dtype} for float32, expected float32")
@@ -88,6 +91,28 @@ def float32(trial: Trial) -> None:
                 f"in float32 {g[at]:.8g}   in float64 {exact[k][at]:.8g}   at {list(at)}   (tolerance {tolerance:.1e})",
                 argument=trial.case.argument(i),
             )
+
+
+FAR = 100  # of 127 powers of 2
+
+
+def _check_sizes(trial: Trial, single: Run, gradients: list[Any]) -> None:
+    """Gradients grow and shrink with incoming ones, by powers of 2, which do not round, as far as there are floats.
+
+    Of a composition that is not asked: on the way through several ops there may be larger numbers than at its ends.
+    """
+    if trial.case.primitive is None and trial.case.vjp is None:
+        return
+    steepest = max((largest(g) for g in gradients if g is not None), default=0.0)
+    if not 2.0**-20 < steepest < 2.0**20:
+        return
+    for power in (FAR, -FAR):
+        with np.errstate(all="ignore"):
+            scaled = single.pull(parted(np.ldexp(trial.v, power), single.outputs))
+        for i, g, other in zip(trial.wanted, gradients, scaled, strict=True):
+            if g is not None and np.all(np.isfinite(g)):
+                text = f"in float32, 2^{power} times the gradient, divided by that again"
+                agree(np.ldexp(other, -power), g, 1e-5, text, trial.case.argument(i), floor=EPSILON * largest(trial.v))
 
 
 def _rests_on_float64(run: OpRun) -> bool:

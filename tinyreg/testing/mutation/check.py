@@ -25,7 +25,7 @@ from ..values import check_backend
 from .planted import Planted, planted
 from .rules import ALWAYS
 
-SEARCHES, DRAWN = 4, 40  # short searches, because a long one comes back to what it has seen, and the calls of each
+SEARCHES, DRAWN = 8, 10  # short searches, because a long one comes back to what it has seen, and the calls of each
 LARGEST = 3  # calls that come first
 KEPT = 40  # how many calls, of every kind, the mutants of a case are tried on
 
