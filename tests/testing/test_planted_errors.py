@@ -4,23 +4,16 @@ Sources: PyTorch 2.13 gradcheck, JAX 0.10 check_grads, HIPS autograd 1.9 check_g
 autograd, Chainer's FunctionTestCase, tinygrad's test_ops; and public reports that name the issue.
 """
 
+import re
+
 import numpy as np
 import pytest
+from planted import op
 
 import tinyreg as tr
 from tinyreg.core.fused import FUSED
-from tinyreg.core.primitive import REGISTRY
 from tinyreg.testing import PROPERTIES, Case, Failure, at, run_property, strategies
 from tinyreg.testing.properties import property_named
-
-
-def op(forward, **vjps):
-    """A primitive that is not in the registry."""
-    made = tr.primitive(forward)
-    REGISTRY.pop(forward.__name__)
-    for name, vjp in vjps.items():
-        made.vjp(name)(vjp)
-    return made
 
 
 def square_product(xp, x1, x2):
@@ -95,7 +88,7 @@ def test_a_wrong_result_for_fortran_order():
 def test_a_crash_on_an_empty_array():
     made = op(double, x=lambda g: 2 * g * (tr.max(g) / tr.max(g)))
     message = fails(Case(made, strategies.elementwise()), "numeric first order")
-    assert "raised ValueError: max: got x float64[0" in message
+    assert re.search(r"raised ValueError: max: got x float64\[(\d+, )*0\b", message)
 
 
 def test_another_gradient_at_the_second_call():

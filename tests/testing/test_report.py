@@ -298,3 +298,9 @@ def test_without_hypothesis_the_error_says_what_to_install():
     code = "import sys; sys.modules['hypothesis'] = None; import tinyreg as tr; tr.testing"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
     assert "tr.testing needs hypothesis: pip install 'tinyreg[test]'" in found.stderr
+
+
+@pytest.mark.parametrize("thorough", ["yes", 2, None])
+def test_thorough_is_true_or_false(thorough):
+    with pytest.raises(TypeError, match=rf"check_gradients: got thorough={thorough!r}, expected True or False"):
+        tr.testing.check_gradients(tr.tanh, [0.5], thorough=thorough)

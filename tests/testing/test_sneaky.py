@@ -8,28 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from planted import bare, op
 
 import tinyreg as tr
-from tinyreg.core.primitive import REGISTRY
 from tinyreg.ops.table import REAL
 from tinyreg.testing import Case, Failure, at, search, use_profile
 from tinyreg.testing.properties import property_named
 from tinyreg.testing.strategies import elementwise, reductions
 from tinyreg.testing.trial import Trial
-
-
-def op(forward, broadcasting=False, **vjps):
-    """A primitive that is not in the registry."""
-    made = tr.primitive(broadcasting=broadcasting)(forward)
-    REGISTRY.pop(forward.__name__)
-    for name, vjp in vjps.items():
-        made.vjp(name)(vjp)
-    return made
-
-
-def raw(x):
-    """The array of a tensor, or the array itself."""
-    return x.data if isinstance(x, tr.Tensor) else x
 
 
 def factor(wrong, dtype, by=1.5):
@@ -54,13 +40,13 @@ def total(xp, x, *, axis=None):
 
 def of_one(sneaks, calls=None, **details):
     """x^3 + x, with a gradient that is wrong where `sneaks(g, x)`."""
-    vjp = lambda g, x: g * (3 * x * x + 1) * factor(sneaks(raw(g), raw(x)), x.dtype)
+    vjp = lambda g, x: g * (3 * x * x + 1) * factor(sneaks(bare(g), bare(x)), x.dtype)
     return Case(op(cube, x=vjp), elementwise() if calls is None else calls, lambda x: x**3 + x, **details)
 
 
 def of_two(sneaks, **details):
     """A product that broadcasts, with a gradient of x2 that is wrong where `sneaks(g, x1, x2)`."""
-    wrong = lambda g, x1, x2: g * x1 * factor(sneaks(raw(g), raw(x1), raw(x2)), x1.dtype)
+    wrong = lambda g, x1, x2: g * x1 * factor(sneaks(bare(g), bare(x1), bare(x2)), x1.dtype)
     made = op(product, broadcasting=True, x1=lambda g, x2: g * x2, x2=wrong)
     return Case(made, elementwise(*[REAL] * 2), np.multiply, **details)
 
@@ -84,7 +70,7 @@ def instead(vjp, forward=cube, reference=lambda x: x**3 + x, calls=None, **detai
 
 def as_in_memory(g):
     """The elements in the order of memory, taken for rows, in whatever order the axes lie."""
-    order = np.argsort([-abs(s) for s in raw(g).strides], kind="stable")
+    order = np.argsort([-abs(s) for s in bare(g).strides], kind="stable")
     if isinstance(g, tr.Tensor) or g.ndim < 3 or g.flags.f_contiguous:
         return g
     return g.transpose(order).reshape(g.shape)
@@ -182,7 +168,7 @@ SNEAKY = {
     # what is not finite
     "infinities in g": Row("not finite", lambda: instead(lambda g, x: tr.clip(g, -1e250, 1e250) * slope(x)), "P22"),
     "NaN in g becomes 0": Row(
-        "not finite", lambda: instead(lambda g, x: tr.where(np.isnan(raw(g)), 0.0, g) * slope(x)), "P22"
+        "not finite", lambda: instead(lambda g, x: tr.where(np.isnan(bare(g)), 0.0, g) * slope(x)), "P22"
     ),
     "one gradient poisons all": Row("not finite", lambda: instead(lambda g, x: g * slope(x) + 0.0 * tr.sum(g)), "P22"),
     "one input poisons all": Row("not finite", lambda: instead(lambda g, x: g * (slope(x) + 0.0 * tr.sum(x))), "P22"),
@@ -204,12 +190,12 @@ SNEAKY = {
     "g squared inside": Row("sizes of g", lambda: instead(lambda g, x: g * g * slope(x) / tr.where(g == 0, 1.0, g)), "P4"),
     "the fourth power of g inside": Row(
         "sizes of g",
-        lambda: instead(lambda g, x: tr.copysign(tr.sqrt(tr.sqrt(g * g * g * g)), raw(g)) * slope(x), order=1),
+        lambda: instead(lambda g, x: tr.copysign(tr.sqrt(tr.sqrt(g * g * g * g)), bare(g)) * slope(x), order=1),
         "P4",
     ),
     "g cut off at 1e100": Row("sizes of g", lambda: instead(lambda g, x: tr.clip(g, -1e100, 1e100) * slope(x)), "P4"),
     "small g taken for 0": Row(
-        "sizes of g", lambda: instead(lambda g, x: tr.where(np.abs(raw(g)) < 1e-30, 0.0, g) * slope(x)), "P4"
+        "sizes of g", lambda: instead(lambda g, x: tr.where(np.abs(bare(g)) < 1e-30, 0.0, g) * slope(x)), "P4"
     ),
     "1e12 times g in float32": Row(
         "sizes of g",
@@ -227,7 +213,7 @@ SNEAKY = {
     "-0.0 at a kink": Row(
         "values",
         lambda: instead(
-            lambda g, x: g * ((raw(x) > 0) | (raw(x) == 0) & np.signbit(raw(x))).astype(x.dtype),
+            lambda g, x: g * ((bare(x) > 0) | (bare(x) == 0) & np.signbit(bare(x))).astype(x.dtype),
             lambda xp, x: xp.maximum(x, 0.0),
             lambda x: np.maximum(x, 0),
             elementwise(away_from=(0.0,)),
@@ -277,12 +263,12 @@ SNEAKY = {
         "P22",
     ),
     "an infinite x takes the gradient of others": Row(
-        "not finite", lambda: instead(lambda g, x: g * slope(x) * float(np.all(np.abs(raw(x)) < 1e300))), "P22"
+        "not finite", lambda: instead(lambda g, x: g * slope(x) * float(np.all(np.abs(bare(x)) < 1e300))), "P22"
     ),
     "arctan at infinity": Row(
         "not finite",
         lambda: instead(
-            lambda g, x: g * (x / (x + x * x * x)) if raw(x).all() else g / (1 + x * x),
+            lambda g, x: g * (x / (x + x * x * x)) if bare(x).all() else g / (1 + x * x),
             lambda xp, x: xp.arctan(x),
             np.arctan,
         ),
@@ -293,7 +279,7 @@ SNEAKY = {
     ),
     "small g of float32 taken for 0": Row(
         "sizes of g",
-        lambda: instead(lambda g, x: tr.where((np.abs(raw(g)) < 1e-25) & (g.dtype == np.float32), 0.0, g) * slope(x)),
+        lambda: instead(lambda g, x: tr.where((np.abs(bare(g)) < 1e-25) & (g.dtype == np.float32), 0.0, g) * slope(x)),
         "P8",
     ),
     "between 1e-9 and 1e-6": Row("values", lambda: of_one(lambda g, x: (np.abs(x) > 1e-9) & (np.abs(x) < 1e-6)), "P3"),

@@ -12,11 +12,11 @@ import threading
 
 import numpy as np
 import pytest
+from planted import bare, op, slope, square
 
 import tinyreg as tr
 from tinyreg.core.backend import current, get
 from tinyreg.core.fused import FUSED
-from tinyreg.core.primitive import REGISTRY
 from tinyreg.core.tape import explainer, is_recording, watch
 from tinyreg.testing import PROPERTIES, Case, Failure, strategies, use_profile
 from tinyreg.testing.mutation.check import trials
@@ -38,30 +38,8 @@ def sneaky(which):
     return declare
 
 
-def op(forward, **vjps):
-    """A primitive that is not in the registry."""
-    made = tr.primitive(forward)
-    REGISTRY.pop(forward.__name__)
-    for name, vjp in vjps.items():
-        made.vjp(name)(vjp)
-    return made
-
-
-def square(xp, x):
-    return x * x
-
-
-def slope(g, x):
-    return 2.0 * g * x
-
-
 def case(forward=square, vjp=slope, **details):
     return Case(op(forward, x=vjp), strategies.elementwise(), lambda x: x * x, name="sneaky", **details)
-
-
-def bare(x):
-    """The array of a Tensor, or an array itself."""
-    return getattr(x, "data", x) if isinstance(x, tr.Tensor) else x
 
 
 # ---- contexts

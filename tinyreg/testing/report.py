@@ -101,9 +101,9 @@ def check_gradients(
     The report is true where every property holds. Where rounding leaves too few digits to tell, or at a kink, it says
     "unresolved", and is false. Its last line says what was not tried.
 
-    Raises `TypeError` for inputs of other kinds, and where f gives neither Tensors nor, with `vjp`, numbers; `ValueError`
-    where no input is of floats, or one is not finite, the order is neither 1 nor 2, or f is not a function of its inputs
-    alone, such as a layer that drops out.
+    Raises `TypeError` for arguments of other kinds, and where f gives neither Tensors nor, with `vjp`, numbers;
+    `ValueError` where no input is of floats, or one is not finite, the order is neither 1 nor 2, or f is not a function of
+    its inputs alone, such as a layer that drops out.
 
     >>> import tinyreg as tr
     >>> print(tr.testing.check_gradients(tr.tanh, [0.5, -1.5], order=1))
@@ -127,6 +127,8 @@ def check_gradients(
     """
     if not callable(f):
         raise TypeError(f"check_gradients: got {f!r:.80} as f, expected a function")
+    if not isinstance(thorough, bool | np.bool_):
+        raise TypeError(f"check_gradients: got thorough={thorough!r:.80}, expected True or False")
     seed = integer("check_gradients", "seed", seed, least=0)
     if integer("check_gradients", "order", order, expected="1 or 2") not in (1, 2):
         raise ValueError(f"check_gradients: got order={order}, expected 1 or 2")
