@@ -77,6 +77,20 @@ def a_recorded_gradient_off_by_1e_7():
     return squared(vjp=lambda g, x: slope(g, x) + (1e-7 if isinstance(g, tr.Tensor) else 0.0)), called(ONE)
 
 
+@planted("captured equals eager")
+def a_value_off_by_the_last_bit_in_a_library_that_is_not_known():
+    known = ("numpy", "standin", "cupy")
+    return squared(lambda xp, x: x * x * (1.0 if xp.name in known else 1 + 2**-23)), called(ONE)
+
+
+@planted("captured equals eager")
+def a_gradient_off_by_the_last_bit_where_arrays_are_recorded():
+    def vjp(g, x):
+        return slope(g, x) * (1.0 if type(bare(x)).__module__ in ("numpy", "standin.array") else 1 + 2**-23)
+
+    return squared(vjp=vjp), called(ONE)
+
+
 # ---- repeated calls
 
 
@@ -153,7 +167,7 @@ def a_gradient_that_sees_another_thread_at_work():
         inside.pop()
         return gradient
 
-    return squared(vjp=vjp), called(ONE)
+    return squared(vjp=vjp), *[called(ONE)] * 4
 
 
 # ---- nothing written

@@ -216,6 +216,14 @@ CASES = [
         contract,
         _einsums([pair for pair in EINSUMS if "->" in pair[0] and "..." not in pair[0]]),
         lambda *xs, subscripts: np.einsum(subscripts, *xs),
+        points=[
+            at(
+                [[1.0, 2.0], [3.0, 4.0]],
+                [[1.0, 0.0], [0.0, 2.0]],
+                subscripts="ij,kl->kl",
+                gradients=[[[3.0, 3.0], [3.0, 3.0]], [[10.0, 10.0], [10.0, 10.0]]],
+            )
+        ],
         reach=math.inf,
     ),
     Case(tr.diagonal, _matrices(offset=OFFSETS), lambda x, offset: np.diagonal(x, offset, -2, -1), reach=math.inf),

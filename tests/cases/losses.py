@@ -194,6 +194,7 @@ CASES = [
             at([[0.0, -math.inf, 0.0]], [0], gradient=[[-0.5, 0.0, 0.5]]),
             at([[0.0, -math.inf]], [1], label_smoothing=1.0, gradient=[[0.5, -0.5]]),
             at([[math.nan, 0.0], [0.0, 0.0]], [0, 1], [False, True], gradient=[[0.0, 0.0], [0.5, -0.5]]),
+            at([[0.0, 0.0]] * 3, [0, 1, 1], [True, True, False], gradient=[[-0.25, 0.25], [0.25, -0.25], [0.0, 0.0]]),
             at([[math.inf, 0.0]], [0], [False], reduction="none", label_smoothing=0.2, gradient=[[0.0, 0.0]]),
         ],
         reach=1 / 4,

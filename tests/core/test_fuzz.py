@@ -12,6 +12,8 @@ from engine_mutants import functions, planted, wrong_versions
 from hypothesis import strategies as st
 from random_programs import KINDS, Program
 
+from tinyreg.testing.drawing import by_seed
+
 PROGRAMS = {"fast": 250, "ci": 1000, "deep": 20_000}
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 10**9)), min_size=12, max_size=36)
 
@@ -32,7 +34,8 @@ def search(programs, seed):
             )
             raise
 
-    played()
+    with by_seed():
+        played()
 
 
 def test_random_programs(request):

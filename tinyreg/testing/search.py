@@ -16,6 +16,7 @@ import hypothesis.strategies as st
 from ..creation import backends
 from . import values
 from .differences import Verdict
+from .drawing import by_seed
 from .failure import Failure
 from .properties import PROPERTIES
 from .property import Property
@@ -85,7 +86,8 @@ def _search(case: Subject, name: str, examples: int, check: Callable[[Call, int]
     test = chosen(hypothesis.given(case.calls, st.integers(0, 2**32 - 1))(run))
     if chosen.derandomize:  # by the name, since to Hypothesis all of these are one function
         test = hypothesis.seed(zlib.crc32(run.__name__.encode()))(test)
-    test()
+    with by_seed():
+        test()
 
 
 def _identifier(text: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from ...core.fused import Fused
 from ..case import Case
 from ..differences import Ladder
+from ..drawing import by_seed
 from ..properties import OF_CALLS_IN_TURN, OF_POINTS
 from ..property import Property
 from ..search import profile, ready_backends
@@ -25,7 +26,7 @@ from ..values import check_backend
 from .planted import Planted, planted
 from .rules import ALWAYS
 
-SEARCHES, DRAWN = 8, 10  # short searches, because a long one comes back to what it has seen, and the calls of each
+SEARCHES, DRAWN = 16, 6  # short searches, because a long one comes back to what it has seen, and the calls of each
 LARGEST = 3  # calls that come first
 KEPT = 40  # how many calls, of every kind, the mutants of a case are tried on
 
@@ -189,20 +190,26 @@ def _of_calls(case: Case) -> tuple[list[Kill], list[Kill], list[Kill]]:
 
 @functools.lru_cache(maxsize=16)
 def trials(case: Case) -> tuple[list[Trial], list[Trial]]:
-    """Trials of a case, of every kind of shapes and settings in turn, the largest first; and at its points."""
-    kinds: dict[str, list[Call]] = {}
+    """Trials of a case, of every kind of axes, shapes and settings in turn, the largest first; and at its points."""
+    kinds: dict[str, dict[str, list[Call]]] = {}
 
     @hypothesis.settings(deadline=None, database=None, max_examples=DRAWN, phases=[hypothesis.Phase.generate])
     @hypothesis.given(case.calls)
     def collect(call: Call) -> None:
-        kind = f"{[getattr(a, 'shape', None) for a in call.arrays]} {call.settings}"
-        kinds.setdefault(kind, []).append(call)
+        shapes = [getattr(a, "shape", None) for a in call.arrays]
+        alike = kinds.setdefault(f"{[shape and len(shape) for shape in shapes]}", {})
+        alike.setdefault(f"{shapes} {call.settings}", []).append(call)
 
-    for seed in range(SEARCHES):
-        hypothesis.seed(seed)(collect)()
-    in_turn = (call for calls in itertools.zip_longest(*kinds.values()) for call in calls if call is not None)
+    with by_seed():
+        for seed in range(SEARCHES):
+            hypothesis.seed(seed)(collect)()
+    in_turn = _in_turn(_in_turn(alike.values()) for alike in kinds.values())
     # Locked, so that a mutant which changes its arguments leaves the next one what it found.
-    locked = [call.locked() for call in itertools.islice(in_turn, KEPT)]
+    locked = [call.locked() for call in in_turn[:KEPT]]
     drawn = [Trial(case, call, seed, explaining=False, many=True) for seed, call in enumerate(locked)]
     drawn.sort(key=lambda trial: -trial.x.size)
     return drawn, [Trial(case, point.call.locked(), explaining=False) for point in case.points]
+
+
+def _in_turn(groups: Iterable[Iterable[Call]]) -> list[Call]:
+    return [call for calls in itertools.zip_longest(*groups) for call in calls if call is not None]
