@@ -77,7 +77,7 @@ EQUIVALENT = {
     "A is not None and isinstance(B, Tensor) and C -> A is not None": "None leads nowhere, and of Tensors come Tensors",
     "{A: B for C, A in D if A} -> {A: B for C, A in D}": "None leads nowhere",
     "isinstance(A, Leaf) or B -> B": "a leaf that is born inside is another the next time, and so has no gradient",
-    "if A.grad is not UNKEPT: ... -> if True: ...": "the walk ends in leaves and in what retains its gradient",
+    "A.grad is not UNKEPT and B -> B": "the walk ends in leaves and in what retains its gradient",
     # ---- what other tests hold
     "if type(A) is Leaf and A.retired: ... -> if False: ...; if A is Leaf and A.retired: ...": (
         "another thread may have given a leaf a value meanwhile; tests/core/test_threads.py has it"

@@ -80,19 +80,17 @@ class Program(Values):
     def changed(self):
         leaf, how = self.pick(self.leaves), self.pick(["assign", "data", "frozen"])
         numbers = leaf.expected.v
-        if how == "frozen" and any(leaf.leaves <= x.leaves for x in self.values if x is not leaf):
-            how = "assign"  # a tape that used it before it was frozen would go back to what it was
+        if how == "frozen":  # and what it was afterwards
+            self.run(f"{leaf.name}.requires_grad = False\n{leaf.name}.requires_grad = True")
+            return
         if how == "assign":
             numbers = np.array([self.pick(NUMBERS) for _ in range(leaf.size)]).reshape(leaf.shape)
             self.run(f"a = np.array({numbers.tolist()})\nassert {leaf.name}.assign(a) is {leaf.name}\na[...] = 99.0")
-        elif how == "data":
-            self.run(f"{leaf.name}.data += 0.0")  # other values may share its array
         else:
-            self.run(f"{leaf.name}.requires_grad = False\n{leaf.name}.requires_grad = True")
-            leaf.grad = None
+            self.run(f"{leaf.name}.data += 0.0")  # other values may share its array
         self.spent |= leaf.leaves
         self.versions[min(leaf.leaves)] = leaf.version
-        leaf.version = 0 if how == "frozen" else leaf.version + 1
+        leaf.version += 1
         leaf.expected, leaf.leaves = reference.leaf(numbers, leaf.columns), frozenset({next(self.count)})
 
     def computed_is_changed(self):
@@ -149,7 +147,7 @@ class Program(Values):
 
     def backward(self):
         root, factor = self.root(), self.pick(FACTORS)
-        how = self.pick(["retained", "retained", "retained", "freed", "watched", "in float32", "graph", "graph", "unlucky"])
+        how = self.pick(["retained", "retained", "frozen", "freed", "watched", "in float32", "graph", "graph", "unlucky"])
         v = incoming(root.shape, factor)
         g = f"np.array({v.tolist()}, dtype={'float32' if how == 'in float32' else 'float64'!r})"
         self.run(f"g = {g}")
@@ -173,11 +171,16 @@ class Program(Values):
             self.compare()
             return
         if self.refuses(root, text):
+            if freed:  # unless it was refused
+                self.doubtful.update(root.entries)
             return
         if how == "watched":
             text = f"watched(lambda: {text})"
+        frozen = self.pick([leaf for leaf in self.leaves if leaf is not root and not leaf.probed] or [None])
+        if how == "frozen" and frozen:
+            text = f"{frozen.name}.requires_grad = False\n{text}\n{frozen.name}.requires_grad = True"
         self.run(text)
-        self.take_gradients(root, v, graph)
+        self.take_gradients(root, v, graph, but=frozen if how == "frozen" else None)
         if freed:
             (self.spent if root.certain else self.doubtful).update(root.entries)
         self.compare()
@@ -221,11 +224,14 @@ class Program(Values):
             for name in [leaf.name] + [leaf.probed] * bool(leaf.probed):
                 self.run(f"{name}.zero_grad()")
 
-    def take_gradients(self, root, v, graph, as_values=True):
-        """What each leaf should have now; under create_graph that is a value, which can be differentiated."""
+    def take_gradients(self, root, v, graph, as_values=True, but=None):
+        """What each leaf should have now; under create_graph that is a value, which can be differentiated.
+
+        but: a leaf that was frozen.
+        """
         all_slopes, entry = reference.pulled(root.expected, v), next(self.count)
         for leaf in self.origins:
-            if not leaf.leaves <= root.leaves:
+            if not leaf.leaves <= root.leaves or leaf is but:
                 continue
             parts = [part[leaf.columns] for part in all_slopes.parts]
             slope = reference.Value(part.reshape((*leaf.shape, *part.shape[1:])) for part in parts)

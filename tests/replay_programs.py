@@ -5,10 +5,11 @@ import collections
 import numpy as np
 from composed_programs import gate
 from edge_programs import PROGRAMS
-from engine_programs import leaf, program, same
+from engine_programs import leaf, program, refused, same
 
 import tinyreg as tr
 from tinyreg.core import backend, tape
+from tinyreg.core.tensor import replace
 
 __all__ = ["PROGRAMS"]  # these, and those of the other three
 
@@ -152,3 +153,62 @@ def a_fast_form_of_an_argument_without_a_gradient():
     x = leaf([1.0, 2.0])
     scaled(x, leaf([3.0, 4.0])).backward(np.ones(2))
     same(x.grad, [3.0, 4.0])
+
+
+# ---- what is frozen for a while
+
+
+@program
+def a_frozen_leaf_is_changed_by_no_backward():
+    w, x = leaf([1.0, 2.0]), leaf([3.0, 5.0])
+    w.grad = tr.tensor([7.0, 7.0], dtype=w.dtype)
+    y = w * x
+    w.requires_grad = False
+    y.backward(np.ones(2), retain_graph=True)
+    same(x.grad, [1.0, 2.0])
+    assert w.grad is None
+    w.requires_grad = True
+    same(w.grad, [7.0, 7.0])
+    y.backward(np.ones(2))
+    same(w.grad, [10.0, 12.0])
+
+
+@program
+def a_frozen_leaf_gets_a_value():
+    w, x, constant = leaf([1.0, 2.0]), leaf([3.0, 5.0]), tr.tensor([0.0, 0.0])
+    y = w * x
+    w.requires_grad = False
+    for value in ([4.0, 6.0], [8.0, 9.0]):
+        w.assign(value)
+        constant.assign(value)
+        assert not w.requires_grad
+        assert not constant.requires_grad
+        refused(lambda: y.backward(np.ones(2)), "was changed after the tape used it .the tape has version 0")
+    w.requires_grad = True
+    (w * x).backward(np.ones(2))
+    same(w.grad, [3.0, 5.0])
+    same(x.grad, [8.0, 9.0])
+    y = w * x
+    w.assign([0.0, 0.0])
+    refused(lambda: y.backward(np.ones(2)), "the tape has version 2")
+
+
+@program
+def several_leaves_get_values_together():
+    leaves = [leaf([1.0]), tr.tensor([1.0]), leaf([2.0]), leaf([3.0])]
+    tapes = [x * x for x in leaves]
+    replace(leaves, [np.zeros(1)] * 4)
+    for x, y in zip(leaves, tapes, strict=True):
+        same(x.detach(), [0.0])
+        if y.requires_grad:
+            refused(y.backward, "was changed after the tape used it")
+
+
+@program
+def a_gradient_of_what_is_no_leaf_is_set():
+    y = leaf([1.0]) * 2.0
+    y.retain_grad()
+    y.grad = given = tr.tensor([3.0], dtype=y.dtype)
+    assert y.grad is given
+    y.zero_grad()
+    assert y.grad is None

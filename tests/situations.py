@@ -92,6 +92,30 @@ def backward():
     return Situation(lambda: loss.backward(retain_graph=True), state, [tensor._adding])
 
 
+def _frozen(before):
+    w, x = tr.tensor([1.0, 2.0], requires_grad=True), tr.tensor([3.0, 4.0], requires_grad=True)
+    y = (w * x).sum()
+    w.requires_grad = before
+
+    def state():
+        w.zero_grad()
+        x.zero_grad()
+        y.backward(retain_graph=True)
+        return [w.requires_grad, *of(w, x)]
+
+    return Situation(lambda: setattr(w, "requires_grad", not before), state)
+
+
+@situation
+def freezing():
+    return _frozen(True)
+
+
+@situation
+def thawing():
+    return _frozen(False)
+
+
 @situation
 def backward_that_frees():
     w = tr.tensor([1.0, 2.0], requires_grad=True)

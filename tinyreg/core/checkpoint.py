@@ -11,7 +11,7 @@ from ..structure import leaves, mapped
 from ..switches import Switch, apart
 from .fused import pull_through
 from .primitive import P, R
-from .tape import Entry, Gradient, Leaf, Parents, Result, explainer, is_recording, reach, recording, tick, watch
+from .tape import Contributions, Entry, Leaf, Parents, Result, explainer, is_recording, reach, recording, tick, watch
 from .tensor import Tensor, wrap
 
 
@@ -58,7 +58,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
         parents = list(dict.fromkeys(n for n in above if n and (isinstance(n, Leaf) or n.time < since)))
         if not parents:
             return outcome
-        switches = [(switch, switch.get()) for switch in Switch.REPLAYED]
+        switches = [(recording, True), *((switch, switch.get()) for switch in Switch.REPLAYED)]
         saved = {"f": f, "args": args, "kwargs": kwargs, "touched": touched, "switches": switches}
         shapes, dtypes = [r.shape for r in results], [r.dtype for r in results]
         shape, dtype = (shapes, dtypes) if several else (shapes[0], dtypes[0])
@@ -84,14 +84,13 @@ class _Checkpoint:
 
     name, broadcasting = "checkpoint", False
 
-    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Contributions:
         """What reaches the checkpoint's parents."""
         since, saved = tick(), entry.saved
         now = [(thing, _state(thing)) for thing, _ in saved["touched"].values()]
         try:
             _put_back(saved["touched"].values())
-            values = [(recording, True), *saved["switches"]]
-            outcome = apart(values, saved["f"], *saved["args"], **saved["kwargs"])
+            outcome = apart(saved["switches"], saved["f"], *saved["args"], **saved["kwargs"])
         finally:
             try:
                 _put_back(now)

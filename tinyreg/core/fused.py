@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from ..switches import F
 from .primitive import P, Primitive, R
-from .tape import Entry, Gradient, Parents, explainer, tick, walk
+from .tape import Contributions, Entry, Parents, explainer, tick, walk
 from .tensor import Tensor
 
 FUSED: dict[str, Fused[..., Any]] = {}
@@ -55,7 +55,7 @@ class Fused(Primitive[P, R]):
         by_definition = not self.rules or (listener is not None and listener.definitions)
         return (self.definition if by_definition else self.call)(*args, **kwargs)
 
-    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Contributions:
         """By the fast backward, or under `create_graph` by the definition, run again."""
         if not create_graph:
             return self._asked(entry.plan, entry.saved, g, parents)
@@ -65,9 +65,7 @@ class Fused(Primitive[P, R]):
         return pull_through(outcome, g, since, parents, create_graph)
 
 
-def pull_through(
-    outcome: Any, g: Any, since: int, parents: Parents, create_graph: bool
-) -> list[tuple[int, Gradient | None]]:
+def pull_through(outcome: Any, g: Any, since: int, parents: Parents, create_graph: bool) -> Contributions:
     """What reaches `parents` from an outcome that was just computed again, on a tape that began at `since`.
 
     A parent that stands there twice is handed everything at once, so that nothing counts double.

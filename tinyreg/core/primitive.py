@@ -20,7 +20,7 @@ from . import errors
 from .backend import FLOATS, HOMES, Backend, current, is_float, underflow_ignored
 from .conversion import checked, understood
 from .signature import Signature
-from .tape import Entry, Gradient, Node, Parents, Result, complete, explainer, is_recording
+from .tape import Contributions, Entry, Node, Parents, Result, complete, explainer, is_recording
 from .tensor import Tensor, wrap
 
 P = ParamSpec("P")  # the parameters of an op: those of its array function after xp
@@ -321,14 +321,14 @@ class Primitive(Generic[P, R]):
 
     # ---- backward
 
-    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> list[tuple[int, Gradient | None]]:
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Contributions:
         """Ask the VJPs of the arguments that want a gradient: with bare arrays, or with Tensors lifted onto the tape."""
         saved = self._lifted(entry) if create_graph else entry.saved
         return self._asked(entry.plan, saved, complete(g, entry) if type(g) is list else g, parents)
 
-    def _asked(self, plan: Plan, saved: dict[str, Any], g: Any, parents: Parents) -> list[tuple[int, Gradient | None]]:
+    def _asked(self, plan: Plan, saved: dict[str, Any], g: Any, parents: Parents) -> Contributions:
         """What the VJPs give."""
-        contributions: list[tuple[int, Gradient | None]] = []
+        contributions: Contributions = []
         for i, ask in plan.alone:
             if parents[i] is not None:
                 contributions.append((i, ask(g, saved)))
@@ -337,8 +337,8 @@ class Primitive(Generic[P, R]):
             served = range(first, len(parents)) if first in positions else positions
             if "position" in names:
                 given = list(map(saved.__getitem__, names[:-1]))
-                for i in filter(parents.__getitem__, served):
-                    contributions.append((i, vjp(g, *given, i - first)))  # noqa: PERF401  (whose cells slow other ops down)
+                for i in filter(parents.__getitem__, served):  # a comprehension has cells, which slow other ops down
+                    contributions.append((i, vjp(g, *given, i - first)))
             elif any(map(parents.__getitem__, served)):
                 contributions += zip(served, vjp(g, *map(saved.__getitem__, names)), strict=True)
         return contributions

@@ -36,6 +36,7 @@ class Node:
 
 
 Parents = Sequence[Node | None]  # one for each argument of an op, None where no gradient is wanted
+Contributions = list[tuple[int, Gradient | None]]  # the places of parents, and what they get
 Roots = Sequence[tuple[Node, Gradient]]  # where a walk begins, and with what
 
 
@@ -46,6 +47,7 @@ class Leaf(Node):
     grad: Any = None
     version: int = 0
     name: str = ""
+    frozen: bool = False
     retired: bool = field(init=False, default=False)
 
     def __str__(self) -> str:
@@ -53,7 +55,7 @@ class Leaf(Node):
 
     def replaced(self) -> Leaf:
         """The Leaf of the tensor's next value; when the tensor has it, this one is to be `retired`."""
-        return Leaf(self.shape, self.dtype, self.grad, self.version + 1, self.name)
+        return Leaf(self.shape, self.dtype, self.grad, self.version + 1, self.name, self.frozen)
 
 
 class Op(Protocol):
@@ -62,7 +64,7 @@ class Op(Protocol):
     name: str
     broadcasting: bool  # whether arguments may have been repeated to the shape of the result
 
-    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Iterable[tuple[int, Gradient | None]]:
+    def pull(self, entry: Entry, parents: Parents, g: Any, create_graph: bool) -> Contributions:
         """Contributions and the parents they are for, given the gradient of the result.
 
         If it has several, a list, with None for those that nobody used.
@@ -175,15 +177,13 @@ def walk(
     They are gathered in a local table, so an error leaves no leaf with half of its gradient. Nothing is added in place,
     because one array may have been handed to two parents.
     """
-    return apart([(recording, create_graph)], _walk, roots, since, targets, create_graph, retain_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    return apart([(recording, create_graph)], _walk, roots, since, targets, create_graph, retain)
 
 
-def _walk(
-    roots: Roots, since: int, targets: Collection[Node], create_graph: bool, retain_graph: Any
-) -> dict[Node, Gradient]:
+def _walk(roots: Roots, since: int, targets: Collection[Node], create_graph: bool, retain: bool) -> dict[Node, Gradient]:
     entries = reach((node for node, _ in roots), since)
     wanted = _leading_to(targets, entries) if targets else None
-    retain = create_graph if retain_graph is None else retain_graph
     table: dict[Node, Any] = {}
     observer = observed.get()
     with underflow_ignored():

@@ -42,11 +42,12 @@ class Tensor(_Base):
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_array", "_node")
+    __slots__ = ("__weakref__", "_array", "_leaf", "_node")
     __array_ufunc__: Any  # bound by operators too, so that `ndarray + tensor` asks the tensor
 
     _array: Array
     _node: Node | None  # None: no gradient is wanted
+    _leaf: Leaf | None  # its node as a leaf, also while it is frozen; not there where it never had one
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         where = home(data)
@@ -91,7 +92,10 @@ class Tensor(_Base):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether ops on it are recorded. Settable on leaves: False freezes one and drops its gradient."""
+        """Whether ops on it are recorded. Settable on leaves: False freezes one, and True makes it what it was.
+
+        While it is frozen it has no `.grad`, and a backward adds nothing to it, also over a tape that used it before.
+        """
         return self._node is not None
 
     @requires_grad.setter
@@ -102,7 +106,8 @@ class Tensor(_Base):
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
         if wanted and self.dtype not in FLOATS:
             raise TypeError(f"requires_grad: got {self.dtype}, expected floats: only floats have gradients; use float32")
-        self._node = Leaf(self.shape, self.dtype) if wanted else None
+        self._leaf = leaf = _leaf_of(self) or Leaf(self.shape, self.dtype)
+        set_together(([leaf], "frozen", [not wanted]), ([self], "_node", [leaf if wanted else None]))
 
     # ---- gradients
 
@@ -119,8 +124,8 @@ class Tensor(_Base):
             own = type(self._array), self.shape, self.dtype
             if not isinstance(value, Tensor) or (type(value._array), value.shape, value.dtype) != own:
                 raise errors.gradient_unlike(self, value)
-        if self._node and (value is not None or self._node.grad is not UNKEPT):
-            self._node.grad = value
+        if (node := _leaf_of(self)) and (value is not None or node.grad is not UNKEPT):
+            node.grad = value
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -210,6 +215,11 @@ def wrap(array: Array, node: Node | None = None) -> Tensor:
     return made
 
 
+def _leaf_of(x: Tensor) -> Any:
+    """The node of a tensor, also of a frozen leaf."""
+    return x._node or getattr(x, "_leaf", None)
+
+
 def copy_for(leaf: Tensor, value: Any) -> Array:
     """A copy of a value, as an array that the leaf can have; `ValueError` for another shape."""
     array = arrayed(value._array if isinstance(value, Tensor) else value, "assign")
@@ -227,12 +237,11 @@ def replace(leaves: Sequence[Tensor], arrays: Sequence[Array], *further: tuple[A
     if (listener := watch.get()) is not None:
         for leaf in leaves:
             listener(leaf)
-    before: list[Any] = [leaf._node for leaf, _ in zip(leaves, arrays, strict=True)]
+    before: list[Any] = [_leaf_of(leaf) for leaf, _ in zip(leaves, arrays, strict=True)]
     after = [node and node.replaced() for node in before]
-    retired = [node for node in before if node is not None]
-    set_together(
-        (leaves, "_array", arrays), (leaves, "_node", after), (retired, "retired", [True] * len(retired)), *further
-    )
+    nodes = [None if node is None or node.frozen else node for node in after]
+    changes = (leaves, "_leaf", after), (leaves, "_node", nodes), (filter(None, before), "retired", [True] * len(before))
+    set_together((leaves, "_array", arrays), *changes, *further)
 
 
 def incoming(y: Tensor, grad: Any) -> Tensor:
@@ -257,7 +266,7 @@ def _add_up(table: dict[Node, Any], start: Array, create_graph: bool) -> None:
         for node, gradient in table.items():
             if type(node) is Leaf and node.retired:  # by another thread, meanwhile
                 raise errors.outdated(node)
-            if node.grad is not UNKEPT:
+            if node.grad is not UNKEPT and not getattr(node, "frozen", False):
                 array, tape = (gradient._array, gradient._node) if create_graph else (gradient, None)
                 if array.base is not None or id(array) in held:
                     array = array.copy()  # a view, or an array that someone else holds too

@@ -42,7 +42,7 @@ class Parameter(Tensor):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether it is trained. False freezes it and drops its gradient."""
+        """Whether it is trained. False freezes it, and True makes it what it was."""
         return self._node is not None
 
     @requires_grad.setter
