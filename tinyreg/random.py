@@ -76,7 +76,7 @@ class Generator:
                 bits.state = state
             except (TypeError, ValueError, LookupError, OverflowError) as error:
                 problem = error  # it may have taken a part
-            if problem or bits.state != state:
+            if bits.state != state:
                 bits.state = before
                 raise ValueError(
                     f"state: got {state!r:.200}, expected the state of a Generator, which is a PCG64"

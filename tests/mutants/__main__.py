@@ -23,6 +23,7 @@ LEFT_OUT = {  # tests that break things on purpose themselves, take long, or run
     "test_adding.py",
     "test_options.py",
     "test_page_browser.py",
+    "test_page_numbers.py",
     "test_other_frameworks.py",
 }
 

@@ -294,3 +294,41 @@ def test_a_harmless_underflow_is_none_of_an_error_that_numpy_was_asked_for(make)
             optimizer.step()
             average.update()
     assert np.isfinite(w.numpy()).all()
+
+
+def test_momentum_begins_with_a_copy_of_the_gradient():
+    w = leaf([1.0, 2.0])
+    optimizer = tr.optim.SGD([w], lr=1.0, momentum=0.5)
+    set_gradient(w, [1.0, 2.0])
+    first = w.grad
+    optimizer.step()
+    for _ in range(2):
+        set_gradient(w, [10.0, 10.0])
+        optimizer.step()
+    assert first.tolist() == [1.0, 2.0]
+
+
+def test_nesterov_needs_momentum_also_when_it_is_set_later():
+    w = leaf([1.0])
+    text = "SGD: got nesterov=True without momentum, expected momentum above 0"
+    with pytest.raises(ValueError, match=text):
+        tr.optim.SGD([w], lr=1.0, nesterov=True)
+    optimizer = tr.optim.SGD([w], lr=1.0, nesterov=True, momentum=0.5)
+    set_gradient(w, [1.0])
+    optimizer.param_groups[0]["momentum"] = 0.0
+    with pytest.raises(ValueError, match=text):
+        optimizer.step()
+    assert w.tolist() == [1.0]
+
+
+def test_a_group_that_was_added_by_hand_is_there_when_a_state_is_loaded():
+    ws, others = [leaf([1.0]), leaf([2.0])], [leaf([1.0]), leaf([2.0])]
+    saved = tr.optim.SGD([{"params": [w]} for w in ws], lr=0.5, momentum=0.5)
+    for w in ws:
+        set_gradient(w, [1.0])
+    saved.step()
+    optimizer = tr.optim.SGD([others[0]], lr=0.1, momentum=0.5)
+    optimizer.param_groups.append({"params": [others[1]]})
+    optimizer.load_state_dict(saved.state_dict())
+    assert optimizer.lr == 0.5
+    assert [state["momentum_buffer"].tolist() for state in optimizer.state_dict()["state"]] == [[1.0], [1.0]]

@@ -332,3 +332,109 @@ def test_weights_of_several_groups_and_dtypes_go_as_far_as_their_own_steps():
     optimizer.step()
     Proximal(ws, l1=0.5).step(optimizer)
     assert [w.tolist() for w in ws] == [[0.9375, -0.9375], [0.9375, -0.9375], [0.75, -0.75]]
+
+
+# ---- what it is given, and what comes back
+
+
+@pytest.mark.parametrize(
+    ("prox", "name"),
+    [
+        (lambda w: prox_l1(w, 0.5), "prox_l1"),
+        (lambda w: prox_elastic_net(w, 0.5, 0.5), "prox_elastic_net"),
+        (lambda w: prox_group_lasso(w, 0.5), "prox_group_lasso"),
+    ],
+    ids=["l1", "elastic net", "groups"],
+)
+def test_what_is_no_array_is_refused_by_name(prox, name):
+    with pytest.raises(TypeError, match=f"{name}: got "):
+        prox([[1.0, 2.0]])
+
+
+def test_float16_is_rounded_once():
+    v = np.random.default_rng(0).normal(size=(40, 30)).astype("float16")
+    wide = v.astype("float64")
+    sizes = np.linalg.norm(wide, axis=1, keepdims=True)
+    exact = wide * np.maximum(0, 1 - 0.7 * np.sqrt(30) / sizes)
+    half = 0.502 * np.spacing(np.abs(exact).astype("float16")).astype("float64")
+    assert (np.abs(prox_group_lasso(tr.tensor(v), 0.7).numpy() - exact) <= half).all()
+    w = leaf(v, "float16")
+    w.grad = tr.zeros_like(w)
+    optimizer = tr.optim.SGD([w], lr=1.0)
+    optimizer.step()
+    Proximal([w], group_lasso=0.7).step(optimizer)
+    assert w.dtype == "float16"
+    assert (np.abs(w.numpy() - exact) <= half).all()
+
+
+def test_groups_that_are_zero_stay_so_at_a_strength_of_zero():
+    assert prox_group_lasso(tr.zeros((2, 3)), 0.0).tolist() == [[0.0] * 3] * 2
+    np.testing.assert_array_equal(prox_group_lasso(tr.tensor([1.0, -2.0, 0.0]), 0.5).numpy(), [0.5, -1.5, 0.0])
+
+
+def moved_by(w, **strengths):
+    """What a proximal step makes of values that the optimizer leaves where they are."""
+    w = leaf(w)
+    w.grad = tr.zeros_like(w)
+    optimizer = tr.optim.SGD([w], lr=0.5)
+    optimizer.step()
+    Proximal([w], **strengths).step(optimizer)
+    return w.numpy()
+
+
+def test_a_strength_of_zero_leaves_every_bit():
+    w = np.array([[-0.0, np.nan], [1.0, -2.0], [-0.0, -0.0]])
+    assert moved_by(w).tobytes() == w.tobytes()
+    found = moved_by([[np.nan, 1.0]], l1=0.5)
+    assert found[0, 1] == 0.75
+    assert np.signbit(moved_by([[-0.0, 3.0]], group_lasso=0.1)[0, 0])
+
+
+def test_groups_along_the_last_axis_are_counted_from_the_end_too():
+    w = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(moved_by(w, group_lasso=0.3, axis=-1), moved_by(w, group_lasso=0.3, axis=1))
+    assert (moved_by(w, group_lasso=0.3, axis=-1) != moved_by(w, group_lasso=0.3)).any()
+
+
+def test_a_number_stays_a_tensor():
+    w = leaf(3.0)
+    w.grad = tr.zeros_like(w)
+    optimizer = tr.optim.SGD([w], lr=0.5)
+    optimizer.step()
+    Proximal([w], l2=1.0).step(optimizer)
+    assert w.backend == w.grad.backend
+    assert w.item() == 1.5
+
+
+def test_all_weights_of_a_model_are_taken_and_looked_at():
+    model = tr.nn.Sequential(tr.nn.Linear(2, 3), tr.nn.Linear(3, 1))
+    assert [id(p) for p in Proximal(model, l1=0.5).parameters] == [id(model[0].weight), id(model[1].weight)]
+    with pytest.raises(ValueError, match="axis"):
+        Proximal([leaf([[1.0]]), leaf([1.0])], group_lasso=0.5, axis=1)
+    Proximal([leaf([1.0])], l1=0.5, axis=1)  # there are no groups
+    a, b = leaf([1.0]), leaf([2.0])
+    with pytest.raises(ValueError, match="without 1 of 2 weights"):
+        Proximal([a, b], l1=0.5).step(tr.optim.SGD([a], lr=0.5))
+
+
+def test_fit_refuses_an_optimizer_that_does_not_fit_before_the_first_batch():
+    class Signs(tr.optim.SGD):
+        def direction(self, xp, g, state, settings):
+            return xp.sign(g)
+
+    model = tr.nn.Linear(2, 1)
+    x, y = tr.zeros((4, 2)), tr.zeros((4, 1))
+    called = []
+    of_biases = tr.optim.SGD([model.bias], lr=0.5)
+    for optimizer, error in ((of_biases, ValueError), (Signs(model.parameters(), lr=0.5), TypeError)):
+        with pytest.raises(error):
+            tr.training.fit(
+                model,
+                (x, y),
+                loss=lambda output, target: called.append(1) or tr.losses.mse(output, target),
+                optimizer=optimizer,
+                epochs=1,
+                callbacks=[Proximal(model, l1=0.5)],
+                progress=False,
+            )
+    assert called == []

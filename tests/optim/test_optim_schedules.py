@@ -1,6 +1,7 @@
 """Schedules against PyTorch's values; saving and loading; arguments that do not fit."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -175,6 +176,8 @@ def test_a_state_that_does_not_fit_changes_nothing():
     for change, text in (
         ({"schedule": "LinearLR"}, r"StepLR\.load_state_dict: got the state of LinearLR, expected one of StepLR"),
         ({"last_epoch": -1}, "got last_epoch=-1, expected a number of steps"),
+        ({"base_lrs": [0.5]}, r"StepLR\.load_state_dict: got 1 base rates, expected 2"),
+        ({"lrs": [0.5]}, r"StepLR\.load_state_dict: got 1 rates, expected 2"),
         ({"gamma": 1}, "got a state with schedule, last_epoch, base_lrs, lrs, gamma, expected schedule, last_epoch"),
     ):
         with pytest.raises(ValueError, match=text):
@@ -198,6 +201,11 @@ def test_a_state_that_does_not_fit_changes_nothing():
             "SequentialLR: got 0 schedulers, expected at least one, and all of them for this optimizer",
         ),
         (lambda o: SequentialLR(o, [StepLR(two_groups(), 1)], []), "got 1 schedulers, expected at least one, and all"),
+        (
+            lambda o: SequentialLR(o, [StepLR(o, 1), StepLR(two_groups(), 1)], [2]),
+            "got 2 schedulers, expected at least one, and",
+        ),
+        (lambda o: SequentialLR(o, [StepLR(o, 1)] * 3, [8, 1]), r"got milestones=\[8, 1\], expected 2 increasing numbers"),
         (lambda o: SequentialLR(o, [StepLR(o, 1)], [2]), r"got milestones=\[2\], expected 0 increasing numbers"),
         (
             lambda o: SequentialLR(o, [StepLR(o, 1)] * 3, [4, 4]),
@@ -365,3 +373,115 @@ def test_numbers_of_numpy_are_numbers():
         StepLR(one_group(), "2")
     with pytest.raises(TypeError, match="StepLR: got None, expected an optimizer"):
         StepLR(None, 1)
+
+
+# ---- what a schedule takes as its own
+
+
+def test_a_rate_that_is_as_the_schedule_set_it_becomes_that_of_a_state_again_and_again():
+    saved = StepLR(two_groups(), 1)
+    states = []
+    for _ in range(3):
+        saved.step()
+        states.append(saved.state_dict())
+    optimizer = two_groups()
+    schedule = StepLR(optimizer, 1)
+    for state in (states[2], states[0], states[1]):
+        schedule.load_state_dict(state)
+        assert schedule.get_last_lr() == state["lrs"]
+    schedule.step()
+    assert schedule.get_last_lr() == states[2]["lrs"]
+
+
+def test_a_rate_that_was_set_by_hand_to_what_it_was_stays_when_a_state_is_loaded():
+    optimizer = one_group(0.5)
+    schedule = StepLR(optimizer, 1)
+    other = StepLR(one_group(0.5), 1)
+    other.step()
+    optimizer.lr = 0.5
+    schedule.load_state_dict(other.state_dict())
+    assert optimizer.lr == 0.5
+
+
+def test_a_state_is_a_copy():
+    schedule = StepLR(one_group(0.5), 1)
+    state = schedule.state_dict()
+    state["base_lrs"][0] = state["lrs"][0] = 9.0
+    assert schedule.base_lrs == [0.5]
+    other = StepLR(one_group(0.5), 1)
+    other.step()
+    schedule.load_state_dict(other.state_dict())  # it is as the schedule set it, so it becomes that of the state
+    assert schedule.get_last_lr() == pytest.approx([0.05])
+
+
+def test_a_load_that_fails_leaves_the_schedule_to_all_threads():
+    class Failing(LRScheduler):
+        fails = False
+
+        def rate(self, initial_lr, t):
+            if self.fails:
+                raise ZeroDivisionError
+            return initial_lr / 2**t
+
+    schedule = Failing(one_group(0.5))
+    schedule.fails = True
+    try:
+        schedule.load_state_dict({"schedule": "Failing", "last_epoch": 3})
+    except ZeroDivisionError:  # which holds on to all that was there
+        schedule.fails = False
+        thread = threading.Thread(target=schedule.step, daemon=True)
+        thread.start()
+        thread.join(5)
+    assert (schedule.last_epoch, schedule.get_last_lr()) == (1, [0.25])
+
+
+def test_a_rate_that_is_none_is_refused_in_any_group():
+    optimizer = two_groups()
+    optimizer.param_groups[1]["lr"] = -1.0
+    with pytest.raises(ValueError, match="StepLR: got lr=-1.0"):
+        StepLR(optimizer, 1)
+
+
+def test_groups_that_are_added_together_take_part():
+    optimizer = one_group(0.5)
+    schedule = StepLR(optimizer, 1)
+    for lr in (0.25, 0.125):
+        optimizer.add_param_group({"params": [leaf([1.0])], "lr": lr})
+    schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([0.05, 0.025, 0.0125])
+    assert all("initial_lr" in group for group in optimizer.param_groups)
+
+
+@pytest.mark.parametrize(
+    ("make", "steps", "lr", "expected"),
+    [
+        (lambda o: type("Reversed", (LRScheduler,), {"rate": lambda self, lr, t: 2 - lr})(o), 1, 0.5, [0.5, 0.5]),
+        (lambda o: StepLR(o, 1), 13, 0.1, [0.01, 0.001]),
+        (lambda o: CosineAnnealingLR(o, 3, eta_min=0.5), 2, 0.1, [0.5, 0.4]),
+        (lambda o: CosineAnnealingLR(o, 2, eta_min=0.5), 1, 0.25, [0.5, 0.25]),
+    ],
+    ids=["falling", "far", "below the least", "the base is 0"],
+)
+def test_after_a_rate_that_was_set_come_those_of_its_base(make, steps, lr, expected):
+    optimizer = one_group(0.5)
+    schedule = make(optimizer)
+    for _ in range(steps):
+        schedule.step()
+    optimizer.lr = lr
+    rates = []
+    for _ in expected:
+        schedule.step()
+        rates.append(optimizer.lr)
+    assert rates == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_sequence_of_four_counts_from_each_milestone_and_keeps_its_own_list():
+    optimizer = one_group(1.0)
+    parts = [StepLR(optimizer, 1, gamma) for gamma in (0.5, 0.25, 0.125, 0.75)]
+    schedule = SequentialLR(optimizer, parts, [1, 3, 4])
+    parts.clear()
+    rates = []
+    for _ in range(6):
+        schedule.step()
+        rates.append(optimizer.lr)
+    assert rates == pytest.approx([1.0, 0.25, 1.0, 1.0, 0.75, 0.75**2])

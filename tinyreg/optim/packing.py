@@ -39,17 +39,17 @@ class Pack:
     positions: Sequence[int]
     tensors: list[Tensor]
     decayed: int
+    in_blocks: bool
 
     def __init__(self, tensors: Sequence[Tensor], positions: Sequence[int], decays: Sequence[bool] = ()) -> None:
         self.positions, self.tensors = positions, [tensors[i] for i in positions]
         self.decayed = sum(tensors[i].size for i in positions if decays[i]) if decays else 0
         self.state: State = {}
-        self.in_blocks = False
         self._dtype = self.tensors[0].dtype
         self._wide = accumulator(self._dtype) or self._dtype
         self._parts = _parts(tuple([tensor.shape for tensor in self.tensors]))
         self.flat: Array = None
-        self.views: list[Array] = [None] * len(self.tensors)
+        self.views: list[Array] = [None]  # so that the values are gathered
 
     @classmethod
     def all(
