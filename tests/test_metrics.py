@@ -147,3 +147,10 @@ def test_bins_out_of_range():
         tr.metrics.calibration_error(logits, labels, bins=0)
     with pytest.raises(TypeError, match="calibration_error: got bins=1.5"):
         tr.metrics.calibration_error(logits, labels, bins=1.5)
+
+
+def test_a_confidence_between_two_bounds_is_in_the_bin_of_the_upper_one():
+    logits = tensor([[0.0, 0.0], [math.log(3.0), 0.0]], "float64")  # confidences of 0.5, which is wrong, and 0.75, right
+    labels = tensor([1, 0], "int64")
+    assert tr.metrics.calibration_error(logits, labels, bins=2) == pytest.approx((0.5 + 0.25) / 2)
+    assert tr.metrics.calibration_error(logits, labels, bins=1) == pytest.approx((0.5 - 0.25) / 2)

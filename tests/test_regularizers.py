@@ -299,3 +299,33 @@ def test_the_axis_of_groups_goes_by_no_other_name():
 def test_weights_of_what_is_no_module():
     with pytest.raises(TypeError, match=r"^weights: got 3, expected a module, such as tr\.nn\.Linear$"):
         tr.regularizers.weights(3)
+
+
+def test_weights_are_parameters_of_two_axes_that_may_be_shrunk():
+    class Model(tr.nn.Module):
+        def __init__(self):
+            self.matrix, self.vector = tr.nn.Parameter(W), tr.nn.Parameter(V)
+            self.still = tr.nn.Parameter(W, decay=False)
+
+    model = Model()
+    assert [p.name for p in tr.regularizers.weights(model)] == ["matrix"]
+
+
+def test_every_weight_is_looked_at():
+    with pytest.raises(TypeError, match=r"l2: got weight int64\[1\]"):
+        tr.regularizers.l2([leaf(W), tr.tensor([1])], 0.5)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_gradient_penalty_of_samples_with_several_axes(target):
+    x, w = leaf(np.arange(12.0).reshape(2, 2, 3) / 8), leaf(np.arange(6.0).reshape(2, 3) / 4)
+    penalty = tr.regularizers.gradient_penalty(lambda x: (x * x * w).sum(axis=(1, 2)), x, 0.5, target=target)
+    slopes = 2 * x.numpy() * w.numpy()
+    norms = np.sqrt((slopes**2).sum(axis=(1, 2)))
+    assert penalty.item() == pytest.approx(0.5 * ((norms - target) ** 2).mean(), rel=1e-12)
+
+
+def test_a_strength_that_is_learned_may_be_0():
+    strength = leaf(0.0)
+    tr.regularizers.l2(leaf(V), strength).backward()
+    assert strength.grad.item() == pytest.approx((V**2).sum() / 2)

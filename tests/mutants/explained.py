@@ -17,6 +17,7 @@ BLOCKS = "how much is worked out at a time is a matter of speed"
 WORKED_OUT = "any negative size is the one that is worked out"
 EVEN = "its sign does not count"
 ONE_AXIS = "there is only one axis"
+TWO_AXES = "a row stands along the last of two axes"
 
 EXPLAINED: dict[str, dict[str, str]] = {
     "": {
@@ -50,6 +51,18 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "max(1, A // (C or 1)); max(1, B // (C or 1)); max(1, -(-(A * B) // (C or 1))); "
         "max(1, round(A * B / (C or 1)))": BLOCKS,
         "reduced: 1.0 -> 1.0 * 1.1": "weights that are nothing together divide a loss of 0",
+    },
+    "metrics": {
+        "A.argmax(axis=1) -> A.argmax(axis=-1)": TWO_AXES,
+        "A.max(axis=1) -> A.max(axis=-1)": TWO_AXES,
+        "softmax(A, axis=1) -> softmax(A); softmax(A, axis=-1)": TWO_AXES,
+        "nll: with no_grad(): ... -> if 'not entered': ...": FASTER,
+        "calibration_error: (A == B) - C -> C - (A == B)": EVEN,
+        "calibration_error: A - 1 -> 1 - A; A - 2": (
+            "the bins are only in another order, since a negative place counts from the end"
+        ),
+        "_rows: A.reshape((-1, B)) -> A.reshape((-2, B))": WORKED_OUT,
+        "_mean: A or 1 -> A or 2": "0 is divided by it",
     },
     "optim": {
         "with self._lock, underflow_ignored(): ... -> with underflow_ignored(): ...": LOCKED,
@@ -90,6 +103,15 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "_next: weight_decay and decayed -> weight_decay or decayed": "what decays by nothing stays",
         "_next: weight_decay and decayed -> weight_decay": "what decays by nothing stays",
         "_next: weight_decay and decayed -> decayed": "what decays by nothing stays",
+    },
+    "regularizers": {
+        "group_lasso: A if B else ops.abs(C) -> A": "the norm along no axis is the size",
+        "orthogonal: (A, -1) -> (A, -2)": WORKED_OUT,
+        "orthogonal: A - B -> B - A": EVEN,
+        "gradient_penalty: (A, -1) -> (A, -2)": WORKED_OUT,
+        "gradient_penalty: A - target -> target - A": EVEN,
+        "gradient_penalty: ops.norm(A, axis=1) -> ops.norm(A, axis=-1)": TWO_AXES,
+        "gradient_penalty: ops.sum(A, axis=1) -> ops.sum(A, axis=-1)": TWO_AXES,
     },
     "random": {
         "with _making: ... -> if not 'left only where all goes well': ...": NEVER_RAISES,
