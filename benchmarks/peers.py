@@ -37,6 +37,7 @@ PEERS: dict[str, Entrant] = {
     BY_HAND: Entrant("numpy", "numpy_by_hand", "NumPy"),
     OURS: Entrant("tinyreg", "layered", "TinyReg"),
     "tinyreg, memory kept": Entrant("tinyreg", "layered", "TinyReg", {"keep_memory": True}),
+    "tinyreg captured (NumPy)": Entrant("tinyreg", "layered", "TinyReg", {"captured": True}),
     "PyTorch eager": Entrant("torch", "layered", "PyTorch"),
     "PyTorch compiled": Entrant("torch", "layered", "PyTorch", {"compiled": True}),
     "JAX jit": Entrant("jax", "jax", "Jax"),

@@ -255,3 +255,65 @@ def test_the_seed_of_the_library_is_that_of_the_default_generator():
 def test_a_share_out_of_range_is_refused(p):
     with pytest.raises(ValueError, match=rf"bernoulli: got p={p}"):
         tr.Generator(0).bernoulli(p, 3)
+
+
+# ---- while a step is recorded
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.uniform(1.0, 2.0, shape=(3,)),
+        lambda rng: rng.normal(1.0, 2.0, shape=(3,), dtype="float64"),
+        lambda rng: rng.beta(2.0, 3.0, shape=(3,)),
+        lambda rng: rng.integers(2, 5, shape=(3,)),
+        lambda rng: rng.bernoulli(0.3, (3,)),
+    ],
+)
+def test_a_captured_step_draws_what_it_draws_eagerly(draw):
+    eager, captured = tr.Generator(3), tr.Generator(3)
+    step = tr.capture(lambda: tr.tensor(draw(captured)))
+    for _ in range(6):
+        expected, got = tr.tensor(draw(eager)), step()
+        assert (got.dtype, got.tolist()) == (expected.dtype, expected.tolist())
+        assert captured.state == eager.state
+    assert step.replays == 3
+
+
+def test_a_captured_step_may_put_back_a_state_that_it_has_looked_at():
+    """So that it draws the same a second time, as a checkpoint does."""
+    generators = [tr.Generator(3), tr.Generator(3)]
+
+    def twice(rng):
+        first = rng.state
+        a = rng.normal(shape=(2,))
+        second = rng.state
+        b = rng.normal(shape=(2,))
+        rng.state = first
+        c = rng.normal(shape=(2,))
+        rng.state = second
+        return tr.tensor(a), tr.tensor(b), tr.tensor(c)
+
+    step = tr.capture(lambda: twice(generators[0]))
+    for _ in range(6):
+        a, b, c = step()
+        assert [x.tolist() for x in (a, b, c)] == [x.tolist() for x in twice(generators[1])]
+        assert a.tolist() == c.tolist() != b.tolist()
+        assert generators[0].state == generators[1].state
+    assert step.replays == 3
+
+
+def test_a_captured_step_puts_back_no_state_from_before_it():
+    rng = tr.Generator(3)
+    before = rng.state
+
+    def step():
+        rng.state = before
+        return tr.tensor(rng.normal(shape=(2,)))
+
+    captured = tr.capture(step)
+    captured()
+    after = rng.state
+    with pytest.raises(tr.CaptureError, match="a generator is given a state from before the step"):
+        captured()
+    assert rng.state == after

@@ -4,7 +4,20 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import activations, creation, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers
+from . import (
+    activations,
+    creation,
+    dropout,
+    explore,
+    losses,
+    metrics,
+    nn,
+    normalization,
+    ops,
+    optim,
+    random,
+    regularizers,
+)
 from .activations import *
 from .core.checkpoint import checkpoint
 from .core.fused import fused
@@ -21,15 +34,19 @@ from .safety import unchecked
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import augment, testing, training
+    from . import augment, captured, testing, training
+    from .captured import CaptureError, capture
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CaptureError",
     "Generator",
     "Tensor",
     "activations",
     "augment",
+    "capture",
+    "captured",
     "checkpoint",
     "dropout",
     "explain",
@@ -77,14 +94,33 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-for _room in (activations, dropout, explore, losses, metrics, nn, normalization, ops, optim, random, regularizers):
+for _room in (
+    activations,
+    dropout,
+    explore,
+    losses,
+    metrics,
+    nn,
+    normalization,
+    ops,
+    optim,
+    random,
+    regularizers,
+):
     setattr(_room, "__dir__", functools.partial(_public, _room))  # noqa: B010  (which a type checker takes for a method)
 
 
 if not TYPE_CHECKING:  # to whom any name would be there
 
     def __getattr__(name: str) -> Any:
-        if name in ("augment", "testing", "training"):  # which not everybody needs, and testing needs Hypothesis
+        if name in ("CaptureError", "capture"):
+            return getattr(importlib.import_module(".captured", __name__), name)
+        if name in (
+            "augment",
+            "captured",
+            "testing",
+            "training",
+        ):  # which not everybody needs, and testing needs Hypothesis
             try:
                 return importlib.import_module(f".{name}", __name__)
             except ModuleNotFoundError as error:

@@ -23,6 +23,7 @@ from .core.backend import (
 from .core.conversion import arrayed, checked, copied
 from .core.tensor import Tensor, wrap
 from .switches import Context, F
+from .symbols import tracing
 
 __all__ = [
     "arange",
@@ -129,6 +130,8 @@ def as_array(data: Any, dtype: Any = None, backend: str | None = None) -> Array:
         dtype = checked(dtype, "tensor: asked for data")
     elif array.dtype.kind == "f" and not _typed(data):
         dtype = _default_dtype
+    if (recording := tracing.get()) is not None and to.name == "traced" and not _typed(data):
+        array = recording.constant(array)
     return copied(array, to, dtype)
 
 

@@ -17,6 +17,12 @@ def kind_of(value: object) -> str | None:
     return getattr(getattr(value, "dtype", None), "kind", None)
 
 
+def holds(condition: Tensor | Array) -> bool:
+    """Whether a condition holds everywhere. A recorded step may ask this, and its replays ask again."""
+    array = condition.data if isinstance(condition, Tensor) else condition
+    return bool(array.all())
+
+
 def is_soft(target: Tensor | Array) -> bool:
     """Whether a target is soft: floats, a share for each class. Otherwise it holds class indices."""
     return is_float(target)

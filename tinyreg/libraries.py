@@ -13,6 +13,9 @@ import numpy as np  # beside the backend the one file that knows it
 
 Array = Any
 
+SCALARS: tuple[type, ...] = (np.generic,)
+"""What stands for a 0-d array and is none; a step that is recorded has its own."""
+
 MANY = 2**12
 """Elements from which on bits are quicker than branches."""
 
@@ -60,6 +63,11 @@ NUMPY = {
     "checked_linalg": contextlib.nullcontext,
 }
 """What NumPy is given: quicker forms, and what only CuPy has."""
+
+
+def as_array(scalar: Any) -> Array:
+    """The 0-d array that a scalar stands for."""
+    return np.asarray(scalar) if isinstance(scalar, np.generic) else scalar.as_array()
 
 
 def of_cupy(cupy: Any, cupyx: Any, special: Any) -> dict[str, Any]:

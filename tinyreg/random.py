@@ -12,6 +12,7 @@ from .core.backend import Array, Shape, current, get
 from .core.conversion import checked
 from .core.tape import watch
 from .creation import get_default_dtype
+from .symbols import tracing
 
 __all__ = ["Generator", "default_generator", "seed"]
 
@@ -65,10 +66,14 @@ class Generator:
         bits = self._host.bit_generator
         with bits.lock:
             state: Mapping[str, Any] = bits.state
-            return state
+        if (recording := tracing.get()) is not None:
+            recording.looked_at(self, state)
+        return state
 
     @state.setter
     def state(self, state: Any) -> None:
+        if (recording := tracing.get()) is not None:
+            recording.put_back(self, state)
         bits = self._host.bit_generator
         with bits.lock:
             before, problem = bits.state, None
@@ -127,6 +132,8 @@ class Generator:
         if (listener := watch.get()) is not None:
             listener(self)
         xp, dtype = get(backend) if backend else current(), checked(dtype, "Generator: asked for numbers")
+        if (recording := tracing.get()) is not None:
+            return recording.draw(self, draw, dtype)
         return xp.asarray(_HOST.asarray(draw(self._host), dtype=dtype))
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..workloads.base import BETAS, EPS, L2, LR, MAX_NORM, MOMENTUM, SMOOTHING, Array, Network, Part, Program, Shrinking
+from ..workloads.base import (
+    BETAS,
+    EPS,
+    L2,
+    LR,
+    MAX_NORM,
+    MOMENTUM,
+    SMOOTHING,
+    Array,
+    Lacks,
+    Network,
+    Part,
+    Program,
+    Shrinking,
+)
 
 Function = Callable[..., Any]
 SETTINGS: Mapping[str, Any] = {"SGD": {"momentum": MOMENTUM}, "Adam": {"betas": BETAS}}
@@ -28,14 +42,16 @@ def model_of(nn: Any, network: Network, checkpoint: Callable[[Function], Functio
 
 
 class TinyReg:
-    """tinyreg, from this repository; with keep_memory the process keeps what is freed."""
+    """tinyreg, from this repository; with keep_memory the process keeps what is freed, captured: steps are programs."""
 
-    def __init__(self, *, keep_memory: bool = False) -> None:
+    def __init__(self, *, keep_memory: bool = False, captured: bool = False) -> None:
         import tinyreg as tr
 
         if keep_memory and not tr.keep_freed_memory():
             raise ModuleNotFoundError("keep_freed_memory needs glibc", name="tinyreg")
         self.tr = tr
+        self.captured: bool = captured
+        self.capture: Callable[..., Any] = tr.capture if captured else lambda step, **_: step
         self.functions: Mapping[str, Callable[..., Any]] = {
             "tanh": tr.tanh,
             **{name: getattr(tr.normalization, name) for name in ("batch_norm", "layer_norm", "instance_norm")},
@@ -63,7 +79,7 @@ class TinyReg:
             optimizer.step()
             return loss.detach()
 
-        return Program(step, lambda loss: {"loss": loss, **dict(model.named_parameters())})
+        return Program(self.capture(step), lambda loss: {"loss": loss, **dict(model.named_parameters())})
 
     def pull_back(self, part: Part) -> Program:
         """With `backward`."""
@@ -82,6 +98,7 @@ class TinyReg:
                 y.backward(incoming)
             return y.detach()
 
+        step = self.capture(step, keep_grads=True)
         return Program(step, lambda y: {"value": y, **{name: leaf.grad for name, leaf in wanted.items()}})
 
     def optimize(self, kind: str, values: Sequence[Array], gradients: Sequence[Array]) -> Program:
@@ -91,10 +108,13 @@ class TinyReg:
         for leaf, gradient in zip(leaves, gradients, strict=True):
             leaf.grad = tr.tensor(gradient)
         if kind == "clipping":
+            if self.captured:
+                raise Lacks("a captured step clips to a number that stays; here it becomes smaller at each step")
             clip = tr.optim.clip_grad_norm
             return Program(lambda: clip(leaves, shrinking.next()), lambda _: _numbered(leaves, "grad"))
         optimizer = getattr(tr.optim, kind)(leaves, lr=LR, **SETTINGS[kind])
-        return Program(optimizer.step, lambda _: _numbered(leaves))
+        step = self.capture(optimizer.step, keep_grads=True)
+        return Program(step, lambda _: _numbered(leaves))
 
     def numpy(self, value: Any) -> Array:
         """By its own method."""

@@ -11,6 +11,7 @@ from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
+from ..symbols import whole
 from .drawing import Range, check_images, check_range, check_share, check_size, uniform
 from .sampling import affine
 
@@ -136,6 +137,7 @@ def crop(images: Tensor | Array, size: int | Two, *, padding: int = 0, rng: Gene
 
 
 @primitive(name="flip", nondifferentiable=("chosen",), expects="images and, for each, whether it is mirrored")
+@whole
 def mirror(xp: Backend, x: Array, chosen: Array, *, axis: int) -> Array:
     """x with the samples that are chosen in reverse order along `axis`: `where` with less work.
 

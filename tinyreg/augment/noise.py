@@ -8,6 +8,7 @@ from ..core.backend import Array, Backend, get
 from ..core.tensor import Tensor
 from ..creation import backend_of
 from ..random import Generator, as_generator
+from ..symbols import whole
 from .drawing import LARGEST, Range, check_images, check_range, check_values, uniform
 
 REACH = 4.0
@@ -58,6 +59,7 @@ def gaussian_blur(images: Tensor | Array, sigmas: Range = (0.1, 2.0), *, rng: Ge
     return ops.matmul(down @ images, ops.matrix_transpose(across))
 
 
+@whole
 def _blurring(xp: Backend, sigma: Array, n: int) -> Array:
     """Matrices (N, n, n) that blur a line of n pixels, one for each sigma."""
     reach = int(REACH * float(sigma.max()) + 0.5) if sigma.size else 0

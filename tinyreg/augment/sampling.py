@@ -11,6 +11,7 @@ from ..core.backend import Array, Backend, described, get
 from ..core.fused import fused
 from ..core.tensor import Tensor
 from ..creation import backend_of
+from ..labels import holds
 from ..transforms import vjp
 from .drawing import LARGEST, accumulated, check_images, is_array
 
@@ -161,7 +162,7 @@ def affine(
     turn, size, dy, dx = (
         _each(name, value, images) for name, value in (("angle", angle), ("scale", scale), ("down", down), ("right", right))
     )
-    if not ops.all(size > 0):
+    if not holds(size > 0):
         raise ValueError(f"affine: got scale={described(scale)}, expected sizes above 0 throughout")
     height, width = images.shape[2:]
     xp, dtype = get(backend_of(images)), size.dtype
@@ -183,6 +184,6 @@ def _each(name: str, value: Any, images: Any) -> Any:
         raise ValueError(
             f"affine: got {name} {described(value)} for images {described(images)}, expected one for each: [{n}]"
         )
-    if not ops.all(ops.isfinite(value)):
+    if not holds(ops.isfinite(value)):
         raise ValueError(f"affine: got {name} {described(value)} with NaN or infinity, expected numbers")
     return ops.broadcast_to(ops.reshape(ops.astype(value, dtype), (-1, 1, 1)), (n, 1, 1))

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from .. import libraries
 from ..erf import erf
-from ..libraries import NUMPY, load_cupy, of_cupy
 from ..switches import Switch
 
 DType = np.dtype[Any]  # CuPy uses NumPy's dtypes
@@ -54,17 +54,17 @@ _ACCUMULATORS = {np.dtype("e"): np.dtype("f")}
 
 
 def _numpy() -> Backend:
-    backend = Backend("numpy", np, 2**16, **NUMPY)
+    backend = Backend("numpy", np, 2**16, **libraries.NUMPY)
     backend.__dict__["erf"] = functools.partial(erf, backend)
     return backend
 
 
 def cupy_backend(name: str, *modules: Any) -> Backend:
     """A backend over CuPy's modules, or over a stand-in for them."""
-    return Backend(name, modules[0], **of_cupy(*modules))
+    return Backend(name, modules[0], **libraries.of_cupy(*modules))
 
 
-LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _numpy, "cupy": lambda: cupy_backend("cupy", *load_cupy())}
+LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _numpy, "cupy": lambda: cupy_backend("cupy", *libraries.load_cupy())}
 _loaded: dict[str, Backend] = {}
 
 # The home of a value by its exact type. Numbers and None have none: they go wherever the arrays are.
@@ -132,7 +132,7 @@ def current() -> Backend:
 
 def as_zero_dimensional(value: Any) -> Any:
     """A NumPy scalar as the 0-d array that it stands for; anything else as it is."""
-    return np.asarray(value) if isinstance(value, np.generic) else value
+    return libraries.as_array(value) if isinstance(value, libraries.SCALARS) else value
 
 
 underflow_ignored: Final = functools.partial(np.errstate, under="ignore")

@@ -13,7 +13,7 @@ from ..core.backend import Array, described, is_float
 from ..core.fused import fused
 from ..core.tensor import Tensor
 from ..hints import with_axis
-from ..labels import check_labels, checked_ignore_index, class_indices, is_soft
+from ..labels import check_labels, checked_ignore_index, class_indices, holds, is_soft
 from ..messages import explained
 from ..ops.precision import matched, widened
 from .checks import (
@@ -282,7 +282,7 @@ def hinge(scores: Tensor | Array, target: Tensor | Array, *, margin: float = 1.0
     """
     margin = above_0("hinge", "margin", margin)
     x, t = matched_pair("hinge", scores, target, reduction)
-    if not ops.all(ops.abs(t) == 1):
+    if not holds(ops.abs(t) == 1):
         raise ValueError(
             "hinge: got a target other than 1 and -1, expected only these; for labels 0 and 1 use 2 * target - 1"
         )

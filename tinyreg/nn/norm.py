@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import normalization
+from .. import normalization, symbols
 from ..arguments import integer, number
 from ..core.backend import Array, Shape, as_zero_dimensional, described, underflow_ignored
 from ..core.tensor import Tensor, replace
@@ -100,7 +100,7 @@ class BatchNorm(Module):
         buffers = (self.running_mean, self.running_var, self.num_batches_tracked)
         with updating, underflow_ignored():
             old_mean, old_var, count = (buffer.data for buffer in buffers)
-            new = 1 / (int(count) + 1) if self.momentum is None else self.momentum
+            new = 1 / (symbols.number(count) + 1) if self.momentum is None else self.momentum
             new_of_var = new * n / (n - 1) if self.running == "unbiased" else new
             averages = (1 - new) * old_mean + new * mean, (1 - new) * old_var + new_of_var * var
             arrays = [a.astype(old_mean.dtype, copy=False) for a in averages]

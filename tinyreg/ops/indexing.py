@@ -11,6 +11,7 @@ from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..creation import as_array
 from ..hints import with_axis
+from ..symbols import whole
 from .scattering import from_front, placed, scatter_add
 
 __all__ = ["argsort", "getitem", "sort", "take", "take_along_axis", "topk"]
@@ -224,6 +225,7 @@ def topk(x: Tensor | Array, k: int, axis: int = -1, largest: bool = True) -> tup
 
 
 @primitive(name="topk", nondifferentiable=True)
+@whole
 def first_of_sorted(xp: Backend, x: Array, /, k: int, axis: int, descending: bool) -> Array:
     """Give the first k of `argsort`, where that is worth while without sorting the others.
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..core.backend import Array, Backend, Shape, accumulator
+from ..symbols import whole
 
 
 def placed(xp: Backend, x: Array, key: Any, shape: Shape, value: float = 0) -> Array:
@@ -20,6 +21,7 @@ _ROW = 16  # from how many elements on a row is added as one
 _FEW = 2048  # below, elements are added one by one
 
 
+@whole
 def scatter_add(xp: Backend, shape: Shape, places: Array, rows: Array) -> Array:
     """Add rows, at places from 0 on, to zeros of `shape` with as many elements in a row, in float32 at least."""
     wide = rows.astype(accumulator(rows.dtype) or rows.dtype, copy=False)

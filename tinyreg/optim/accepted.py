@@ -10,6 +10,7 @@ from .. import arguments
 from ..core.backend import Array, described, get, is_float, transfer
 from ..core.tensor import Tensor
 from ..creation import as_array
+from ..symbols import Symbol
 
 SCHEDULED = ("initial_lr", "scheduled_lr")
 """What schedules note in a parameter group: the rate from which they count, and the one that they have set last."""
@@ -77,7 +78,7 @@ def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
                 raise TypeError(f"{where}: got nesterov={value!r:.80}, expected True or False")
             checked[name] = bool(value)
         elif name != "params":
-            checked[name] = number(where, name, value)
+            checked[name] = value if isinstance(value, Symbol) else number(where, name, value)
     return checked
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from .. import symbols
 from ..core.backend import Array
 from .groups import Parameters
 from .optimizer import Optimizer, elementwise
@@ -79,7 +79,7 @@ class Adam(Optimizer):
     @staticmethod
     def _root(xp: Any, state: State, settings: Mapping[str, Any]) -> Array:
         v, t = state["exp_avg_sq"], state["step"]
-        return xp.sqrt(v) / math.sqrt(1 - settings["betas"][1] ** t) + settings["eps"]
+        return xp.sqrt(v) / symbols.sqrt(1 - settings["betas"][1] ** t) + settings["eps"]
 
 
 def _mean(beta: float, before: Array | None, new: Array) -> Array:

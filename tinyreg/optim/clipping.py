@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from .. import ops
+from .. import ops, symbols
 from ..core.backend import Array, described, get, underflow_ignored
 from ..core.tape import no_grad
 from ..core.tensor import Tensor, wrap
@@ -63,8 +63,11 @@ def clip_grad_norm(
             _give(packs, [g * factor.astype(g.dtype) for g in gradients])
         return wrap(xp.asarray(norm, dtype=max(g.dtype for g in gradients)))  # the widest
     norm = _norm(gradients)
-    if not math.isfinite(norm):
+    if not norm < math.inf:
         _treat_nonfinite(tensors, on_nonfinite)
+    elif isinstance(norm, symbols.Symbol):  # 1 g is g
+        factor = symbols.chosen(norm > max_norm, lambda: max_norm / norm, lambda: 1.0)
+        _give(packs, [factor * g for g in gradients])
     elif norm > max_norm:
         _give(packs, [max_norm / norm * g for g in gradients])
     return norm
@@ -112,9 +115,9 @@ def _with_gradient(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Te
 
 def _norm(gradients: Sequence[Array]) -> float:
     """The norm of all gradients; NaN or infinite where one of them is."""
-    total = sum(float(_sum_of_squares(g)) for g in gradients)
+    total = sum(symbols.number(_sum_of_squares(g)) for g in gradients)
     if 1e-20 < total < math.inf:  # no square of float32 overflowed, and those that vanished would not show
-        return math.sqrt(total)
+        return symbols.sqrt(total)  # type: ignore[no-any-return]
     extremes = [abs(float(x)) for g in gradients if g.size for x in (g.max(), g.min())]
     largest = max(extremes, default=0.0)
     if largest == 0 or not math.isfinite(largest):

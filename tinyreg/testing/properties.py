@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .capturing import captured
 from .contexts import contexts
 from .contract import fan_out, gradients, layouts, purity, two_inputs
 from .derivatives import first_order, linearity, second_order, special_points
@@ -42,6 +43,7 @@ _ALL = (
     Property("P22", "infinities and NaN", not_finite, anywhere=False, turn=13, every=2),
     Property("P23", "limits", limits, anywhere=False, turn=14, every=2),
     Property("P24", "magnitudes", magnitudes, costly=True, anywhere=False, turn=15, every=2),
+    Property("P25", "captured equals eager", captured, order=0, pairs=False, anywhere=False, turn=None, every=48),
 )
 PROPERTIES: dict[str, Property] = {which.key: which for which in _ALL}
 

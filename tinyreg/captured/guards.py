@@ -1,0 +1,174 @@
+"""Whether a program still fits: all that it rests on is looked at, in one function that is written for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..interrupts import uninterrupted
+from .executor import Executor
+from .layouts import Memory, array_at
+from .program import Program
+from .recording import Lent, owner, pointer, rewinding
+from .refusal import ChangedError
+from .state import CHANGEABLE, Walk, is_number
+from .tracing import signature_of
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where everything stands that a program rests on: what a walk found, and the memory of each storage of the state."""
+
+    flat: list[Any]
+    first: int  # the slot of the first value, after all holders
+    leaves: list[int]  # the slots of leaves that have no gradient between calls
+    addresses: dict[int, int]
+    owners: dict[int, int]  # the ids of the arrays whose memory it is
+    look: Callable[[list[Any]], bool]
+
+
+class Variant:
+    """A program for one kind of call and one state of all that the step rests on."""
+
+    def __init__(self, kind: Any, program: Program, executor: Executor, keep_grads: bool) -> None:
+        self.kind: Any = kind
+        self.program: Program = program
+        self.executor: Executor = executor
+        self.replays: int = 0
+        self._keep_grads = keep_grads
+        trace = program.trace
+        self._numbers = [self._place(n) for n in trace.numbers]
+        drawn = {id(i.f): i.f for i in program.instructions if i.kind in ("draw", "state", "put_back")}
+        self._generators = [*drawn.values()]
+        self._going = [(view, view.storage in program.out) for view in program.going]
+        # Of each storage of the state the place of its first array, and of all others how far they are from it.
+        self._anchors = {s.storage: s.places for s in trace.states}
+        self._standing: Standing | None = None
+
+    def _place(self, number: int) -> tuple[int, Any]:
+        """The number of the holder of a place, and its key."""
+        _, holder, key, _ = next(place for place in self.program.trace.walk.places() if place[0] == number)
+        return self.program.trace.walk.index[id(holder.thing)], key
+
+    # ---- does it fit
+
+    def adopt(self, walk: Walk) -> None:
+        """Take over where everything stands now: all that was found in the same order."""
+        trace, flat, first = self.program.trace, walk.flat(), len(walk.holders)
+        heads = zip(walk.leaves, trace.had, trace.touched, strict=True)
+        leaves = [walk.index[id(leaf)] for leaf, had, touched in heads if touched and not had]
+        anchored = {storage: (flat[first + places[0][0]], places[0][1]) for storage, places in self._anchors.items()}
+        addresses = {storage: pointer(array) - view.offset for storage, (array, view) in anchored.items()}
+        owners = {storage: id(owner(array)) for storage, (array, _) in anchored.items()}
+        self._standing = Standing(flat, first, leaves, addresses, owners, _looking(walk))
+
+    def fits(self, walk: Walk) -> bool:
+        """Whether a walk found what the program was recorded with."""
+        trace = self.program.trace
+        if signature_of(walk) != trace.signature or len(walk.leaves) != len(trace.had):
+            return False
+        heads = zip(walk.leaves, trace.had, trace.touched, strict=True)
+        if not self._keep_grads and not all(had or not touched or leaf.grad is None for leaf, had, touched in heads):
+            return False
+        values = [value for _, _, _, value in walk.places()]
+        for places in self._anchors.values():
+            starts = {pointer(values[n]) - view.offset for n, view in places if values[n].size}
+            if len(starts) > 1:
+                return False
+        return True
+
+    def unchanged(self) -> bool:
+        """Whether everything is as it was after the last call."""
+        standing = self._standing
+        if standing is None or not standing.look(standing.flat):
+            return False
+        flat = standing.flat
+        return self._keep_grads or not [at for at in standing.leaves if flat[at].grad is not None]
+
+    # ---- a replay
+
+    def replay(self, arrays: Sequence[Any]) -> Any:
+        """Run the program, which changes nothing before its end; `ChangedError` where a check comes out otherwise."""
+        standing, executor = self._standing, self.executor
+        assert standing is not None
+        flat, first = standing.flat, standing.first
+        if [array for array in arrays if id(owner(array)) in standing.owners.values()]:
+            raise ChangedError  # an argument that is the state too would have to follow it
+        run, out = executor.addressed(standing.addresses)
+        lent = {storage: memory.give_out() for storage, memory in out.items()}
+
+        def expose(k: int) -> Any:
+            view, goes = self._going[k]
+            if goes:
+                return array_at(lent[view.storage], out[view.storage].address, view)
+            anchor = first + self._anchors[view.storage][0][0]
+            return array_at(Lent(flat[anchor]), standing.addresses[view.storage], view)
+
+        numbers = [flat[at][key] for at, key in self._numbers]
+        moves = self._moved(standing, out)
+        restoring = rewinding(self._generators)
+        done = [False]
+        try:
+            result = run(flat, expose, moves, done, *arrays, *numbers)
+        except BaseException:
+            if not done[0]:
+                uninterrupted(restoring)
+            raise
+        self.replays += 1
+        return result
+
+    def _moved(self, standing: Standing, out: dict[int, Memory]) -> tuple[list[Any], list[Any]]:
+        """Dicts and lists to update so that it is known where the state stands after a step, and with what."""
+        if not self.program.regular:
+            return [], []  # the next call looks at everything
+        addresses, owners = dict[int, int](), dict[int, int]()
+        for storage, (at, further) in self.program.moves.items():
+            addresses[storage] = (out[at].address if at in out else standing.addresses[at]) + further
+            owners[storage] = id(out[at].owned) if at in out else standing.owners[at]
+        return [standing.addresses, standing.owners], [addresses, owners]
+
+
+def fitting(variants: Sequence[Variant], kind: Any, walk: Walk) -> Variant | None:
+    """The program that a walk fits."""
+    found = [v for v in variants if v.kind == kind and v.fits(walk)]
+    return found[0] if found else None
+
+
+def _looking(walk: Walk) -> Callable[[list[Any]], bool]:
+    """A function that says whether everything that a walk found still stands there."""
+    constants: list[Any] = []
+    tests = [f"E[0] is K[{_constant(walk.holders[0].thing, constants)}]"]
+    slot = len(walk.holders)
+    for at, holder in enumerate(walk.holders):
+        if holder.kind == "item":
+            tests.append(f"len(E[{at}]) == {holder.size}")
+        for key, value in zip(holder.keys, holder.values, strict=True):
+            name = repr(key) if isinstance(key, str | int) else f"K[{_constant(key, constants)}]"
+            if is_number(holder, key, value):
+                tests.append(f"type(v := E[{at}][{name}]) in NUMBERS and 0 <= v < inf")
+            elif holder.kind == "item":
+                tests.append(f"E[{at}][{name}] is E[{slot}]")
+            elif holder.kind == "set":
+                tests.append(f"E[{at}] == E[{slot}]")
+            elif holder.kind == "attribute" or key in CHANGEABLE:
+                tests.append(f"E[{at}].{key} is E[{slot}]")
+            elif holder.kind == "class" and key != "__bases__":
+                tests.append(f"E[{at}].__dict__[{name}] is E[{slot}]")
+            slot += 1
+    lines = [
+        "def look(E):",
+        "    try:",
+        f"        return {' and '.join(tests)}",
+        "    except (LookupError, AttributeError):",
+    ]
+    scope: dict[str, Any] = {"K": constants, "NUMBERS": (int, float), "inf": math.inf}
+    exec(compile("\n".join([*lines, "        return False"]), "<tinyreg capture>", "exec"), scope)
+    look: Callable[[list[Any]], bool] = scope["look"]
+    return look
+
+
+def _constant(value: Any, constants: list[Any]) -> int:
+    constants.append(value)
+    return len(constants) - 1
