@@ -23,8 +23,20 @@ NAMES = (
     *("mixup", "text", "label_smoothing", "clipping", "spectral_norm", "which_one"),
 )
 MAIN_JOB = ("ladder",)
-OPTIONAL = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm", "threadpoolctl": "threadpoolctl"}
+OPTIONAL = {
+    "sklearn": "scikit-learn",
+    "mlxtend": "mlxtend",
+    "matplotlib": "matplotlib",
+    "tqdm": "tqdm",
+    "threadpoolctl": "threadpoolctl",
+    "joblib": "joblib",
+}
 INTERRUPTED = 130  # as a shell has it
+NEXT = """Where to go next:
+    python -m demos --list          the other questions that are put to real data
+    docs/regularization.md          every technique, with its formula
+    demos/internals/README.md       how the gradients come about: a tape, step by step
+"""
 
 
 def demo(name: str) -> Demo[Any]:
@@ -48,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tr.use(given.backend) if given.backend else contextlib.nullcontext():
             given.backend = tr.zeros(0).backend
+        given.jobs = given.jobs or (cores() if given.backend == "numpy" else 1)
         for folder in filter(None, (given.report, given.out)):
             folder.mkdir(parents=True, exist_ok=True)
     except (ValueError, RuntimeError, OSError) as error:
@@ -64,10 +77,18 @@ def command_line() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="list the demos, with their questions and times")
     add("--backend", help="numpy or cupy (default: TINYREG_BACKEND, or numpy)")
     add("--seeds", type=positive, metavar="N", help="over how many seeds (default: the demo's own number)")
+    add("--jobs", type=positive, metavar="N", help="in how many processes (default: one a core; on a GPU one)")
     add("--fast", action="store_true", help="two seeds, few epochs: shows that it runs, and nothing else")
     add("--out", type=Path, default=out, metavar="DIR", help="where pictures go (default: %(default)s)")
     add("--report", type=Path, metavar="DIR", help="write one page with all that was found, DIR/index.html")
     return parser
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def positive(text: str) -> int:
@@ -94,6 +115,8 @@ def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
     with counted() as interrupts:
         for number, one in enumerate(demos, 1):
             print(f"{number}/{len(demos)} " * (len(demos) > 1) + f"{one.name} ({one.section}): {one.question}")
+            if not given.fast:
+                print(f"about {one.seconds} s on two idle cores; nothing is downloaded", flush=True)
             started = time.perf_counter()
             result = attempt(one, given, interrupts)
             if result is not None:
@@ -105,12 +128,15 @@ def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
                 break
     if page:
         print(f"report: {page}")
+    elif [one.name for one in demos] == [*MAIN_JOB]:
+        print(NEXT, end="")
     return 0 if len(done) == len(demos) and done[-1][1].complete else INTERRUPTED
 
 
 def attempt(one: Demo[Any], given: argparse.Namespace, interrupts: Interrupts) -> Result | None:
     """What a demo finds; None, and a line that says so, where Ctrl-C came before there was anything to show."""
-    settings = Settings(given.backend, given.seeds or (2 if given.fast else one.seeds), given.fast, given.out)
+    seeds = given.seeds or (2 if given.fast else one.seeds)
+    settings = Settings(given.backend, seeds, given.fast, given.out, given.jobs)
     with contextlib.suppress(KeyboardInterrupt):
         if (result := one.run(settings, interrupts)) is not None:
             return result

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import tinyreg as tr
 from tinyreg.interrupts import Interrupts
 
+from .seeds import Tick, Work, over_seeds
+
 T = TypeVar("T")
-Tick = Callable[[], Any]
-"""Called after each piece of a measurement: it moves the progress bar by one."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: on which backend, over how many seeds, whether briefly, and where pictures go."""
+    """How to run: on which backend, over how many seeds, whether briefly, where pictures go, in how many processes."""
 
     backend: str
     seeds: int
     fast: bool
     out: Path
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Result:
 class Demo(Generic[T]):
     """An entry of the list, from which the command and the report make the rest.
 
-    measure(seed, fast, tick) gives the numbers of one seed, on the default backend, and calls tick() steps(fast) times.
+    measure(seed, fast, tick) gives the numbers of one seed, on the default backend, and calls tick() steps(fast) times. It
+    is a function of a module, and its numbers can be pickled, since seeds are measured in processes of their own.
     report(runs, settings) makes table, picture and finding from those of all seeds.
     """
 
@@ -59,37 +60,11 @@ class Demo(Generic[T]):
 
     def run(self, settings: Settings, interrupts: Interrupts | None = None) -> Result | None:
         """Measure for each seed and report; None where it was interrupted before a seed was finished."""
-        with tr.use(settings.backend):
-            runs = over_seeds(
-                settings.seeds,
-                self.steps(settings.fast),
-                lambda seed, tick: self.measure(seed, settings.fast, tick),
-                interrupts,
-            )
+        work = Work(self.measure, settings.fast, settings.backend, self.steps(settings.fast))
+        runs = over_seeds(work, settings.seeds, min(settings.jobs, settings.seeds), interrupts)
         if not runs:
             return None
         return replace(self.report(runs, settings), complete=len(runs) == settings.seeds, seeds=len(runs))
-
-
-def over_seeds(seeds: int, steps: int, measure: Callable[[int, Tick], T], interrupts: Interrupts | None = None) -> list[T]:
-    """What measure(seed, tick) gives for each seed, under a progress bar of `steps` ticks a seed.
-
-    Ctrl-C ends it with the seeds that are finished.
-    """
-    from threadpoolctl import threadpool_limits
-    from tqdm import tqdm
-
-    finished: list[T] = []
-    # One thread: these matrices are small, and threads that wait for each other cost more than they bring.
-    with threadpool_limits(1), tqdm(total=seeds * steps, dynamic_ncols=True) as bar:
-        try:
-            with (interrupts or Interrupts()).through():
-                for seed in range(seeds):
-                    bar.set_description(f"seed {seed + 1} of {seeds}")
-                    finished.append(measure(seed, bar.update))
-        except KeyboardInterrupt:
-            bar.set_description(f"stopped after {len(finished)} of {seeds} seeds")
-    return finished
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

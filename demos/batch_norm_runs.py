@@ -11,10 +11,10 @@ import numpy as np
 
 import tinyreg as tr
 
-from .base import Tick
 from .data import Split, digits
 from .deep_network import WIDTH, Between, GroupedBatchNorm, Watch, Watching, deep
 from .learning import accuracy, answers, train
+from .seeds import Tick
 
 nn = tr.nn
 ARMS: dict[str, Between] = {

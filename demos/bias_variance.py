@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import digits
 from .estimate import INTERVALS, PICKED, Estimate, over
 from .learning import answers, train
+from .seeds import Tick
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 FAST_WIDTHS = (1, 8, 64)

@@ -11,11 +11,12 @@ import numpy as np
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits
 from .digit_network import LEARNING_RATE, MOMENTUM
 from .estimate import INTERVALS, PICKED, Estimate, clearly, listed, over
 from .learning import accuracy, answers, train
+from .seeds import Tick
 from .sequences import LastState, pixels
 
 HIDDEN, MAX_NORM = 32, 1.0

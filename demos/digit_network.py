@@ -7,9 +7,9 @@ from typing import Any
 
 import tinyreg as tr
 
-from .base import Tick
 from .data import Split
 from .learning import train
+from .seeds import Tick
 
 WIDTH, BATCH, LEARNING_RATE, MOMENTUM = 128, 25, 0.05, 0.9
 

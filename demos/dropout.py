@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits, patches
 from .digit_network import learn, linears
 from .estimate import INTERVALS, PICKED, Estimate, listed, over
 from .learning import accuracy, answers
+from .seeds import Tick
 from .sub_networks import averaged, different, disagreement, passes, spread, told
 
 Rates = tuple[float, float, float]  # what is dropped of the input, of the hidden layer, and before the output

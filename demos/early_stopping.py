@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits
 from .estimate import INTERVALS, Estimate, over
 from .learning import accuracy, answers
 from .linear_stopping import ARMS, BY_L2, FAST_TIMES, PATIENTS, STOPPED, TIMES, TO_THE_END, Descents, Linear, descents
 from .overfitting import EACH, STRENGTHS, Course, by_strength, chosen, network, watched, weights
+from .seeds import Tick
 
 PATIENCE = 10  # as in the chapter's code
 

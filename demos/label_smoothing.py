@@ -10,11 +10,12 @@ import numpy as np
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits
 from .digit_network import learn, linears
 from .estimate import INTERVALS, PICKED, Estimate, over
 from .learning import accuracy, answers
+from .seeds import Tick
 
 SMOOTHINGS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 USUAL = SMOOTHINGS.index(0.1)  # as in Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016

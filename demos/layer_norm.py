@@ -8,11 +8,12 @@ from typing import Any
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits
 from .digit_network import BATCH, LEARNING_RATE, MOMENTUM, WIDTH, linears
 from .estimate import INTERVALS, PICKED, Estimate, clearly, listed, over
 from .learning import accuracy, answers, train
+from .seeds import Tick
 from .sequences import FEATURES, ColumnLSTM, ColumnTransformer, Norm, inked_columns
 
 nn = tr.nn

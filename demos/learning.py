@@ -7,7 +7,7 @@ from typing import Any
 
 import tinyreg as tr
 
-from .base import Tick
+from .seeds import Tick
 
 
 class Ticks(tr.training.Callback):

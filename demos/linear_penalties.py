@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
-from .base import Tick
 from .linear_model import Proximal, Table, descend, diabetes, distance, error, model, ridge
+from .seeds import Tick
 
 NONE, L2, BY_GRADIENT, L1, ELASTIC_NET = ARMS = ("without", "L2", "L1 by gradient", "L1", "elastic net")
 PATH = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)  # strengths; each goes on from the one before

@@ -12,12 +12,13 @@ import numpy as np
 import tinyreg as tr
 from tinyreg.augment import Apply, Compose
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits, patches
 from .estimate import INTERVALS, PICKED, Estimate, clearly, over
 from .learning import accuracy, answers, train
+from .seeds import Tick
 
-SIZE = 8  # pixels, the height and width of all images here
+SIZE = 8  # pixels, the height and width of all images of this demo
 CHANNELS, HIDDEN, LEARNING_RATE, BATCH = (16, 32), 64, 0.003, 25
 EPOCHS, FAST_EPOCHS = 150, 2
 ALPHA = 1.0  # of mixup and CutMix, as their papers have it for small images
@@ -33,6 +34,7 @@ class Task(NamedTuple):
     channels: int
     classes: int
     mirrored: bool  # whether an image mirrored is still one of its class
+    size: int = SIZE  # pixels, height and width
 
 
 def digit_images(*each: int, seed: int) -> list[Split]:
@@ -61,8 +63,9 @@ def network(task: Task, rng: tr.Generator) -> tr.nn.Sequential:
 def augmentations(task: Task) -> dict[str, Compose]:
     """The chapter's kinds, by name; strengths are the defaults, but blur is kept below a pixel, as the images are small."""
     a = tr.augment
+    cropped = Apply(a.crop, size=task.size, padding=task.size // 8)
     kinds = {
-        "geometric": Compose([a.flip] * task.mirrored + [a.rotate, a.scale, Apply(a.crop, size=SIZE, padding=1)]),
+        "geometric": Compose([a.flip] * task.mirrored + [a.rotate, a.scale, cropped]),
         "colour": Compose([a.brightness, a.contrast, a.saturation]),
         "noise": Compose([a.gaussian_noise]),
         "blur": Compose([Apply(a.gaussian_blur, sigmas=(0.1, 1.0))]),

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
-from .base import Tick
 from .data import Split
 from .digit_network import BATCH, LEARNING_RATE, MOMENTUM, linears
 from .learning import train
+from .seeds import Tick
 
 EACH = 10  # digits of every class to learn from
 STRENGTHS = (0.001, 0.003, 0.01, 0.03)  # of L2

@@ -32,9 +32,9 @@ LOOKS = (
 """For the arms of a comparison, in order."""
 
 
-def new(title: str, panels: int, height: float = 4.6, rows: int = 1) -> tuple[Figure, Sequence[Any]]:
+def new(title: str, panels: int, height: float = 4.6, rows: int = 1, width: float = 5.2) -> tuple[Figure, Sequence[Any]]:
     """A figure with rows of panels side by side, all of them one after the other, under one title."""
-    figure = Figure(figsize=(max(5.2 * panels, 7), rows * height), layout="constrained")
+    figure = Figure(figsize=(max(width * panels, 7), rows * height), layout="constrained")
     figure.suptitle(title, fontsize=12)
     axes = figure.subplots(rows, panels, squeeze=False).ravel()
     for one in axes:

@@ -11,7 +11,7 @@ import tinyreg as tr
 from tinyreg.augment import Compose
 
 from . import mixup, text
-from .data import Split
+from .data import Split, mnist
 from .docstrings import PACKAGES, Texts, docstrings, encode
 
 WIDTH, BATCH, FAST_EACH = 128, 50, 5
@@ -51,7 +51,7 @@ def norm(kind: str) -> tr.nn.Module:
 
 @dataclass(frozen=True)
 class Images:
-    """A task of the demo `mixup`, for a dense network."""
+    """A task as those of the demo `mixup`, for a dense network."""
 
     name: str
     task: mixup.Task
@@ -77,7 +77,7 @@ class Images:
         def hidden(inputs: int) -> list[tr.nn.Module]:
             return [nn.Linear(inputs, WIDTH, rng=rng), norm(method.norm), nn.ReLU(), nn.Dropout(method.dropout, rng=rng)]
 
-        layers = [nn.Flatten(), *hidden(self.task.channels * mixup.SIZE**2), *hidden(WIDTH)]
+        layers = [nn.Flatten(), *hidden(self.task.channels * self.task.size**2), *hidden(WIDTH)]
         return nn.Sequential(*layers, nn.Linear(WIDTH, self.task.classes, nonlinearity="linear", rng=rng))
 
     def learned_from(self, training: Split, method: Method, seed: int) -> dict[str, Any]:
@@ -116,11 +116,12 @@ class Sentences:
         return {"data": text.Edited(training, text.edits()[text.ANY if method.augmented else text.NONE], seed)}
 
 
-DIGITS, PATCHES = mixup.TASKS["digits"], mixup.TASKS["patches"]
+DIGITS = mixup.Task(mnist, 50, 399, channels=1, classes=10, mirrored=False, size=28)
+PATCHES = mixup.TASKS["patches"]
 Problem = Images | Sentences
 # Where samples are few, several times as many epochs as the network needs to fit them when nothing is done against it.
 PROBLEMS: dict[str, Problem] = {
-    "images": Images("digits", DIGITS._replace(each=10, held_out=150), 200, ("dropout", "augmentation", "weight decay")),
+    "images": Images("digits", DIGITS, 60, ("dropout", "augmentation", "weight decay")),
     "text": Sentences("sentences", text.EACH, text.EPOCHS, ("layer norm", "dropout", "label smoothing")),
     "few data": Images(
         "patches",

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits
 from .digit_network import learn, linears
 from .estimate import INTERVALS, Estimate, over
 from .learning import accuracy, answers
+from .seeds import Tick
 
 ARMS = ("plain", "spectral norm")
 EACH, EPOCHS, FAST_EPOCHS = 50, 60, 3

