@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import interrupts, optim
+from .. import captured, interrupts, optim
 from ..arguments import integer, number
 from ..callers import warn_caller
 from ..core.backend import described
@@ -51,6 +51,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str = "error",
     progress: bool | None = None,
+    capture: bool = False,
 ) -> History:
     """Train a model: for each batch, the gradient of loss(model(x), y) + penalty(model), and a step of the optimizer.
 
@@ -77,6 +78,10 @@ def fit(
     counts. Where a transform turns integer labels into soft ones, as mixup does, metrics and the count get the labels from
     before it. A metric that is no mean over samples, such as a calibration error, is here a mean over batches.
 
+    capture: whether forward, backward, clipping and the optimizer's step are replayed as a program from the fourth batch of
+    a shape on: see `tr.capture`, which says what is refused. All numbers are the same, and sooner there; no callback sees
+    the gradients of a batch. Transforms, metrics and validation run as always.
+
     Ctrl-C ends training, and the history so far is returned, with `interrupted` set. Anything else that is raised is
     passed on; either way every callback's `on_end` is called, for which a Ctrl-C meanwhile waits.
 
@@ -93,8 +98,8 @@ def fit(
     what functions use beyond plain values, are not compared.
 
     Raises `ValueError` and `TypeError` for settings and data out of range, for an optimizer that holds no parameter of
-    the model, and what `load` raises for a checkpoint that does not fit, before anything is changed; and `OSError` and
-    `ModuleNotFoundError` where no checkpoint can be written.
+    the model, and what `load` raises for a checkpoint that does not fit, before anything is changed; `OSError` and
+    `ModuleNotFoundError` where no checkpoint can be written; and `CaptureError` for what cannot be captured.
 
     >>> import tinyreg as tr
     >>> tr.seed(0)
@@ -125,7 +130,9 @@ def fit(
     if checkpoint is not None:
         file = Checkpoint(checkpoint, run, schedule, callbacks, rng, own, code)
         file.resume(resume)
-    step = _Step(model, optimizer, loss, measures, transform, penalty, own["clip_norm"], own["reduction"], count, rng)
+    moving = _Moving(model, optimizer, loss, penalty, own["clip_norm"])
+    move = captured.capture(moving.move) if capture else moving.move
+    step = _Step(move, model, loss, measures, transform, own["reduction"], count, rng)
     batches = as_batches(training, own["batch_size"], rng if own["shuffle"] else None, own["drop_last"])
     unseen = None if held_out is None else as_batches(held_out, own["batch_size"])
 
@@ -222,16 +229,40 @@ def _check_optimizer(model: Module, optimizer: Any, schedule: Any) -> None:
 
 
 @dataclass(frozen=True)
-class _Step:
-    """What is done with one batch; gives how much it counts, means over it, and what counts once a batch."""
+class _Moving:
+    """What moves a model: forward, backward, clipping and a step of the optimizer."""
 
     model: Module
     optimizer: Any
     loss: Callable[[Any, Any], Any]
-    metrics: Mapping[str, Callable[[Any, Any], Any]]
-    transform: Callable[[Any, Any, Generator], Batch] | None
     penalty: Callable[[Module], Any] | None
     clip_norm: float | None
+
+    def move(self, x: Any, y: Any) -> tuple[Any, Tensor, dict[str, Any], dict[str, Any]]:
+        """Move it by one batch; gives the output, the loss, the penalty and the norm of the gradient."""
+        output = self.model(x)
+        total = loss = _loss(self.loss, output, y)
+        values, once = {}, {}
+        if self.penalty is not None:
+            values["penalty"] = self.penalty(self.model)
+            total = loss + values["penalty"]
+        self.optimizer.zero_grad()
+        total.backward()
+        if self.clip_norm is not None:
+            once["grad_norm"] = optim.clip_grad_norm(self.model.parameters(), self.clip_norm)
+        self.optimizer.step()
+        return output, loss, values, once
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is done with one batch; gives how much it counts, means over it, and what counts once a batch."""
+
+    move: Callable[[Any, Any], tuple[Any, Tensor, dict[str, Any], dict[str, Any]]]
+    model: Module
+    loss: Callable[[Any, Any], Any]
+    metrics: Mapping[str, Callable[[Any, Any], Any]]
+    transform: Callable[[Any, Any, Generator], Batch] | None
     reduction: str
     count: Callable[[Any, Any], Any] | None
     rng: Generator
@@ -241,32 +272,13 @@ class _Step:
         if self.transform is not None:
             x, y = self.transform(x, y, self.rng)
             labels = labels if _softened(labels, y) else y
-        output = self.model(x)
-        total = loss = self._loss(output, y)
-        values = {}
-        if self.penalty is not None:
-            values["penalty"] = self.penalty(self.model)
-            total = loss + values["penalty"]
-        self.optimizer.zero_grad()
-        total.backward()
-        once = {}
-        if self.clip_norm is not None:
-            once["grad_norm"] = optim.clip_grad_norm(self.model.parameters(), self.clip_norm)
-        self.optimizer.step()
+        output, loss, values, once = self.move(x, y)
         n, measured = self._measured(loss, output, x, labels)
         return n, {"loss": measured.pop("loss"), **values, **measured}, once
 
     def validate(self, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
         output = self.model(x)
-        return self._measured(self._loss(output, y), output, x, y)
-
-    def _loss(self, output: Any, y: Any) -> Tensor:
-        loss = self.loss(output, y)
-        if not isinstance(loss, Tensor):
-            raise TypeError(f"fit: got loss {described(loss):.80}, expected a Tensor, without float() or .item()")
-        if loss.size != 1:
-            raise ValueError(f"fit: got loss {described(loss)}, expected one number: take its mean, or reduction='mean'")
-        return loss
+        return self._measured(_loss(self.loss, output, y), output, x, y)
 
     def _measured(self, loss: Tensor, output: Any, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
         """How much a batch counts, and its loss and metrics."""
@@ -277,6 +289,15 @@ class _Step:
             output = detached(output) if self.metrics else output
             measured = {name: metric(output, y) for name, metric in self.metrics.items()}
             return n, {"loss": loss.detach() / n if self.reduction == "sum" else loss} | measured
+
+
+def _loss(of: Callable[[Any, Any], Any], output: Any, y: Any) -> Tensor:
+    loss = of(output, y)
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"fit: got loss {described(loss):.80}, expected a Tensor, without float() or .item()")
+    if loss.size != 1:
+        raise ValueError(f"fit: got loss {described(loss)}, expected one number: take its mean, or reduction='mean'")
+    return loss
 
 
 def _check_count(n: int, y: Any, reduction: str) -> None:
