@@ -110,7 +110,7 @@ class Generator:
 
         def draw(host: Any) -> Array:
             parts = host.bit_generator.random_raw(-(-n // 4)).view(_HOST.uint16)[:n]
-            ties = _HOST.flatnonzero(parts == int(whole)) if rest else ()
+            ties = (parts == int(whole)).nonzero()[0] if rest else ()
             below = parts < int(whole)
             if len(ties):
                 # From far ahead in the stream, so that where it goes on does not depend on how many there were.

@@ -92,4 +92,5 @@ def compare(make, batches, body=plain, between=lambda i, model, optimizer: None,
     for i, (eager, captured) in enumerate(zip(*runs, strict=True)):
         assert captured == eager, f"call {i}"
     assert len(step._variants) == programs, step._eager or step
+    assert step.replays or len(batches) < 4 * programs, "every call ran eagerly"
     return step

@@ -85,11 +85,11 @@ def test_the_program_is_read_line_by_line():
 
 def test_memory_of_results_is_shared_only_where_lives_do_not_overlap():
     program = compare(lambda: network(lambda: layers(nn.LayerNorm(8), nn.GELU())), data(5)).program
-    from tinyreg.captured.recording import views
+    from tinyreg.captured.recording import View, found
 
     order, lives = program.instructions, {}
     for n, i in enumerate(order):
-        for view in (*views((i.args, i.settings)), *([i.out] if i.out else [])):
+        for view in (*found(View, (i.args, i.settings)), *([i.out] if i.out else [])):
             lives.setdefault(view.storage, [n, n])[1] = n
     for view in program.copies:
         lives[view.storage][1] = len(order)

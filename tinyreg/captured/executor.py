@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import chain, groupby, repeat
 from math import sqrt
 from typing import Any
@@ -17,11 +18,30 @@ from ..core.backend import get
 from ..core.tensor import wrap
 from ..interrupts import uninterrupted
 from ..symbols import Symbol, literal
+from .forms import exact, form
 from .layouts import Memory, array_at, below, copied
+from .moving import OPERATORS
 from .program import Program, ufunc
 from .recording import Instruction, Lent, View, numpy, pointer
 from .refusal import ChangedError
 from .state import put
+
+
+@dataclass(slots=True, eq=False)
+class Where:
+    """Where each storage of the state stands: its address, and the id of the array whose memory it is."""
+
+    addresses: dict[int, int]
+    owners: dict[int, int]
+
+
+@dataclass(slots=True)
+class Turn:
+    """The function of a program from one place of the state to another, and who may hold the memory that it gives out."""
+
+    run: Callable[..., Any]
+    holders: list[Callable[[], int]]
+    own: list[int]
 
 
 class Executor:
@@ -35,7 +55,8 @@ class Executor:
         self.source: str = ""
         self._arguments: dict[int, Memory] = {}
         self._memories: dict[int, list[Memory]] = {storage: [] for storage in program.out}
-        self._bound: dict[tuple[int, ...], Callable[..., Any]] = {}
+        self._wheres: dict[tuple[int, ...], Where] = {}
+        self._turns: dict[Where, list[Turn]] = {}
         self._addresses = self._fixed_addresses()
         self._make = self._compiled()
 
@@ -54,27 +75,53 @@ class Executor:
                 at[view.storage] = self._arguments[view.storage].address
         return at
 
-    def addressed(self, state: dict[int, int]) -> tuple[Callable[..., Any], dict[int, Memory]]:
-        """The function for a state that stands at these addresses, and the memory that it gives out."""
-        out = {}
-        for storage, memories in self._memories.items():
-            free = [m for m in memories if m.free and m.address not in state.values()]
-            if not free:
-                free = [Memory(self.program.storages[storage].memory)]
-                memories[:] = [m for m in memories if not m.free] + free if len(memories) > 3 else [*memories, *free]
-            out[storage] = free[0]
-        key = (*state.values(), *(m.address for m in out.values()))
-        run = self._bound.get(key)
-        if run is None:
-            if len(self._bound) > 8:
-                self._bound.clear()
-            run = self._bound[key] = self._bind({**self._addresses, **state, **{s: m.address for s, m in out.items()}})
-        return run, out
+    def turn(self, where: Where) -> Turn:
+        """What replays from where the state stands, into memory that nobody holds."""
+        for turn in self._turns.get(where, ()):
+            if [holders() for holders in turn.holders] == turn.own:
+                return turn
+        return self._new_turn(where)
 
-    def _bind(self, addresses: dict[int, int]) -> Callable[..., Any]:
+    def where(self, addresses: dict[int, int], owners: dict[int, int]) -> Where:
+        """Where the state stands, as one object for the same addresses and owners."""
+        key = (*addresses.values(), *owners.values())
+        return self._wheres.setdefault(key, Where(addresses, owners))
+
+    def _new_turn(self, where: Where) -> Turn:
+        if len(self._turns) > 8:
+            self._forget()
+        out: dict[int, Memory] = {}
+        for storage, memories in self._memories.items():
+            free = [m for m in memories if m.free and m.address not in where.addresses.values()]
+            if not free:
+                views = {view for view in self.program.going if view.storage == storage}
+                free = [Memory(self.program.storages[storage].memory, views)]
+                memories.append(free[0])
+                if len(memories) > 4:  # somebody holds one after the other
+                    del memories[0]
+                    self._forget()
+            out[storage] = free[0]
+        after = where if not self.program.regular else self._after(where, out)
+        addresses = {**self._addresses, **where.addresses, **{s: m.address for s, m in out.items()}}
         arrays = [array_at(Lent(None), addresses[place[0]], View(place[0], 0, *place[1:])) for place in self.names]
-        run: Callable[..., Any] = self._make(*arrays)
-        return run
+        given = [out[view.storage].given[view] for view in self.program.going if view.storage in out]
+        given_out = [*out.values()]
+        turn = Turn(self._make(after, *given, *arrays), [m.holders for m in given_out], [m.own for m in given_out])
+        self._turns[where] = [*self._turns.get(where, ())[-2:], turn]
+        return turn
+
+    def _after(self, where: Where, out: dict[int, Memory]) -> Where:
+        """Where the state stands after a replay."""
+        addresses, owners = {**where.addresses}, {**where.owners}
+        for storage, (at, further) in self.program.moves.items():
+            addresses[storage] = (out[at].address if at in out else where.addresses[at]) + further
+            owners[storage] = id(out[at].owned) if at in out else where.owners[at]
+        return self.where(addresses, owners)
+
+    def _forget(self) -> None:
+        """Let go of memory that was used once."""
+        self._turns.clear()
+        self._wheres.clear()
 
     # ---- the function
 
@@ -84,7 +131,7 @@ class Executor:
             "numpy": numpy, "xp": get("numpy"), "operator": operator, "root": sqrt,
             "magnitude": abs, "wrap": wrap, "Changed": ChangedError, "K": trace.writer.constants, "copied": copied,
             "errstate": numpy.errstate, "float": float, "array_at": array_at, "setitem": operator.setitem, "put": put,
-            "update": dict.update, "repeat": repeat, "chain": chain, "uninterrupted": uninterrupted,
+            "repeat": repeat, "chain": chain, "uninterrupted": uninterrupted,
         }  # fmt: skip
         parameters = [f"p{k}" for k in range(len(self.arguments))] + [f"n{k}" for k in range(len(trace.numbers))]
         body = [
@@ -95,8 +142,13 @@ class Executor:
             f"uninterrupted({self._committing()})",
             "return result",
         ]
-        text = [f"def run({', '.join(['E', 'expose', 'moves', 'done', *parameters])}):", *(f"    {line}" for line in body)]
-        source = [f"def make({', '.join(self.names.values())}):", *(f"    {line}" for line in text), "    return run"]
+        text = [f"def run({', '.join(['E', 'expose', 'where', 'done', *parameters])}):", *(f"    {line}" for line in body)]
+        given = [f"g{k}" for k, view in enumerate(self.program.going) if view.storage in self.program.out]
+        source = [
+            f"def make({', '.join(['after', *given, *self.names.values()])}):",
+            *(f"    {line}" for line in text),
+            "    return run",
+        ]
         self.source = "\n".join(source)
         scope = dict(self.fixed)
         exec(compile(self.source, "<tinyreg capture>", "exec"), scope)
@@ -118,7 +170,9 @@ class Executor:
             f"r{k} = {self._ref(v) if v.strides is None else f'copied({self._ref(v)})'}"
             for k, v in enumerate(program.copies)
         ]
-        lines += [f"x{k} = expose({k})" for k in range(len(program.going))]
+        lines += [
+            f"x{k} = {f'g{k}()' if view.storage in program.out else f'expose({k})'}" for k, view in enumerate(program.going)
+        ]
         return [*lines, *trace.writer.making, f"result = {trace.result}"]
 
     def _committing(self) -> str:
@@ -133,8 +187,7 @@ class Executor:
             _mapped("put", *zip(*program.attributes, strict=True)) if program.attributes else "",
             _mapped("setitem", *zip(*program.items, strict=True)) if program.items else "",
             f"map(setitem, repeat(E), {', '.join(map(_tuple, zip(*slots, strict=True)))})" if slots else "",
-            "map(update, *moves)",
-            "map(setitem, (done,), (0,), (True,))",
+            "map(setitem, (where, done), (0, 0), (after, True))",
         ]
         return f"chain({', '.join(filter(None, changes))})"
 
@@ -200,14 +253,28 @@ class Executor:
         if i.kind == "number":
             return [f"{target} = float({args[0]})"]
         if known and (name := ufunc(i)):
-            self.fixed[name] = getattr(numpy, name)
-            return [f"{name}({', '.join(args)}, out={target})"]
+            return [f"{self._ufunc(name)}({', '.join(self._operands(i))}, out={target})"]
         if known and i.name in ("empty", "empty_like"):
             return []
+        if (write := form(i)) is not None:
+            return write(i, target if known else None, self._text)
         if known and i.name in ("astype", "copy"):
             return [f"{target}[...] = {args[0]}"]
         call = f"{self._callee(i, args)}{settings})"
         return [f"{goal} = {call}"]
+
+    def _ufunc(self, name: str) -> str:
+        self.fixed[name] = getattr(numpy, name)
+        return name
+
+    def _operands(self, i: Instruction) -> list[str]:
+        """The arguments of a ufunc, where numbers are arrays already, which NumPy makes of them at each call."""
+        dtypes = {a.dtype for a in i.args if isinstance(a, View)}
+        dtype = dtypes.pop() if len(dtypes) == 1 else None
+        return [
+            self._constant(numpy.asarray(a, dtype)) if dtype is not None and exact(a, dtype) else self._text(a)
+            for a in i.args
+        ]
 
     def _callee(self, i: Instruction, args: list[str]) -> str:
         if i.kind == "method":
@@ -219,7 +286,10 @@ class Executor:
         if i.kind == "at":
             return f"{self._constant(getattr(numpy, i.name).at)}({', '.join(args)})"
         if i.kind == "operator":
-            return f"{self._constant(getattr(operator, i.name))}({', '.join(args)})"
+            name = OPERATORS.get(i.name[1:])  # of `x += y`: setitem and imatmul have none
+            if name is None or i.name == "imatmul" or not isinstance(i.args[0], View):
+                return f"{self._constant(getattr(operator, i.name))}({', '.join(args)})"
+            return f"{self._ufunc(name)}({', '.join(self._operands(i))}, out={args[0]})"
         f = functools.reduce(getattr, i.name.split("."), get("numpy"))
         if i.kind == "method":
             return f"{args[0]}.{i.name}({', '.join(args[1:])}{settings})".replace("(, ", "(")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..interrupts import uninterrupted
-from .executor import Executor
-from .layouts import Memory, array_at
+from .executor import Executor, Where
+from .layouts import array_at
 from .program import Program
 from .recording import Lent, owner, pointer, rewinding
 from .refusal import ChangedError
@@ -19,13 +19,12 @@ from .tracing import signature_of
 
 @dataclass(slots=True)
 class Standing:
-    """Where everything stands that a program rests on: what a walk found, and the memory of each storage of the state."""
+    """Where everything stands that a program rests on: what a walk found, and the memory of the state."""
 
     flat: list[Any]
     first: int  # the slot of the first value, after all holders
     leaves: list[int]  # the slots of leaves that have no gradient between calls
-    addresses: dict[int, int]
-    owners: dict[int, int]  # the ids of the arrays whose memory it is
+    where: list[Where]  # the one where the state stands now
     look: Callable[[list[Any]], bool]
 
 
@@ -42,7 +41,6 @@ class Variant:
         self._numbers = [self._place(n) for n in trace.numbers]
         drawn = {id(i.f): i.f for i in program.instructions if i.kind in ("draw", "state", "put_back")}
         self._generators = [*drawn.values()]
-        self._going = [(view, view.storage in program.out) for view in program.going]
         # Of each storage of the state the place of its first array, and of all others how far they are from it.
         self._anchors = {s.storage: s.places for s in trace.states}
         self._standing: Standing | None = None
@@ -62,7 +60,13 @@ class Variant:
         anchored = {storage: (flat[first + places[0][0]], places[0][1]) for storage, places in self._anchors.items()}
         addresses = {storage: pointer(array) - view.offset for storage, (array, view) in anchored.items()}
         owners = {storage: id(owner(array)) for storage, (array, _) in anchored.items()}
-        self._standing = Standing(flat, first, leaves, addresses, owners, _looking(walk))
+        self._standing = Standing(
+            flat,
+            first,
+            leaves,
+            [self.executor.where(addresses, owners)],
+            _looking(walk, {slot for slot, _ in self.program.slots}),
+        )
 
     def fits(self, walk: Walk) -> bool:
         """Whether a walk found what the program was recorded with."""
@@ -93,41 +97,27 @@ class Variant:
         """Run the program, which changes nothing before its end; `ChangedError` where a check comes out otherwise."""
         standing, executor = self._standing, self.executor
         assert standing is not None
-        flat, first = standing.flat, standing.first
-        if [array for array in arrays if id(owner(array)) in standing.owners.values()]:
+        flat, first, where = standing.flat, standing.first, standing.where[0]
+        if [array for array in arrays if id(owner(array)) in where.owners.values()]:
             raise ChangedError  # an argument that is the state too would have to follow it
-        run, out = executor.addressed(standing.addresses)
-        lent = {storage: memory.give_out() for storage, memory in out.items()}
+        turn = executor.turn(where)
 
         def expose(k: int) -> Any:
-            view, goes = self._going[k]
-            if goes:
-                return array_at(lent[view.storage], out[view.storage].address, view)
+            view = self.program.going[k]
             anchor = first + self._anchors[view.storage][0][0]
-            return array_at(Lent(flat[anchor]), standing.addresses[view.storage], view)
+            return array_at(Lent(flat[anchor]), where.addresses[view.storage], view)
 
         numbers = [flat[at][key] for at, key in self._numbers]
-        moves = self._moved(standing, out)
         restoring = rewinding(self._generators)
         done = [False]
         try:
-            result = run(flat, expose, moves, done, *arrays, *numbers)
+            result = turn.run(flat, expose, standing.where, done, *arrays, *numbers)
         except BaseException:
             if not done[0]:
                 uninterrupted(restoring)
             raise
         self.replays += 1
         return result
-
-    def _moved(self, standing: Standing, out: dict[int, Memory]) -> tuple[list[Any], list[Any]]:
-        """Dicts and lists to update so that it is known where the state stands after a step, and with what."""
-        if not self.program.regular:
-            return [], []  # the next call looks at everything
-        addresses, owners = dict[int, int](), dict[int, int]()
-        for storage, (at, further) in self.program.moves.items():
-            addresses[storage] = (out[at].address if at in out else standing.addresses[at]) + further
-            owners[storage] = id(out[at].owned) if at in out else standing.owners[at]
-        return [standing.addresses, standing.owners], [addresses, owners]
 
 
 def fitting(variants: Sequence[Variant], kind: Any, walk: Walk) -> Variant | None:
@@ -136,26 +126,35 @@ def fitting(variants: Sequence[Variant], kind: Any, walk: Walk) -> Variant | Non
     return found[0] if found else None
 
 
-def _looking(walk: Walk) -> Callable[[list[Any]], bool]:
-    """A function that says whether everything that a walk found still stands there."""
-    constants: list[Any] = []
-    tests = [f"E[0] is K[{_constant(walk.holders[0].thing, constants)}]"]
+def _looking(walk: Walk, moving: set[int]) -> Callable[[list[Any]], bool]:
+    """A function that says whether everything that a walk found still stands there.
+
+    moving: the slots that a replay gives other values; all others are globals of the function, which are quicker to get.
+    """
+    flat = walk.flat()
+    scope: dict[str, Any] = {"NUMBERS": (int, float), "inf": math.inf, "first": flat[0]}
+
+    def there(slot: int) -> str:
+        return f"E[{slot}]" if slot in moving else _constant(flat[slot], f"s{slot}", scope)
+
+    tests = ["E[0] is first"]
     slot = len(walk.holders)
     for at, holder in enumerate(walk.holders):
+        thing = there(at)
         if holder.kind == "item":
-            tests.append(f"len(E[{at}]) == {holder.size}")
+            tests.append(f"len({thing}) == {holder.size}")
         for key, value in zip(holder.keys, holder.values, strict=True):
-            name = repr(key) if isinstance(key, str | int) else f"K[{_constant(key, constants)}]"
+            name = repr(key) if isinstance(key, str | int) else _constant(key, f"k{slot}", scope)
             if is_number(holder, key, value):
-                tests.append(f"type(v := E[{at}][{name}]) in NUMBERS and 0 <= v < inf")
+                tests.append(f"type(v := {thing}[{name}]) in NUMBERS and 0 <= v < inf")
             elif holder.kind == "item":
-                tests.append(f"E[{at}][{name}] is E[{slot}]")
+                tests.append(f"{thing}[{name}] is {there(slot)}")
             elif holder.kind == "set":
-                tests.append(f"E[{at}] == E[{slot}]")
+                tests.append(f"{thing} == {there(slot)}")
             elif holder.kind == "attribute" or key in CHANGEABLE:
-                tests.append(f"E[{at}].{key} is E[{slot}]")
+                tests.append(f"{thing}.{key} is {there(slot)}")
             elif holder.kind == "class" and key != "__bases__":
-                tests.append(f"E[{at}].__dict__[{name}] is E[{slot}]")
+                tests.append(f"{thing}.__dict__[{name}] is {there(slot)}")
             slot += 1
     lines = [
         "def look(E):",
@@ -163,12 +162,11 @@ def _looking(walk: Walk) -> Callable[[list[Any]], bool]:
         f"        return {' and '.join(tests)}",
         "    except (LookupError, AttributeError):",
     ]
-    scope: dict[str, Any] = {"K": constants, "NUMBERS": (int, float), "inf": math.inf}
     exec(compile("\n".join([*lines, "        return False"]), "<tinyreg capture>", "exec"), scope)
-    look: Callable[[list[Any]], bool] = scope["look"]
+    look: Callable[[list[Any]], bool] = scope.pop("look")  # which would hold itself, and all that it names
     return look
 
 
-def _constant(value: Any, constants: list[Any]) -> int:
-    constants.append(value)
-    return len(constants) - 1
+def _constant(value: Any, name: str, scope: dict[str, Any]) -> str:
+    scope[name] = value
+    return name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .recording import Lent, Traced, View, numpy, pointer
@@ -23,23 +23,32 @@ SIGNS = {
 
 
 class Memory:
-    """New memory for arrays of one layout, whose first element stands at `address`; and whether somebody holds it."""
+    """New memory for arrays of one layout, whose first element stands at `address`; and whether somebody holds it.
 
-    def __init__(self, array: Any) -> None:
+    given: makes the array of a view, for each of some views. What goes out, and all views of it, rest on `owned`, so the
+    number of those that hold this says whether somebody has one of them.
+    """
+
+    def __init__(self, array: Any, views: Iterable[View] = ()) -> None:
+        first = below(array)
         self.owned: Any = numpy.empty(max(extent(array), 1), numpy.uint8)
-        self.address: int = pointer(self.owned) + below(array)
-        self._out: Any = None  # the latest that was given out, weakly
+        self.address: int = pointer(self.owned) + first
+        self.given: dict[View, Callable[[], Any]] = {
+            view: numpy.ndarray(
+                view.shape,
+                view.dtype,
+                *((self.owned, first + view.offset, view.strides) if all(view.shape) else ()),
+            ).view
+            for view in views
+        }
+        self.holders: Callable[[], int] = functools.partial(sys.getrefcount, self.owned)
+        self.own: int = self.holders()
+        """As many as there are where nobody else holds it."""
 
     @property
     def free(self) -> bool:
         """Whether nobody holds an array of what was given out."""
-        return self._out is None or self._out() is None
-
-    def give_out(self) -> Lent:
-        """What the arrays rest on that go out now."""
-        lent = Lent(self.owned)
-        self._out = weakref.ref(lent)
-        return lent
+        return self.holders() == self.own
 
 
 def extent(array: Any) -> int:

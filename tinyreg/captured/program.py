@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..symbols import Symbol
+from .forms import form, masked_by_bits
 from .layouts import extent
 from .moving import OPERATORS, Moving
-from .recording import Instruction, Storage, View, comparable, numpy, symbols, views
+from .recording import Instruction, Storage, View, comparable, found, numpy
 from .refusal import CaptureError
 from .tracing import Trace
 
@@ -44,7 +45,7 @@ class Program:
         self.items: list[tuple[str, str, str]] = [*writer.items]
         self.attributes: list[tuple[str, str, str]] = [*writer.attributes]
         self.slots: list[tuple[int, str]] = [*writer.slots]
-        self.instructions: list[Instruction] = self._live()
+        self.instructions: list[Instruction] = masked_by_bits(self._live(), self.storages)
         self._refuse_gradients()
         self.moved: dict[int, int] = {}  # of a state that is written to in place, where its next values stand
         self.begun: list[int] = []  # those of them that begin as a copy
@@ -75,13 +76,13 @@ class Program:
             if i.kind in ALWAYS or written or (i.out is not None and i.out.storage in live):
                 kept.append(i)
                 arguments = (i.args, i.settings)
-                live |= {view.storage for view in views(arguments)}
-                live |= _named(" ".join(s.text for s in symbols(arguments)))
+                live |= {view.storage for view in found(View, arguments)}
+                live |= _named(" ".join(s.text for s in found(Symbol, arguments)))
         return kept[::-1]
 
     def _refuse_gradients(self) -> None:
         """Refuse to add to gradients from before the step where they are not kept."""
-        used = {view.storage for i in self.instructions for view in views((i.args, i.settings))}
+        used = {view.storage for i in self.instructions for view in found(View, (i.args, i.settings))}
         if self.trace.gradients & (used | {view.storage for view in (*self.going, *self.copies)}):
             raise CaptureError(
                 "capture: the step adds to the gradients of the call before; begin it with zero_grad(), or pass "
@@ -137,7 +138,7 @@ class Program:
         written = {i.out.storage for i in self.instructions if i.writes and i.out} | set(self.out)
         made: dict[int, Any] = {}
         for i in self.instructions:
-            plain = not views((i.args, i.settings)) and not symbols((i.args, i.settings))
+            plain = not found(View, (i.args, i.settings)) and not found(Symbol, (i.args, i.settings))
             same = i.kind == "constant" or (i.kind == "call" and i.name in CONSTANT and plain)
             if same and i.out and i.out.storage not in written:
                 made[i.out.storage] = self.storages[i.out.storage].memory.copy(order="K")
@@ -153,13 +154,18 @@ class Program:
             if i.out is None or i.out.strides is None or i.writes or i.out.storage in self.constant:
                 continue
             several = len(places[i.out.storage]) > 1 or i.kind == "draw"
-            if several or ufunc(i) is not None or i.name in ("astype", "copy", "empty", "empty_like"):
+            if (
+                several
+                or ufunc(i) is not None
+                or form(i) is not None
+                or i.name in ("astype", "copy", "empty", "empty_like")
+            ):
                 planned.add(i.out.storage)
         return planned
 
     def _all_views(self) -> Iterable[View]:
         for i in self.instructions:
-            yield from views((i.args, i.settings))
+            yield from found(View, (i.args, i.settings))
             if i.out is not None:
                 yield i.out
         yield from self.going
@@ -170,7 +176,7 @@ class Program:
         order = self.instructions
         last: dict[int, int] = {}
         for n, i in enumerate(order):
-            for view in (*views((i.args, i.settings)), *([i.out] if i.out else [])):
+            for view in (*found(View, (i.args, i.settings)), *([i.out] if i.out else [])):
                 last[view.storage] = n
         lasting = [*(view.storage for view in self.copies), *(self.moved[storage] for storage in self.returning)]
         last |= dict.fromkeys(lasting, len(order))

@@ -10,11 +10,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..core.backend import Array, get
 from ..symbols import Symbol, literal
 from . import refusal
+
+T = TypeVar("T")
 
 numpy: Any = get("numpy").module
 FEW = 8
@@ -98,7 +100,7 @@ def pointer(array: Array) -> int:
 class Lent:
     """Memory at an address, as NumPy asks for it: what arrays rest on that a replay gives out."""
 
-    __slots__ = ("__array_interface__", "__weakref__", "owned")
+    __slots__ = ("__array_interface__", "owned")
     __array_interface__: Any
 
     def __init__(self, owned: Any) -> None:
@@ -194,7 +196,7 @@ class Recording:
             for i, part in enumerate(parts):
                 self.add("part", name, (whole, i), {}, self.view(part))
             return tuple(parts)
-        sources = inside((args, settings))
+        sources = found(Traced, (args, settings))
         for source in sources:
             if made is source.held:
                 return source
@@ -299,31 +301,13 @@ def held(value: Any) -> Any:
     return value
 
 
-def inside(value: Any) -> list[Traced]:
-    """The arrays in arguments."""
-    if isinstance(value, Traced):
+def found(kind: type[T], value: Any) -> list[T]:
+    """The values of a kind in arguments: arrays, or views and symbols of an instruction."""
+    if isinstance(value, kind):
         return [value]
     if isinstance(value, dict):
         value = [*value.values()]
-    return [traced for each in value for traced in inside(each)] if isinstance(value, tuple | list) else []
-
-
-def views(value: Any) -> list[View]:
-    """The views in arguments of an instruction."""
-    if isinstance(value, View):
-        return [value]
-    if isinstance(value, dict):
-        value = [*value.values()]
-    return [view for each in value for view in views(each)] if isinstance(value, tuple | list) else []
-
-
-def symbols(value: Any) -> list[Symbol]:
-    """The symbols in arguments of an instruction."""
-    if isinstance(value, Symbol):
-        return [value]
-    if isinstance(value, dict):
-        value = [*value.values()]
-    return [s for each in value for s in symbols(each)] if isinstance(value, tuple | list) else []
+    return [one for each in value for one in found(kind, each)] if isinstance(value, tuple | list) else []
 
 
 __all__ = ["Instruction", "Recording", "Storage", "Symbol", "Traced", "View", "literal"]

@@ -30,6 +30,8 @@ from .tracing import Trace, difference, signature_of, trace
 P = ParamSpec("P")
 R = TypeVar("R")
 CHANGED: Any = object()
+LOUD = frozenset({"raise", "call", "print", "log"})
+"""How NumPy may treat overflow and the like, where a replay would do it at another time."""
 MOST = 8
 """How many programs a captured step may have."""
 _calling = threading.RLock()
@@ -107,11 +109,11 @@ class Captured(Generic[P, R]):
         if watch.get() is not None:
             raise CaptureError("capture: a captured step is called inside of checkpoint; call the step itself there")
         with _calling:
-            if explainer.get() is not None or observed.get() is not None or _unusual():
+            if explainer.get() is not None or observed.get() is not None or _unusual(errors := numpy.geterr()):
                 return self._plain(args, kwargs)  # type: ignore[no-any-return]
             arrays: list[Any] = []
             objects: list[Any] = []
-            kind = (_kind(args, arrays, objects), _kind(kwargs, arrays, objects), _together(arrays), _context())
+            kind = (_kind(args, arrays, objects), _kind(kwargs, arrays, objects), _together(arrays), _context(errors))
             for variant in self._variants[::-1]:
                 if variant.kind == kind and variant.unchanged():
                     return self._replayed(variant, arrays, args, kwargs)  # type: ignore[no-any-return]
@@ -300,9 +302,9 @@ def _together(arrays: list[Any]) -> Any:
     return tuple(map(starts.index, starts))
 
 
-def _context() -> Any:
+def _context(errors: dict[str, str]) -> Any:
     """The switches that decide what a step computes, and with which warnings."""
-    settings = get("numpy").block, *numpy.geterr().values()
+    settings = get("numpy").block, *errors.values()
     replayed = [repr(sorted(s.get().items()) if isinstance(s.get(), dict) else s.get()) for s in Switch.REPLAYED]
     return (
         is_recording(),
@@ -314,9 +316,9 @@ def _context() -> Any:
     )
 
 
-def _unusual() -> bool:
+def _unusual(errors: dict[str, str]) -> bool:
     """Whether new data is born elsewhere than on NumPy, or arithmetic raises."""
-    return current().name != "numpy" or bool({"raise", "call", "print", "log"} & set(numpy.geterr().values()))
+    return current().name != "numpy" or not LOUD.isdisjoint(errors.values())
 
 
 def _has_tape(value: Any) -> bool:
