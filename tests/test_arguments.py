@@ -37,6 +37,17 @@ def test_what_is_no_integer_is_named(value):
         arguments.integer("f", "n", value, least=0)
 
 
+@pytest.mark.parametrize("value", [True, False, np.True_, np.array(False)])
+def test_true_and_false_are_pythons(value):
+    assert arguments.flag("f", "on", value) is bool(value)
+
+
+@pytest.mark.parametrize("value", ["no", 1, 0.0, None, [], np.array([True])])
+def test_what_is_neither_true_nor_false_is_named(value):
+    with pytest.raises(TypeError, match=r"^f: got on=.*, expected True or False$"):
+        arguments.flag("f", "on", value)
+
+
 @pytest.mark.parametrize(
     "value", [True, np.True_, "0.5", None, [0.5], 1j, np.array([0.5]), tr.ones((), requires_grad=True)]
 )

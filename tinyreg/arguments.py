@@ -31,6 +31,14 @@ def integer(where: str, name: str, value: Any, *, least: float = -math.inf, expe
     return int(number)
 
 
+def flag(where: str, name: str, value: Any) -> bool:
+    """True or False, of Python or NumPy, as Python's; `TypeError` for anything else: "no" would count as True."""
+    one = _scalar(value)
+    if not isinstance(one, bool):
+        raise TypeError(f"{where}: got {name}={value!r:.80}, expected True or False")
+    return one
+
+
 def number(
     where: str, name: str, value: Any, *, least: float = -math.inf, most: float = math.inf, expected: str = ""
 ) -> float:

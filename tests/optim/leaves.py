@@ -32,3 +32,7 @@ def run(w, optimizer, gradients=GRADIENTS):
         set_gradient(w, g)
         optimizer.step()
     return w.numpy()
+
+
+def two_groups():
+    return tr.optim.SGD([{"params": [leaf([1.0])], "lr": 0.5}, {"params": [leaf([1.0])]}], lr=0.1)

@@ -166,3 +166,9 @@ def test_an_error_of_a_replayed_batch_is_that_of_the_step_and_leaves_what_it_lea
         assert any("batch 6 of the data" in note for note in error.value.__notes__)
         left.append(model.state_dict())
     assert_same(left[1], left[0])
+
+
+@pytest.mark.parametrize("name", ["capture", "shuffle", "drop_last"])
+def test_what_is_neither_true_nor_false_is_refused(name):
+    with pytest.raises(TypeError, match=f"fit: got {name}='no', expected True or False"):
+        trained(**{"capture": False, name: "no"})

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from .. import random
+from ..arguments import flag
 from ..callers import warn_caller
-from ..core.backend import current, get
+from ..core.backend import current, described, get
 from ..core.tape import explainer, is_recording, observed, watch
 from ..core.tensor import Tensor
 from ..creation import get_default_dtype
 from ..safety import CHECKS, checked
-from ..structure import mapped
+from ..structure import leaves, mapped
 from ..switches import Switch
 from ..symbols import tracing
 from .executor import Executor
@@ -129,8 +130,8 @@ class Captured(Generic[P, R]):
         if kind not in self._called:
             if len(self._called) >= MOST:
                 raise CaptureError(
-                    f"capture: {MOST} kinds of calls have come, and now {kind[0]}, where shapes, dtypes or numbers differ; "
-                    "give all batches one shape, and pass numbers that vary as arrays"
+                    f"capture: {MOST} kinds of calls have come, and now one with {_shown(args, kwargs)}, where shapes, "
+                    "dtypes or numbers differ; give all batches one shape, and pass numbers that vary as arrays"
                 )
             for array in arrays:
                 check_backend(array)
@@ -260,8 +261,7 @@ def capture(step: Any = None, /, *, keep_grads: bool = False, executor: str | No
     if executor not in (None, "numpy"):
         missing = " 'native' is not available in this version;" if executor == "native" else ""
         raise ValueError(f"capture: got executor={executor!r},{missing} expected None or 'numpy'")
-    if not isinstance(keep_grads, bool):
-        raise TypeError(f"capture: got keep_grads={keep_grads!r:.80}, expected True or False")
+    keep_grads = flag("capture", "keep_grads", keep_grads)
     if step is None:
         return functools.partial(capture, keep_grads=keep_grads, executor=executor)
     function = getattr(step, "forward", step)
@@ -274,6 +274,11 @@ def capture(step: Any = None, /, *, keep_grads: bool = False, executor: str | No
 
 
 # ---- what kind of call it is
+
+
+def _shown(args: Any, kwargs: Any) -> str:
+    """The arguments of a call in an error."""
+    return ", ".join(f"{described(leaf):.40}" for leaf in leaves((args, kwargs))) or "no arguments"
 
 
 def _kind(value: Any, arrays: list[Any], objects: list[Any]) -> Any:

@@ -74,9 +74,7 @@ def settings(where: str, group: Mapping[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{where}: got betas={value!r:.80}, expected two numbers")
             checked[name] = tuple(number(where, f"betas[{i}]", beta, below=1) for i, beta in enumerate(value))
         elif name == "nesterov":
-            if value not in (True, False):
-                raise TypeError(f"{where}: got nesterov={value!r:.80}, expected True or False")
-            checked[name] = bool(value)
+            checked[name] = arguments.flag(where, name, value)
         elif name != "params":
             checked[name] = value if isinstance(value, Symbol) else number(where, name, value)
     return checked

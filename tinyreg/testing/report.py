@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 
-from ..arguments import integer
+from ..arguments import flag, integer
 from ..core.tensor import Tensor
 from ..nn.inputs import promoting
 from .differences import Finding, Verdict
@@ -127,8 +127,7 @@ def check_gradients(
     """
     if not callable(f):
         raise TypeError(f"check_gradients: got {f!r:.80} as f, expected a function")
-    if not isinstance(thorough, bool | np.bool_):
-        raise TypeError(f"check_gradients: got thorough={thorough!r:.80}, expected True or False")
+    thorough = flag("check_gradients", "thorough", thorough)
     seed = integer("check_gradients", "seed", seed, least=0)
     if integer("check_gradients", "order", order, expected="1 or 2") not in (1, 2):
         raise ValueError(f"check_gradients: got order={order}, expected 1 or 2")

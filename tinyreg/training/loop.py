@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import captured, interrupts, optim
-from ..arguments import integer, number
+from ..arguments import flag, integer, number
 from ..callers import warn_caller
 from ..core.backend import described
 from ..core.tape import no_grad
@@ -113,7 +113,8 @@ def fit(
     True
     """
     own: dict[str, Any] = {"batch_size": integer("fit", "batch_size", batch_size, least=1)}
-    own |= {"shuffle": bool(shuffle), "drop_last": bool(drop_last)}
+    capture = flag("fit", "capture", capture)
+    own |= {"shuffle": flag("fit", "shuffle", shuffle), "drop_last": flag("fit", "drop_last", drop_last)}
     own["clip_norm"] = None if clip_norm is None else number("fit", "clip_norm", clip_norm, least=0)
     own["reduction"] = _one_of("reduction", reduction, ("mean", "sum"))
     measures = _checked_metrics(metrics)
