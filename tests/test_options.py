@@ -53,7 +53,7 @@ def test_cupy_alone_is_skipped_with_the_reason_where_it_does_not_work(run, tmp_p
     ("mess", "said"),
     [
         ("tr.use('standin')", "default backend (None before, standin now)"),
-        ("tr.use('standin').__enter__()", "backend in this context (None before, standin now)"),
+        ("kept.append(tr.use('standin')); kept[0].__enter__()", "backend in this context (None before, standin now)"),
         ("tr.set_default_dtype('float64')", "default dtype (float32 before, float64 now)"),
         ("kept.append(tr.no_grad()); kept[0].__enter__()", "recording (True before, False now)"),
     ],

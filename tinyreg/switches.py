@@ -54,22 +54,24 @@ def apart(values: Iterable[tuple[Switch[Any], Any]], f: Callable[..., T], /, *ar
 class Context:
     """A context, `with it:`, and a decorator, `@it`; each time it is a new one of those that `make` gives.
 
-    It may be entered inside itself, and by several threads at once.
+    It may be entered inside itself, and by several threads at once. It alone holds what it has entered: where a Ctrl-C
+    comes between two steps of a `with` that made it, that goes with it, and what was before comes back.
     """
 
     def __init__(self, name: str, make: Callable[[], Manager]) -> None:
         self._name, self._make = name, make
+        self._managers: dict[object, Manager] = {}
 
     def __enter__(self) -> None:
-        manager = self._make()
+        key, manager = object(), self._make()
         manager.__enter__()
-        _entered.set(((self, manager), *_entered.get()))
+        _entered.set((key, *_entered.get()))
+        self._managers[key] = manager
 
     def __exit__(self, *error: Any) -> bool | None:
-        entered = _entered.get()
-        own = [pair for pair in entered if pair[0] is self]  # no generator, in whose close a Ctrl-C would be lost
-        _entered.set(tuple([pair for pair in entered if pair is not own[0]]))
-        return own[0][1].__exit__(*error)
+        own, *_ = [key for key in _entered.get() if key in self._managers]  # a generator's close would lose a Ctrl-C
+        _entered.set(tuple([key for key in _entered.get() if key is not own]))
+        return self._managers.pop(own).__exit__(*error)
 
     def __call__(self, f: F) -> F:
         """f with its body within the context; `TypeError` for an asynchronous generator function."""
@@ -81,8 +83,8 @@ class Context:
         return _within(self._make, f)
 
 
-_entered = contextvars.ContextVar[tuple[tuple[Context, Manager], ...]]("tinyreg_entered", default=())
-"""The contexts that are entered, the latest first, and what each entered."""
+_entered = contextvars.ContextVar[tuple[object, ...]]("tinyreg_entered", default=())
+"""A key for each context that is entered, the latest first."""
 
 
 def _within(make: Callable[[], Manager], f: F) -> F:

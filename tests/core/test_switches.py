@@ -55,3 +55,8 @@ def test_one_context_object_serves_several_threads():
     for thread in threads:
         thread.join()
     assert not errors
+
+
+def test_what_was_entered_and_is_held_by_nobody_is_left():
+    tr.no_grad().__enter__()
+    assert tr.ones(1, requires_grad=True).exp().requires_grad
