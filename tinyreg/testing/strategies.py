@@ -130,6 +130,7 @@ SHAPES = SHORT * 10 + [()] * 15 + _others()
 """Of which strategies draw: more than half are short, one in ten is that of a number, the others are within the budget."""
 
 
+@functools.cache
 def shapes(
     min_dims: int = 0, max_dims: int = 5, min_side: int = 0, max_side: int = LONG[-1], budget: int = LONG[-1]
 ) -> SearchStrategy[Shape]:
@@ -190,21 +191,21 @@ def arrays(
     drawn = values() if elements is None else elements
     if unique and elements is None:
         drawn = eighths()
+    return _array(shape, drawn, unique, dtype)
 
-    @st.composite
-    def draw(pick: Pick) -> Array:
-        sides = shape if isinstance(shape, tuple) else pick(shape)
-        size = math.prod(sides)
-        if size <= EACH:
-            return np.array(pick(st.lists(drawn, min_size=size, max_size=size, unique=unique)), dtype).reshape(sides)
-        some = [] if unique else pick(st.lists(drawn, min_size=EACH, max_size=EACH))
-        rng = np.random.default_rng(pick(st.integers(0, 2**32 - 1)))
-        if not unique:
-            return rng.choice(np.array(some, dtype), sides)
-        apart: Array = rng.permutation(np.arange(0.0, size)).reshape(sides) / 8 * rng.choice([-1.0, 1.0], sides)
-        return apart
 
-    return draw()
+@st.composite  # not within `arrays`, which is called at each draw: Hypothesis reads the source of each new function
+def _array(pick: Pick, shape: Shape | SearchStrategy[Shape], drawn: SearchStrategy[Any], unique: bool, dtype: Any) -> Array:
+    sides = shape if isinstance(shape, tuple) else pick(shape)
+    size = math.prod(sides)
+    if size <= EACH:
+        return np.array(pick(st.lists(drawn, min_size=size, max_size=size, unique=unique)), dtype).reshape(sides)
+    some = [] if unique else pick(st.lists(drawn, min_size=EACH, max_size=EACH))
+    rng = np.random.default_rng(pick(st.integers(0, 2**32 - 1)))
+    if not unique:
+        return rng.choice(np.array(some, dtype), sides)
+    apart: Array = rng.permutation(np.arange(0.0, size)).reshape(sides) / 8 * rng.choice([-1.0, 1.0], sides)
+    return apart
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,17 +108,17 @@ class Subject:
 
     def argument(self, i: int) -> str:
         """Give the name of the i-th argument, as messages have it."""
-        names = list(_parameters(self.op))
+        names = self._parameters
         if i < len(names) and not names[i].startswith("*"):
             return names[i]
         return f"{names[-1].lstrip('*')}[{i - len(names) + 1}]" if names and names[-1].startswith("*") else f"x{i}"
 
-
-def _parameters(op: Any) -> list[str]:
-    """Give the names of the parameters that come by position, `*xs` with its star."""
-    try:
-        parameters = inspect.signature(op).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    kinds = {"VAR_POSITIONAL": "*", "POSITIONAL_ONLY": "", "POSITIONAL_OR_KEYWORD": ""}
-    return [kinds[p.kind.name] + p.name for p in parameters if p.kind.name in kinds]
+    @functools.cached_property
+    def _parameters(self) -> list[str]:
+        """The names of the parameters that come by position, `*xs` with its star."""
+        try:
+            parameters = inspect.signature(self.op).parameters.values()
+        except (TypeError, ValueError):
+            return []
+        kinds = {"VAR_POSITIONAL": "*", "POSITIONAL_ONLY": "", "POSITIONAL_OR_KEYWORD": ""}
+        return [kinds[p.kind.name] + p.name for p in parameters if p.kind.name in kinds]

@@ -91,7 +91,7 @@ def _in_silence() -> Iterator[None]:
 def tallied(broken: Iterable[Planted], cases: Sequence[Case], equivalent: Mapping[str, str]) -> Tally:
     """Try every mutant on every one of the cases until it fails.
 
-    In the fast profile a mutant that a rule excuses is tried on the largest calls and at the points only: it is expected to
+    In the fast profile a mutant that a rule excuses is tried on the largest call and at the points only: it is expected to
     pass them all, and to see that takes longer than to kill all others.
     """
     results = [y for case in cases for trial in trials(case)[0] for y in trial.outputs]
@@ -154,7 +154,7 @@ def _controlled(kills: Iterable[Kill | None]) -> list[str]:
 
 
 def kill(case: Case, mutant: Planted, *, few: bool = False, before: Sequence[Kill] = ()) -> Kill | None:
-    """The first check that a mutant fails, or None where it passes all; few: on the largest calls and the points only.
+    """The first check that a mutant fails, or None where it passes all; few: on the largest call and the points only.
 
     before: what other mutants failed, the last one first. It comes early, because mutants of a kind fail the same.
     """
@@ -164,19 +164,20 @@ def kill(case: Case, mutant: Planted, *, few: bool = False, before: Sequence[Kil
 
 def _attempts(case: Case, few: bool = False, before: Sequence[Kill] = ()) -> Iterator[Kill]:
     """What to try on a mutant, in turn. The largest calls tell most; what they miss is a matter of the unusual ones."""
-    first, further, unusual = _of_calls(case)
+    most = 1 if few else LARGEST
+    first, further, unusual = _of_calls(case, most)
     yield from first
     early = dict.fromkeys(one for one in before if one.case is case and one not in first) if not few else {}
     yield from early
     yield from (one for one in further if one not in early)
     for name in [] if case.vjp else ready_backends():
         holds = functools.partial(check_backend, backend=name)
-        yield from (Kill("P12", holds, case, trial) for trial in trials(case)[0][:LARGEST])
+        yield from (Kill("P12", holds, case, trial) for trial in trials(case)[0][:most])
     yield from (one for one in unusual if not few and one not in early)
 
 
 @functools.lru_cache(maxsize=16)
-def _of_calls(case: Case) -> tuple[list[Kill], list[Kill], list[Kill]]:
+def _of_calls(case: Case, most: int) -> tuple[list[Kill], list[Kill], list[Kill]]:
     """What most mutants fail, which is the first property on the largest calls; all else there and at points; all else."""
     drawn, points = trials(case)
 
@@ -184,7 +185,7 @@ def _of_calls(case: Case) -> tuple[list[Kill], list[Kill], list[Kill]]:
         return [Kill(which.key, which.holds, case, trial) for which in asked if which.applies(case) for trial in some]
 
     first, *others = OF_CALLS_IN_TURN
-    largest, rest = drawn[:LARGEST], drawn[LARGEST:]
+    largest, rest = drawn[:most], drawn[most:]
     return each([first], largest), each(others, largest) + each(OF_POINTS, points), each(OF_CALLS_IN_TURN, rest)
 
 
