@@ -30,6 +30,7 @@ OPTIONAL = {
     "tqdm": "tqdm",
     "threadpoolctl": "threadpoolctl",
     "joblib": "joblib",
+    "jinja2": "Jinja2",
 }
 INTERRUPTED = 130  # as a shell has it
 NEXT = """Where to go next:
@@ -79,6 +80,7 @@ def command_line() -> argparse.ArgumentParser:
     add("--seeds", type=positive, metavar="N", help="over how many seeds (default: the demo's own number)")
     add("--jobs", type=positive, metavar="N", help="in how many processes (default: one a core; on a GPU one)")
     add("--fast", action="store_true", help="two seeds, few epochs: shows that it runs, and nothing else")
+    add("--fresh", action="store_true", help="measure anew what an earlier run of the same code has finished")
     add("--out", type=Path, default=out, metavar="DIR", help="where pictures go (default: %(default)s)")
     add("--report", type=Path, metavar="DIR", help="write one page with all that was found, DIR/index.html")
     return parser
@@ -136,7 +138,7 @@ def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
 def attempt(one: Demo[Any], given: argparse.Namespace, interrupts: Interrupts) -> Result | None:
     """What a demo finds; None, and a line that says so, where Ctrl-C came before there was anything to show."""
     seeds = given.seeds or (2 if given.fast else one.seeds)
-    settings = Settings(given.backend, seeds, given.fast, given.out, given.jobs)
+    settings = Settings(given.backend, seeds, given.fast, given.out, given.jobs, given.fresh)
     with contextlib.suppress(KeyboardInterrupt):
         if (result := one.run(settings, interrupts)) is not None:
             return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -16,18 +16,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: on which backend, over how many seeds, whether briefly, where pictures go, in how many processes."""
+    """How to run: on which backend, over how many seeds, whether briefly, where pictures go, in how many processes.
+
+    fresh: whether all is measured anew, also what is finished; brief runs are never stored.
+    """
 
     backend: str
     seeds: int
     fast: bool
     out: Path
     jobs: int = 1
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found: `Demo.run` says from how many seeds, and whether these are all, or it was interrupted."""
+    """What a run found: `Demo.run` says from how many seeds, and whether these are all, or it was interrupted.
+
+    verdicts: a shorter table, where the one of all numbers is long; its first two columns say the most.
+    """
 
     table: list[list[str]]
     note: str
@@ -35,9 +42,11 @@ class Result:
     picture: Path
     complete: bool = True
     seeds: int = 0
+    verdicts: list[list[str]] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{aligned(self.table)}\n{self.note}\n\n{self.finding}"
+        shown = [row[:2] for row in self.verdicts] or self.table
+        return f"{aligned(shown)}\n{self.note}\n\n{self.finding}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,8 @@ class Demo(Generic[T]):
 
     def run(self, settings: Settings, interrupts: Interrupts | None = None) -> Result | None:
         """Measure for each seed and report; None where it was interrupted before a seed was finished."""
-        work = Work(self.measure, settings.fast, settings.backend, self.steps(settings.fast))
+        finished = None if settings.fast or settings.fresh else settings.out / "finished"
+        work = Work(self.measure, settings.fast, settings.backend, self.steps(settings.fast), finished)
         runs = over_seeds(work, settings.seeds, min(settings.jobs, settings.seeds), interrupts)
         if not runs:
             return None

@@ -73,17 +73,22 @@ class Networks(tr.nn.Module):
 
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
     """The parts for each noise and width. Widths share training sets and noise; noises share initial weights too."""
+    found = problems(seed)
+    return [[solved(found[std], std, width, seed, fast, tick) for width in widths(fast)] for std in NOISES]
+
+
+def problems(seed: int) -> dict[float, Problem]:
+    """One for each of NOISES, with the same digits and the same noise but for its size."""
     held_out, pool = digits(HELD_OUT_EACH, seed=seed)
     rng = tr.Generator(seed)
     sets = tr.stack([rng.permutation(len(pool.labels))[:SAMPLES] for _ in range(SETS)], axis=0)
     learned, targets = one_hot(pool.labels)[sets], one_hot(held_out.labels)
     of_learned, of_held_out = rng.normal(shape=learned.shape), rng.normal(shape=targets.shape)
-    run: Run = []
-    for std in NOISES:
-        noisy = (pool.inputs[sets], learned + std * of_learned)
-        problem = Problem(noisy, held_out.inputs, targets, targets + std * of_held_out)
-        run.append([solved(problem, std, width, seed, fast, tick) for width in widths(fast)])
-    return run
+    inputs = pool.inputs[sets]
+    return {
+        std: Problem((inputs, learned + std * of_learned), held_out.inputs, targets, targets + std * of_held_out)
+        for std in NOISES
+    }
 
 
 def solved(problem: Problem, std: float, width: int, seed: int, fast: bool, tick: Tick) -> Parts:

@@ -23,7 +23,7 @@ class Estimate:
     half: float
 
     @classmethod
-    def of(cls, values: Sequence[float], *, among: int = 1) -> Estimate:
+    def of(cls, values: Sequence[float], *, among: float = 1) -> Estimate:
         """From one value a seed. Of several to pick from, `among` of them, the intervals hold together in 95%.
 
         Source: Dunn, "Multiple Comparisons Among Means", 1961 (Bonferroni's inequality).

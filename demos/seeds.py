@@ -1,12 +1,19 @@
-"""Measuring over seeds: each in a process of its own where there are several cores, under one progress bar."""
+"""Measuring over seeds: each in a process of its own where there are several cores, under one progress bar.
+
+What is finished is stored, so that a run that was interrupted goes on where it was.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import tinyreg as tr
@@ -20,12 +27,37 @@ POLLED = 0.2  # seconds
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What to measure: measure(seed, fast, tick), which calls tick() `steps` times, on a backend."""
+    """What to measure: measure(seed, fast, tick), which calls tick() `steps` times, on a backend.
+
+    finished: the folder where what is finished is stored, and taken from; None for none.
+    """
 
     measure: Callable[[int, bool, Tick], T]
     fast: bool
     backend: str
     steps: int
+    finished: Path | None = None
+
+    def of(self, seed: int, tick: Tick) -> T:
+        """What is measured for a seed, or was before."""
+        with tr.use(self.backend):
+            if self.finished is None:
+                return self.measure(seed, self.fast, tick)
+            from joblib import Memory
+
+            measure = Memory(self.finished / self.backend / code(), verbose=0).cache(self.measure, ignore=["tick"])
+            if measure.check_call_in_cache(seed, self.fast, tick):
+                for _ in range(self.steps):
+                    tick()
+            return measure(seed, self.fast, tick)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def code() -> str:
+    """A text that is another one where any code of the demos or of tinyreg, or NumPy's version, is another."""
+    folders = Path(__file__).parent, Path(tr.__file__).parent
+    texts = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(b"\0".join([*texts, version("numpy").encode()])).hexdigest()[:16]
 
 
 def over_seeds(work: Work[T], seeds: int, jobs: int, interrupts: Interrupts | None = None) -> list[T]:
@@ -52,9 +84,8 @@ def over_seeds(work: Work[T], seeds: int, jobs: int, interrupts: Interrupts | No
 
 def in_turn(work: Work[T], seeds: int, bar: Any) -> Iterator[tuple[int, T]]:
     """The seeds and what is measured for them, one after the other in this process."""
-    with tr.use(work.backend):
-        for seed in range(seeds):
-            yield seed, work.measure(seed, work.fast, bar.update)
+    for seed in range(seeds):
+        yield seed, work.of(seed, bar.update)
 
 
 def side_by_side(work: Work[T], seeds: int, jobs: int, bar: Any) -> Iterator[tuple[int, T]]:
@@ -92,8 +123,7 @@ class _Process:
     @classmethod
     def measure(cls, work: Work[T], seed: int) -> T:
         """What is measured for one seed."""
-        with tr.use(work.backend):
-            return work.measure(seed, work.fast, cls.tick)
+        return work.of(seed, cls.tick)
 
     @classmethod
     def tick(cls) -> None:

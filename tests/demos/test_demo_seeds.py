@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -63,3 +64,32 @@ def test_ctrl_c_ends_processes_that_measure_and_leaves_what_was_finished(capsys)
     assert interrupts.pressed == 1
     assert time.monotonic() - began < 60
     assert f"stopped after {len(found)} of 3 seeds" in capsys.readouterr().err
+
+
+def counting(seed, fast, tick):
+    """Notes in a file of the working folder that it was asked."""
+    with open("asked.txt", "a") as file:
+        file.write(f"{seed} ")
+    tick()
+    return seed / 3
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_finished_is_not_measured_again(jobs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    work = Work(counting, False, "numpy", 1, tmp_path / "finished")
+    assert over_seeds(work, 2, jobs) == [0.0, 1 / 3]
+    assert over_seeds(work, 3, jobs) == [0.0, 1 / 3, 2 / 3]
+    assert sorted((tmp_path / "asked.txt").read_text().split()) == ["0", "1", "2"]
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_nothing_is_taken_from_a_run_of_other_code_or_on_another_backend(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    work = Work(counting, False, "numpy", 1, tmp_path / "finished")
+    over_seeds(work, 1, 1)
+    over_seeds(replace(work, backend="standin"), 1, 1)
+    monkeypatch.setattr("demos.seeds.code", lambda: "other")
+    over_seeds(work, 1, 1)
+    over_seeds(replace(work, finished=None), 1, 1)
+    assert (tmp_path / "asked.txt").read_text().split() == ["0"] * 4

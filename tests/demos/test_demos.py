@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import tinyreg as tr
 from demos import __main__ as command
 from demos import picture
 from demos.base import Demo, Result, Settings, aligned
+from demos.seeds import Work
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -57,7 +59,7 @@ def run(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(command, "NAMES", tuple(one.name for one in demos))
         monkeypatch.setattr(command, "MAIN_JOB", (demos[0].name,))
         monkeypatch.setattr(command, "demo", {one.name: one for one in demos}.get)
-        status = command.main([*arguments, "--out", str(tmp_path / "out"), "--backend", "numpy", "--jobs", "1"])
+        status = command.main([*arguments, "--out", str(tmp_path / "out"), "--backend", "numpy", "--jobs", "1", "--fresh"])
         return status, *capsys.readouterr()
 
     return command_with
@@ -194,7 +196,7 @@ def test_ctrl_c_in_all_ends_it_and_leaves_pictures_and_a_report_of_what_was_done
     assert out.endswith(f"report: {tmp_path / 'report' / 'index.html'}\n")
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<article id="(\w+)"', page) == in_report
-    assert ("Interrupted: found over a single seed" in page) == (seed == 1)
+    assert ('class="cut">Interrupted: found over a single seed' in page) == (seed == 1)
     assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == in_report[:1] + in_report[1:]
 
 
@@ -250,6 +252,15 @@ def test_a_table_is_aligned():
 
 
 # ---- every demo
+
+
+def test_a_demo_does_not_measure_again_what_is_finished_unless_it_is_to_be_fresh_or_fast(tmp_path, monkeypatch):
+    monkeypatch.setattr(Work, "of", lambda work, seed, tick: tick() or (work.finished and work.finished.name))
+    for more, folder in (({}, "finished"), ({"fresh": True}, None), ({"fast": True}, None)):
+        settings = replace(Settings("numpy", 1, False, tmp_path), **more)
+        assert small("one", report=lambda runs, settings: Result([], str(runs), "", tmp_path)).run(settings).note == str(
+            [folder]
+        )
 
 
 @pytest.mark.parametrize("name", command.NAMES)

@@ -83,6 +83,20 @@ def test_it_has_every_question_finding_table_note_and_picture(page, tmp_path):
     assert pictures == [(tmp_path / f"{name}.png").read_bytes() for name in ("dropout", "mixup", "text")]
 
 
+def test_numbers_method_and_code_are_folded_and_verdicts_are_not(tmp_path):
+    demo, result, seconds = found(tmp_path, "dropout")
+    shown = replace(result, verdicts=[["", "verdict"], ["It helps.", "confirmed"]])
+    page = write(tmp_path, [(replace(demo, measure=Demo.run), shown, seconds)], "numpy", False).read_text(encoding="utf-8")
+    folded = re.findall(r"<details>.*?</details>", page, re.S)
+    assert [re.search("<summary>(.*)</summary>", one)[1] for one in folded] == [
+        "All numbers",
+        "How it was measured",
+        "Code: <code>demos/base.py</code>",
+    ]
+    assert all(text in fold for text, fold in zip(("0.123", "A note.", "def run(self, settings"), folded, strict=True))
+    assert page.index("confirmed") < page.index("<details>")
+
+
 def test_the_contents_lead_to_the_articles(page):
     read = Reader(page)
     assert (
@@ -102,7 +116,7 @@ def test_it_says_on_what_it_was_made(page):
     ):
         assert f"{name}{value}" in text
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", text)
-    assert re.search(r"processor\w.*system\w+ .*\d cores", text)
+    assert re.search(r"processor\w.*\s+system\w+ .*\d cores", text)
 
 
 def test_a_run_on_a_gpu_names_it(monkeypatch):
