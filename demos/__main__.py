@@ -19,7 +19,7 @@ from .base import Demo, Result, Settings
 from .report import write
 
 NAMES = (
-    *("ladder", "bias_variance", "weight_decay", "dropout", "batch_norm", "layer_norm", "early_stopping"),
+    *("ladder", "claims", "bias_variance", "weight_decay", "dropout", "batch_norm", "layer_norm", "early_stopping"),
     *("mixup", "text", "label_smoothing", "clipping", "spectral_norm", "which_one"),
 )
 MAIN_JOB = ("ladder",)
