@@ -1,8 +1,12 @@
 """Everything that writes a file: it appears whole or not at all, keeps the old one's rights, and leaves nothing."""
 
+import contextlib
 import csv
+import errno
 import os
+import signal
 import stat
+import types
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +50,19 @@ def path(tmp_path):
 @pytest.fixture(params=WRITERS)
 def writer(request):
     return WRITERS[request.param]
+
+
+@contextlib.contextmanager
+def pipe(folder):
+    """A pipe that is read: its path and where to read. No device, which a mistake could replace."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("pipes are files elsewhere")
+    os.mkfifo(folder / "pipe")
+    reading = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield folder / "pipe", reading
+    finally:
+        os.close(reading)
 
 
 def rights(path):
@@ -132,10 +149,73 @@ def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted([*others, path.name])
 
 
-def test_a_leftover_that_cannot_be_removed_is_no_error(path):
-    path.with_name(f".{path.name}.0123abcd.part").mkdir()
+def test_a_leftover_that_cannot_be_removed_is_no_error_and_others_are_removed(path, monkeypatch):
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(listed(self))))
+    folder, left = (path.with_name(f".{path.name}.{n}123abcd.part") for n in (0, 1))
+    folder.mkdir()
+    left.touch()
     files.write(path, "new", "test")
     assert path.read_text() == "new"
+    assert sorted(os.listdir(path.parent)) == [folder.name, path.name]
+
+
+def test_a_folder_that_cannot_be_listed_is_no_error(path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    files.write(path, "new", "test")
+    assert path.read_text() == "new"
+
+
+def test_a_file_system_without_locks_is_written_to_and_rid_of_leftovers(path, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    path.with_name(f".{path.name}.0123abcd.part").touch()
+    files.write(path, "new", "test")
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_system_without_locks_owners_and_pipes_that_do_not_wait(path, monkeypatch):
+    """Windows has none of them."""
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(files, "AT_ONCE", 0)
+    for name in ("chown", "set_blocking"):
+        monkeypatch.delattr(os, name, raising=False)
+    path.with_name(f".{path.name}.0123abcd.part").touch()
+    for text in ("old", "new"):
+        files.write(path, text, "test")
+    assert path.read_text() == "new"
+    assert os.listdir(path.parent) == [path.name]
+    with pipe(path.parent) as (name, reading):
+        files.write(name, "new", "test")
+        assert os.read(reading, 1000) == b"new"
+
+
+@pytest.mark.parametrize("fails", ["", "fsync", "replace"])
+def test_no_descriptor_stays_open(path, monkeypatch, fails):
+    def lowest():
+        os.close(free := os.open(os.devnull, os.O_RDONLY))
+        return free
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    before, held = lowest(), []
+    with monkeypatch.context() as patched:
+        if fails:
+            patched.setattr(os, fails, full)
+        try:
+            files.write(path, "new", "test")
+        except OSError as error:
+            held.append(error)  # with all that its frames hold
+    with pipe(path.parent) as (name, _):
+        files.write(name, "new", "test")
+    assert lowest() == before
+    assert len(held) == bool(fails)
 
 
 def test_a_part_is_never_one_that_is_there(path, monkeypatch):
@@ -158,20 +238,35 @@ def test_the_owner_is_kept(path, writer):
     assert (path.stat().st_uid, path.stat().st_gid, rights(path)) == (12345, 54321, 0o640)
 
 
-def test_a_group_that_cannot_be_kept_gets_the_rights_of_others(path, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "mode", "rights_after"),
+    [
+        ("owner and group", 0o640, 0o640),
+        ("group", 0o640, 0o640),
+        ("nothing", 0o664, 0o644),
+        ("nothing", 0o775, 0o755),
+        ("nothing", 0o604, 0o644),
+        ("nothing", 0o4673, 0o633),
+    ],
+)
+def test_a_group_that_cannot_be_kept_gets_the_rights_of_others(path, monkeypatch, given, mode, rights_after):
+    """What a user may give away depends on who that is."""
     files.write(path, "old", "test")
-    path.chmod(0o664)
-    old = path.stat()
+    path.chmod(mode)
+    status, of = path.stat(), Path.stat
+    other = types.SimpleNamespace(st_mode=status.st_mode, st_uid=status.st_uid + 1, st_gid=status.st_gid + 2)
+    asked = []
 
-    def refuse(*args):
-        raise PermissionError(1, "Operation not permitted")
+    def give(part, user, group):
+        asked.append((user, group))
+        if given != "owner and group" and (given, user) != ("group", -1):
+            raise PermissionError(1, "Operation not permitted")
 
-    class OfOthers:
-        st_mode, st_uid, st_gid = old.st_mode, old.st_uid + 1, old.st_gid + 1
-
-    monkeypatch.setattr(os, "chown", refuse)
-    files._make_alike(path, OfOthers)
-    assert rights(path) == 0o644
+    monkeypatch.setattr(Path, "stat", lambda self, **settings: other if self == path else of(self, **settings))
+    monkeypatch.setattr(os, "chown", give)
+    files.write(path, "new", "test")
+    assert asked == [(other.st_uid, other.st_gid), (-1, other.st_gid)][: 1 + (given != "owner and group")]
+    assert stat.S_IMODE(of(path).st_mode) == rights_after
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
@@ -241,17 +336,64 @@ def test_a_file_that_may_not_be_written_is_not_replaced(path, writer, monkeypatc
     assert path.read_bytes() == b"old"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes are files there only")
-def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path, path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        history().to_csv(pipe)
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path, monkeypatch):
+    with pipe(tmp_path) as (name, reading):
+        monkeypatch.setattr(Path, "touch", None)  # no file is made beside it
+        files.check(name, "test")
+        history().to_csv(name)
         assert os.read(reading, 1000) == b"epoch,loss\r\n1,0.5\r\n"
-    finally:
-        os.close(reading)
-    assert os.listdir(tmp_path) == ["pipe"]
+        assert os.listdir(tmp_path) == ["pipe"]
+        with pytest.raises(OSError, match="got .*pipe, which is a pipe or a device"), files.opened(name, "test"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "text"),
+    [
+        (3, TypeError, "got 3, expected the path of a file: a string or a pathlib.Path"),
+        (b"file", TypeError, "got b'file', expected the path of a file: a string or a pathlib.Path"),
+        ("", ValueError, "got '', expected the path of a file; none can be called that"),
+        ("a\0b", ValueError, r"got 'a\\x00b', expected the path of a file; none"),
+        ("\ud800", ValueError, r"got '\\ud800', expected the path of a file; none"),
+    ],
+)
+def test_what_is_no_name_of_a_file_is_refused_before_anything_is_done(tmp_path, monkeypatch, name, error, text):
+    monkeypatch.chdir(tmp_path)
+    for call in (
+        lambda: files.write(name, "new", "test"),
+        lambda: files.check(name, "test"),
+        lambda: files.write_figure(name, None, "test"),
+        lambda: files.opened(name, "test").__enter__(),
+    ):
+        with pytest.raises(error, match=f"^test: {text}"):
+            call()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_text_that_is_no_unicode_is_refused_and_its_file_named(path):
+    path = path.with_name("a\nb")
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError) as caught:
+        files.write(path, "\ud800", "test")
+    assert caught.value.__notes__ == [rf"test: this is about the text for {path.parent}/a\nb; nothing was written"]
+    assert path.read_text() == "old"
+
+
+def test_a_ctrl_c_waits_until_a_file_is_whole_and_nothing_is_left(path, monkeypatch):
+    force, remove = os.fsync, Path.unlink
+
+    def interrupted(step):
+        return lambda *args: (signal.raise_signal(signal.SIGINT), step(*args))[1]
+
+    monkeypatch.setattr(os, "fsync", interrupted(force))
+    monkeypatch.setattr(Path, "unlink", interrupted(remove))
+    with pytest.raises(KeyboardInterrupt):
+        files.check(path, "test")
+    assert os.listdir(path.parent) == []
+    with pytest.raises(KeyboardInterrupt):
+        files.write(path, "new", "test")
+    assert path.read_text() == "new"
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_check_leaves_nothing(path):

@@ -267,9 +267,10 @@ def test_gradient_penalty_refuses_a_batch_norm_that_mixes_samples_and_leaves_it_
         tr.regularizers.gradient_penalty(model, x, 1.0)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[name])
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=text) as held:
         tr.regularizers.gradient_penalty(lambda x: tr.normalization.batch_norm(x), x, 1.0)
     model(x)  # which is allowed as ever
+    del held
 
 
 def test_gradient_penalty_takes_norms_that_keep_samples_apart():
@@ -329,3 +330,15 @@ def test_a_strength_that_is_learned_may_be_0():
     strength = leaf(0.0)
     tr.regularizers.l2(leaf(V), strength).backward()
     assert strength.grad.item() == pytest.approx((V**2).sum() / 2)
+
+
+def test_gradient_penalty_at_an_array_reaches_what_the_function_closes_over():
+    w, x = leaf([[3.0], [4.0]]), leaf(np.ones((5, 2))).data
+    tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.5).backward()
+    np.testing.assert_allclose(w.grad.numpy(), w.numpy(), rtol=1e-14)
+
+
+def test_a_penalty_that_flattens_is_curved_where_the_function_is_flat():
+    x = leaf(np.ones((5, 2)))
+    penalty = lambda w: tr.regularizers.gradient_penalty(lambda x: x @ w, x, 0.5)
+    assert tr.hvp(penalty, leaf([[0.0], [0.0]]), leaf([[1.0], [2.0]])).tolist() == [[1.0], [2.0]]

@@ -220,18 +220,17 @@ def _remove_parts(target: Path) -> None:
 
 def _remove(part: Path) -> None:
     with contextlib.suppress(OSError):
-        part.unlink(missing_ok=True)
+        part.unlink()
 
 
 def _force_folder(folder: Path) -> None:
     """Force the new name to the disk."""
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        with contextlib.suppress(OSError):  # one that may be written but not read: the file is in its place
-            opened = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(opened)
-            finally:
-                os.close(opened)
+    with contextlib.suppress(OSError):  # Windows opens no folder, and one may be written but not read
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 # ---- devices and pipes

@@ -152,7 +152,7 @@ def orthogonal(weights: Weights, strength: Strength) -> Tensor:
         matrix = ops.reshape(w, (w.shape[0], -1))
         rows, columns = matrix.shape
         product = matrix @ matrix.T if rows <= columns else matrix.T @ matrix
-        unit = get(backend_of(w)).eye(product.shape[0], dtype=w.dtype)
+        unit = get(backend_of(w)).eye(min(rows, columns), dtype=w.dtype)
         return ops.square(product - unit)
 
     each = _listed("orthogonal", weights)
@@ -186,7 +186,7 @@ def gradient_penalty(
     if not callable(f):
         raise TypeError(f"gradient_penalty: got f={f!r:.80}, expected a function of x, such as a model")
     target = number("gradient_penalty", "target", target, least=0, expected="at least 0")
-    if not getattr(x, "shape", ())[:1] or not x.size:
+    if not getattr(x, "shape", ()) or not x.size:
         raise ValueError(
             f"gradient_penalty: got x {described(x)}, expected samples along the first axis; x[None] makes one sample of x"
         )
@@ -206,7 +206,7 @@ def _listed(name: str, weights: Weights) -> list[Tensor]:
     """Check the weights, and give them as a list."""
     if hasattr(weights, "parameters"):
         raise TypeError(f"{name}: got a {type(weights).__name__}, expected weights: tr.regularizers.weights(model)")
-    if not hasattr(weights, "dtype") and not isinstance(weights, Iterable):
+    if not isinstance(weights, Iterable):
         raise TypeError(f"{name}: got weights={weights!r:.80}, expected a Tensor or several")
     each: list[Tensor] = [weights] if hasattr(weights, "dtype") else list(weights)  # type: ignore[list-item]
     if not each:
@@ -237,5 +237,5 @@ def _total(
     """strength times the sum of size(w) over every element of every weight, and 0 for a strength of 0 whatever they are."""
     strength = _at_least_0(name, label, strength)
     nothing = isinstance(strength, int | float) and not strength
-    each = [ops.sum(ops.where(False, widened(w), 0.0) if nothing else size(widened(w))) for w in weights]
+    each = [ops.sum(ops.where(False, w, 0.0) if nothing else size(widened(w))) for w in weights]
     return strength * sum(each[1:], start=each[0])

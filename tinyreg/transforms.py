@@ -99,12 +99,11 @@ def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Te
     g = zeros_like(trace.y, requires_grad=True)
     with recording(True):
         total = _inner(trace.pull(g), directions)
-    if not total._node:
-        return trace.value(), zeros_like(trace.y)
     further = trace.goes_on or any(v.requires_grad for v in directions)
     seed = ones_like(total) if further else ones_like(total)._array
     start: Any = g._node
-    product = walk([(total._node, seed)], since=trace.since, targets=[start], create_graph=further).get(start)
+    roots: Any = [(total._node, seed)]
+    product = walk(roots, since=trace.since, targets=[start], create_graph=further).get(start)
     return trace.value(), zeros_like(trace.y) if product is None else product if further else wrap(product)
 
 
@@ -218,10 +217,8 @@ class _Trace:
 
         Then that can be differentiated too, so values and gradients of this trace stay on the tape.
         """
-        if self.y._node is None:
-            return False
-        above = {parent for entry in reach([self.y._node], self.since) for parent in entry.parents if parent}
-        ends = {n for n in above | {self.y._node} if isinstance(n, Leaf) or n.time < self.since}
+        above = {parent for entry in reach([self.y._node], self.since) for parent in entry.parents}
+        ends = {n for n in above | {self.y._node} if n and (isinstance(n, Leaf) or n.time < self.since)}
         return not ends <= {x._node for x in self.inputs if isinstance(x._node, Leaf)}
 
     def value(self) -> Tensor:
@@ -232,16 +229,10 @@ class _Trace:
     def pull(self, g: Tensor, *, again: bool = True) -> tuple[Tensor, ...]:
         """The gradient of every argument, given that of the result; zeros where the result does not depend on it."""
         create_graph = self.goes_on or g.requires_grad
-        table: dict[Any, Any] = {}
-        if self.y._node:
-            table = walk(
-                [(self.y._node, g if create_graph else g._array)],
-                since=self.since,
-                targets=[x._node for x in self.inputs if x._node],
-                create_graph=create_graph,
-                retain_graph=again or create_graph,
-            )
-        pairs = [(x, table.get(x._node)) for x in self.inputs if x._node]
+        roots: Any = [(self.y._node, g if create_graph else g._array)]
+        nodes: Any = [x._node for x in self.inputs]
+        table = walk(roots, since=self.since, targets=nodes, create_graph=create_graph, retain_graph=again or create_graph)
+        pairs = [(x, table.get(node)) for x, node in zip(self.inputs, nodes, strict=True)]
         return tuple(zeros_like(x) if g is None else g if create_graph else wrap(g) for x, g in pairs)
 
 

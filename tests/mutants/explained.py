@@ -30,6 +30,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "scale_of: 1.0 -> 1.0 * 1.1": "nothing is left that it could multiply",
         "gaussian_dropout: widened(x) -> x": "the noise has the wide dtype, and so has the product",
     },
+    "files": {
+        "_make_alike: stat.S_IMODE(A) -> A": "the system passes over the kind of file in a mode",
+    },
     "losses": {
         "A.expand_dims(B, axis=0) -> A.expand_dims(B)": "0 is what it is without",
         "cross_entropy: A.squeeze(B, axis=0) -> A.squeeze(B); A.squeeze(B, axis=None); A.squeeze(B, axis=-1)": ONE_AXIS,
@@ -63,6 +66,20 @@ EXPLAINED: dict[str, dict[str, str]] = {
         ),
         "_rows: A.reshape((-1, B)) -> A.reshape((-2, B))": WORKED_OUT,
         "_mean: A or 1 -> A or 2": "0 is divided by it",
+    },
+    "normalization": {
+        "_blocks: max(1, BLOCKS * xp.block // (A.shape[1] or 1)) -> max(2, BLOCKS * xp.block // (A.shape[1] or 1)); "
+        "max(1, xp.block // (A.shape[1] or 1)); max(1, BLOCKS * xp.block // (A.shape[1] or 2)); "
+        "max(1, -(-(BLOCKS * xp.block) // (A.shape[1] or 1))); "
+        "max(1, round(BLOCKS * xp.block / (A.shape[1] or 1)))": BLOCKS,
+        "group_norm: getattr(x, 'ndim', 0) -> getattr(x, 'ndim', 1)": "both are less than 2",
+        "group_normalized: A // num_groups -> -(-A // num_groups); round(A / num_groups)": "the groups divide it",
+        "statistics: ops.square(x - A) -> ops.square(A - x)": EVEN,
+        "spectral_norm: A @ B @ C -> C @ (A @ B)": "the product of two vectors goes both ways",
+        "conv_spectral_norm: (A, -1) -> (A, -2)": WORKED_OUT,
+        "_as_matrix: (A, -1) -> (A, -2)": WORKED_OUT,
+        "_as_matrix: getattr(weight, 'ndim', 0) -> getattr(weight, 'ndim', 1)": "both are less than 2",
+        "_as_matrix: ops.permute_dims(A, axes=B) if C else A -> ops.permute_dims(A, axes=B)": FASTER,
     },
     "optim": {
         "with self._lock, underflow_ignored(): ... -> with underflow_ignored(): ...": LOCKED,
@@ -108,10 +125,17 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "group_lasso: A if B else ops.abs(C) -> A": "the norm along no axis is the size",
         "orthogonal: (A, -1) -> (A, -2)": WORKED_OUT,
         "orthogonal: A - B -> B - A": EVEN,
+        "orthogonal: A <= B -> A < B": "of a square matrix both are as far from I",
         "gradient_penalty: (A, -1) -> (A, -2)": WORKED_OUT,
         "gradient_penalty: A - target -> target - A": EVEN,
         "gradient_penalty: ops.norm(A, axis=1) -> ops.norm(A, axis=-1)": TWO_AXES,
         "gradient_penalty: ops.sum(A, axis=1) -> ops.sum(A, axis=-1)": TWO_AXES,
+    },
+    "transforms": {
+        "_inner(A, B) -> _inner(B, A)": "a product",
+        "walk(A, ..., targets=B) -> walk(A, ...)": FASTER,
+        "_Trace._rests_on_more: A.time < B.since -> A.time <= B.since": "the moment is a tick of its own",
+        "_like: A if A.dtype == B.dtype else A.astype(B.dtype) -> A.astype(B.dtype)": "a cast to the dtype that it has",
     },
     "random": {
         "with _making: ... -> if not 'left only where all goes well': ...": NEVER_RAISES,

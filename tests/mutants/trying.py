@@ -56,7 +56,14 @@ class Trying:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Try every mutant, and what noticed one without a mutant: that this test may fail shows nothing then."""
+        """Try every mutant, and what noticed one without a mutant: that this test may fail shows nothing then.
+
+        It happens in an empty folder, since a mutant may write to any name.
+        """
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            return self._try_all(session)
+
+    def _try_all(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
         there = functions()
         _caches()

@@ -103,7 +103,12 @@ X = np.ones((4, 3), dtype="float32")
             lambda x: norm.group_norm(x, 2),
             r"group_norm: got x .* and num_groups=2, expected \(N, C, ...\) with a C that it divi",
         ),
+        (lambda x: norm.group_norm(x, 0), "group_norm: got num_groups=0, expected an integer of at least 1"),
+        (lambda x: norm.group_norm(x[0], 1), r"group_norm: got x float32\[3\] and num_groups=1, expected \(N, C, ...\)"),
+        (lambda x: norm.group_norm(x, 1, x[0, :2]), r"group_norm: got weight float32\[2\] .* expected shape \[3\]"),
         (lambda x: norm.instance_norm(x), r"instance_norm: got x .*, expected \(N, C, ...\) with more than one position"),
+        (lambda x: norm.instance_norm(x[:, :, None]), r"instance_norm: got x float32\[4, 3, 1\], expected \(N, C, ...\)"),
+        (lambda x: norm.instance_norm(x[None], x[0]), r"instance_norm: got weight float32\[3\] .* expected shape \[4\]"),
         (lambda x: norm.weight_norm(x, x[0]), r"weight_norm: got g float32\[3\] for v .*, expected shape \[4, 1\]"),
         (lambda x: norm.spectral_norm(x[0]), r"spectral_norm: got weight float32\[3\], expected at least two axes"),
         (
@@ -122,10 +127,26 @@ X = np.ones((4, 3), dtype="float32")
             r"expected shapes \[4\] and \[3\] for a weight float32\[4, 3\] whose rows",
         ),
         (
+            lambda x: norm.spectral_norm(x, x[:, 0], x[:, 0]),
+            r"got u float32\[4\] and v float32\[4\], expected shapes \[4\]",
+        ),
+        (
             lambda x: norm.power_iteration(x, x[:, 0], iterations=0),
             "power_iteration: got iterations=0, expected at least 1",
         ),
         (lambda x: norm.power_iteration(x, x[0]), r"power_iteration: got u float32\[3\], expected shape \[4\]"),
+        (
+            lambda x: norm.power_iteration(x, x[:, 0], eps=-1.0),
+            "power_iteration: got eps=-1.0, expected a number of at lea",
+        ),
+        (
+            lambda x: norm.conv_power_iteration(x[None, None], x[None], iterations=0),
+            "conv_power_iteration: got iterations=0, expected an integer of at least 1",
+        ),
+        (
+            lambda x: norm.conv_spectral_norm(x[None, None], input_shape=(3, 0)),
+            "conv_spectral_norm: got input_shape=0, expected an integer of at least 1",
+        ),
         (lambda x: nn.BatchNorm(2)(x), r"BatchNorm: got x float32\[4, 3\], expected \(N, 2\) or \(N, 2, ...\)"),
         (lambda x: nn.BatchNorm(2, momentum=1.5), "BatchNorm: got momentum=1.5, expected a share from 0 to 1, or None"),
         (lambda x: nn.BatchNorm(2, running="both"), "BatchNorm: got running='both', expected 'biased' or 'unbiased'"),
@@ -176,6 +197,7 @@ NORMS = {
     "rms_norm": lambda x, w, b: norm.rms_norm(x, w, axes=np.int64(-1), eps=np.float64(1e-6)),
     "weight_norm": lambda x, w, b: norm.weight_norm(x, tr.reshape(w, (4, 1))[: x.shape[0]], axis=np.int64(0)),
     "spectral_norm": lambda x, w, b: norm.spectral_norm(x, axis=np.int64(0)),
+    "given vectors": lambda x, w, b: norm.spectral_norm(x, w[: x.shape[0]], b),
     "vectors": lambda x, w, b: norm.spectral_norm(x, *norm.power_iteration(x, w[: x.shape[0]], iterations=np.int64(3))),
 }
 
@@ -213,6 +235,38 @@ def test_every_norm_of_float16_squares_and_sums_in_float32(name, scale):
         np.testing.assert_allclose(found, expected, rtol=2**-9, atol=2**-9 * np.abs(expected).max() + 2.0**-25)
 
 
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "vectors"])
+def test_a_norm_of_float16_is_that_of_float32_rounded_once(name):
+    values = [v.astype("float16") for v in (rng.normal(size=(4, 4)), 0.5 + rng.random(4), rng.normal(size=4))]
+    narrow, wide = (NORMS[name](*[tensor(v, dtype) for v in values]).numpy() for dtype in ("float16", "float32"))
+    np.testing.assert_array_equal(narrow, wide.astype("float16"))
+
+
+ITERATED = {
+    "spectral_norm": lambda w, v: norm.spectral_norm(w, v, tr.concat(v, v)),
+    "power_iteration": lambda w, v: norm.power_iteration(w, v),
+    "conv_power_iteration": lambda w, v: norm.conv_power_iteration(
+        tr.reshape(w, (2, 1, 2, 2)), tr.reshape(v, (1, 1, 2)), padding=1
+    ),
+    "conv_spectral_norm": lambda w, v: norm.conv_spectral_norm(
+        tr.reshape(w, (2, 1, 2, 2)), tr.reshape(v, (1, 1, 2)), input_shape=(1, 2), padding=1
+    ),
+    "exact": lambda w, v: norm.conv_spectral_norm(tr.reshape(w, (2, 1, 2, 2)), input_shape=(2, 2), padding=1),
+}
+
+
+@pytest.mark.parametrize("name", ITERATED)
+@pytest.mark.parametrize("other", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_is_iterated_has_the_dtype_of_the_weight_and_is_rounded_once(name, dtype, other):
+    w, v = (2.0**-10 * rng.normal(size=(2, 4))).astype(dtype), np.array([1.0, 0.3], other)
+    results = ITERATED[name](tensor(w, dtype), tensor(v, other))
+    wide = ITERATED[name](tensor(w, "float32" if dtype == "float16" else dtype), tensor(v, other))
+    for one, expected in zip(*((r if isinstance(r, tuple) else (r,)) for r in (results, wide)), strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(one.numpy(), expected.numpy().astype(dtype))
+
+
 def test_weight_norm_and_power_iteration_at_the_ends_of_float16():
     v = tensor([[300.0, 400.0]], "float16")
     np.testing.assert_array_equal(norm.weight_norm(v, tensor([[5.0]], "float16")).numpy(), [[3.0, 4.0]])
@@ -232,6 +286,12 @@ def test_weight_norm_and_power_iteration_at_the_ends_of_float16():
         (lambda x: norm.layer_norm(x, axes="all"), TypeError, "layer_norm: got axes='all', expected an integer"),
         (lambda x: norm.group_norm(x, 1.5), TypeError, "group_norm: got num_groups=1.5, expected an integer"),
         (lambda x: norm.power_iteration(x, x[:, 0], iterations=1.5), TypeError, "power_iteration: got iterations=1.5"),
+        (lambda x: norm.power_iteration(x, x[:, 0], eps="tiny"), TypeError, "power_iteration: got eps='tiny'"),
+        (
+            lambda x: norm.conv_power_iteration(x[None, None], x[None], iterations=1.5),
+            TypeError,
+            "conv_power_iteration: got iterations=1.5",
+        ),
         (
             lambda x: norm.group_norm(tensor([[1, 2]], "int64"), 1),
             TypeError,
@@ -243,6 +303,58 @@ def test_weight_norm_and_power_iteration_at_the_ends_of_float16():
 def test_settings_of_the_wrong_type_are_refused(call, error, text):
     with pytest.raises(error, match=text):
         call(tensor(np.ones((4, 3)), "float32"))
+
+
+def test_iterations_are_not_recorded_whatever_wants_a_gradient():
+    w, v = normal(1, 1, 2, 2, requires_grad=True), normal(1, 3, 3, requires_grad=True)
+    assert not norm.conv_power_iteration(w, v).requires_grad
+    assert not any(each.requires_grad for each in norm.power_iteration(w[0, 0], v[0, 0, :2]))
+
+
+def test_the_shape_of_images_may_be_a_list():
+    w = normal(1, 1, 2, 2)
+    given, expected = (norm.conv_spectral_norm(w, input_shape=shape).numpy() for shape in ([3, 3], (3, 3)))
+    np.testing.assert_array_equal(given, expected)
+
+
+# ---- axes, and statistics
+
+
+def test_the_axes_may_be_named_in_any_order():
+    x, w, b = normal(2, 3, 4), normal(3, 4), normal(2)
+    for normalize in (norm.layer_norm, norm.rms_norm):
+        np.testing.assert_array_equal(normalize(x, w, axes=(2, 1)).numpy(), normalize(x, w, axes=(1, 2)).numpy())
+    given, sorted_ = (norm.batch_norm(x, b, axes=axes, return_stats=True) for axes in ((2, 1), (1, 2)))
+    for one, other in zip(given, sorted_, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_one_sample_has_statistics_where_it_has_several_positions():
+    assert norm.batch_norm(normal(1, 3, 2)).shape == (1, 3, 2)
+    penalty = tr.regularizers.gradient_penalty(lambda x: norm.batch_norm(x, axes=1), normal(2, 3), 1.0)
+    assert penalty.shape == ()  # since that keeps samples apart
+
+
+@pytest.mark.parametrize(
+    ("shape", "normalize"),
+    [
+        ((5, 1, 4), lambda x: norm.batch_norm(x, normal(1), normal(1), return_stats=True)),
+        ((5, 1, 4), lambda x: norm.batch_norm(x, normal(5, 1), normal(5, 1), axes=2, return_stats=True)),
+        ((5, 1, 4), lambda x: norm.layer_norm(x, normal(1, 4), normal(1, 4), axes=(1, 2))),
+        ((5, 6, 4), lambda x: norm.group_norm(x, 3, normal(6), normal(6))),
+        ((5, 6, 4), lambda x: norm.instance_norm(x, normal(6), normal(6))),
+    ],
+)
+def test_a_norm_has_the_same_results_where_the_steps_of_its_definition_are_shown(shape, normalize):
+    x = normal(*shape)
+    state = rng.bit_generator.state
+    fast = normalize(x)
+    rng.bit_generator.state = state
+    with tr.explain(definitions=True):
+        shown = normalize(x)
+    for one, other in zip(fast, shown, strict=True) if isinstance(fast, tuple) else [(fast, shown)]:
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
 
 
 # ---- on the tape, and in the ways that fast forms take

@@ -46,7 +46,7 @@ def fitting(name: str, x: Any, axes: tuple[int, ...], **values: Any) -> list[Any
             raise ValueError(
                 f"{name}: got {label} {described(value)} for x {described(x)}, expected shape {list(expected)}"
             )
-    return [None if value is None else matched(value, x) for value in values.values()]
+    return [matched(value, x) for value in values.values()]
 
 
 # ---- of a batch ------------------------------------------------------------------------------------------------------

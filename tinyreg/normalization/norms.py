@@ -217,7 +217,7 @@ def instance_norm(
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
-    if getattr(x, "ndim", 0) < 3 or math.prod(x.shape[2:]) < 2 or not x.shape[1]:
+    if math.prod(getattr(x, "shape", ())[2:]) < 2 or not x.shape[1]:
         raise ValueError(f"instance_norm: got x {described(x)}, expected (N, C, ...) with more than one position")
     axes, eps, wide = checked_axes("instance_norm", x, 1), checked_eps("instance_norm", eps), widened(x)
     weight, bias = fitting("instance_norm", wide, axes, weight=weight, bias=bias)

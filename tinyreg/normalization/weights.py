@@ -78,7 +78,7 @@ def spectral_norm(
             f"spectral_norm: got u {described(u)} and v {described(v)}, expected shapes [{rows}] and [{columns}] for a "
             f"weight {described(weight)} whose rows are along axis {axis}"
         )
-    iterated: Tensor = narrowed(wide / (matched(u, wide) @ widened(matrix) @ matched(v, wide)), weight)
+    iterated: Tensor = narrowed(wide / (matched(u, wide) @ matrix @ matched(v, wide)), weight)
     return iterated
 
 
