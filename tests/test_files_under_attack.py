@@ -171,6 +171,27 @@ def test_a_part_that_another_writer_took_for_one_that_was_left_is_made_again(pat
     assert os.listdir(path.parent) == [path.name]
 
 
+def test_a_part_that_another_writer_has_locked_to_look_at_it_is_waited_for(path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    touch, lock, others = files.Path.touch, fcntl.flock, []
+
+    def touched(part, **settings):
+        touch(part, **settings)
+        others.append(part.open())
+        lock(others[-1], fcntl.LOCK_EX)
+
+    def locked(opened, how):
+        if not how & fcntl.LOCK_NB:  # the other one ends while this one waits
+            others.pop().close()
+        lock(opened, how)
+
+    monkeypatch.setattr(files.Path, "touch", touched)
+    monkeypatch.setattr(fcntl, "flock", locked)
+    save(path, n=1)
+    assert others == []
+    assert load(path) == {"n": 1}
+
+
 # ---- places where there is no room, or no place any more
 
 

@@ -131,6 +131,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "gradient_penalty: ops.norm(A, axis=1) -> ops.norm(A, axis=-1)": TWO_AXES,
         "gradient_penalty: ops.sum(A, axis=1) -> ops.sum(A, axis=-1)": TWO_AXES,
     },
+    "training": {
+        "Means.add: (1, A) -> (2, A)": "all of them count alike",
+    },
     "transforms": {
         "_inner(A, B) -> _inner(B, A)": "a product",
         "walk(A, ..., targets=B) -> walk(A, ...)": FASTER,

@@ -240,3 +240,23 @@ def test_targets_that_a_transform_moves_along_are_measured_as_they_are_then():
     run([(x, tr.tensor([0, 1, 2, 3]))], loss=lambda output, _: output.sum(), transform=turned, validation=None,
         metrics={"m": lambda output, target: seen.append((output.tolist(), target.tolist())) or 0.0})  # fmt: skip
     assert seen == [([3.0, 2.0, 1.0, 0.0], [3, 2, 1, 0])]
+
+
+def test_means_have_the_digits_of_float64_whatever_the_counts_are():
+    batches = [(tr.full((1,), value), tr.zeros((1,))) for value in (1.0, 2.0, 3.0)]
+    counts = 0.1, 0.7, 1 / 3
+    metrics = {"third": lambda output, target: output.data.astype("float64") / 3}
+    for kind in (tr.tensor, np.float32, lambda n: np.array([n], "float32")):
+        row = run(batches, count=lambda x, y, kind=kind: kind(counts[int(x.item()) - 1]), metrics=metrics)
+        each = [float(np.float32(n)) for n in counts]
+        assert row["third"] == sum(n * (i / 3) for i, n in enumerate(each, start=1)) / sum(each)
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((), True), ((1,), True), ((1, 1), True), ((2,), False), ((1, 2), False)])
+def test_a_metric_gives_one_number(shape, fits):
+    batches, metrics = [(tr.ones(1), tr.zeros(1))], {"ones": lambda output, target: np.ones(shape)}
+    if fits:
+        assert run(batches, metrics=metrics)["ones"] == 1.0
+    else:
+        with pytest.raises(ValueError, match=r"got ones float64\[.*\] of a batch, expected one number, such as a mean"):
+            run(batches, metrics=metrics)

@@ -202,6 +202,11 @@ def test_batches_are_taken_as_they_are():
         ),
         (lambda x, y: x, TypeError, r"fit: got data float64\[10, 3\], expected a tuple"),
         (lambda x, y: 3, TypeError, "fit: got data 3, expected a tuple"),
+        (lambda x, y: "ab", TypeError, "fit: got data 'ab', expected a tuple"),
+        (lambda x, y: {"x": x}, TypeError, "(?s)fit: got data {'x': tensor.*, expected a tuple"),
+        (lambda x, y: tensor(1.0), TypeError, r"fit: got data float64\[\], expected a tuple"),
+        (lambda x, y: (x, 3), ValueError, r"fit: got inputs float64\[10, 3\] and targets int64\[\], expected as many"),
+        (lambda x, y: (3, 3), ValueError, r"fit: got inputs int64\[\] and targets int64\[\], expected as many"),
         (
             lambda x, y: (x, y[:9]),
             ValueError,

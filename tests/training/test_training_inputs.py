@@ -1,5 +1,7 @@
 """What fit takes for inputs and targets: one or several, and what is no pair."""
 
+import re
+
 import numpy as np
 import pytest
 from fits import Line, X, Y, data, mse, quick, tensor
@@ -44,13 +46,89 @@ def test_of_several_all_have_as_many_samples():
 
 
 @pytest.mark.parametrize(
-    "form", [lambda x, y: (x, y, y), lambda x, y: [(x, y, y)], lambda x, y: [x], lambda x, y: [{"x": x}]]
+    ("form", "got"),
+    [
+        (lambda x, y: (x, y, y), r"data of 3 parts, float64\[10, 3\], float64\[10, 2\], float64\[10, 2\]"),
+        (
+            lambda x, y: ((x, x), y, y),
+            r"data of 3 parts, float64\[10, 3\], float64\[10, 3\], float64\[10, 2\], float64\[10, 2\]",
+        ),
+        (lambda x, y: [(x, y, y)], "a batch of 3 things"),
+        (lambda x, y: [[x, y, y]], "a batch of 3 things"),
+        (lambda x, y: [x], r"a batch of float64\[10, 3\]"),
+        (lambda x, y: [{"x": x}], "a batch of 1 things"),
+        (lambda x, y: [3], "a batch of 3"),
+        (lambda x, y: ["xy"], "a batch of 'xy'"),
+    ],
 )
-def test_three_things_in_a_batch_and_what_else_is_no_pair(form):
+def test_three_things_in_a_batch_and_what_else_is_no_pair(form, got):
     with pytest.raises(
-        TypeError, match=r"fit: got .* expected a pair \(inputs, targets\); several .* \(x, \(y, weights\)\)"
+        TypeError, match=rf"^fit: got {got}, expected a pair \(inputs, targets\); several .* \(x, \(y, weights\)\)"
     ):
         quick(training=form(*data()))
+
+
+def test_batches_may_be_lists_and_stand_in_a_tuple():
+    x, y = data()
+    expected, _ = quick(shuffle=False, drop_last=True, batch_size=3)
+    for batches in (
+        tuple((x[i : i + 3], y[i : i + 3]) for i in (0, 3, 6)),
+        [[x[i : i + 3], y[i : i + 3]] for i in (0, 3, 6)],
+    ):
+        model, _ = quick(training=batches)
+        np.testing.assert_array_equal(model.weight.numpy(), expected.weight.numpy())
+
+
+@pytest.mark.parametrize(("samples", "size", "batches"), [(5, 3, [3]), (3, 3, [3]), (8, 3, [3, 3])])
+def test_the_batches_without_a_smaller_last_one(samples, size, batches):
+    model, _ = quick(training=tuple(part[:samples] for part in data()), batch_size=size, drop_last=True, epochs=1)
+    assert [len(rows) for rows, *_ in model.seen] == batches
+
+
+@pytest.mark.parametrize(
+    ("samples", "what", "at", "where"),
+    [
+        (6, "data", 1, "batch 1 of the data, in epoch 1"),
+        (6, "data", 3, "batch 3 of the data, in epoch 1"),  # of even size
+        (5, "data", 2, "batch 2 of the data, in epoch 1"),
+        (5, "data", 3, "batch 3 of the data, in epoch 1, the last batch, which has 1 of 2 samples: drop_last=True lea.*"),
+        (3, "data", 2, "batch 2 of the data, in epoch 1, the last batch, which has 1 of 2 samples: drop_last=True lea.*"),
+        (1, "data", 1, "batch 1 of the data, in epoch 1"),  # the only one
+        (5, "validation", 3, "batch 3 of the validation, in epoch 1, the last batch, which has 1 of 2 samples"),
+    ],
+)
+def test_an_error_says_in_which_batch_it_was_and_whether_that_is_the_last_one(samples, what, at, where):
+    calls = []
+
+    def loss(output, target):
+        if tr.core.tape.is_recording() == (what == "data"):
+            calls.append(target)
+        if len(calls) == at:
+            raise ArithmeticError
+        return mse(output, target)
+
+    pair = tuple(part[:samples] for part in data())
+    with pytest.raises(ArithmeticError) as caught:
+        quick(training=pair, validation=pair, loss=loss, batch_size=2)
+    assert [re.fullmatch(f"fit: this was in {where}", note) is not None for note in caught.value.__notes__] == [True]
+
+
+def test_inputs_and_targets_come_as_tensors_whatever_was_given():
+    kinds = []
+
+    def transform(x, y, rng):
+        kinds.extend(map(type, (x, *y.values())))
+        return x, y["y"]
+
+    x, y = data()
+    for pair in ((x.data, {"y": y.data}), (X.tolist(), {"y": Y.tolist()}), (x, {"y": y})):
+        quick(training=pair, transform=transform, epochs=1)
+    assert set(kinds) == {tr.Tensor}
+
+
+def test_two_lists_of_a_batch_are_one_array_each():
+    model, _ = quick(training=(tuple(map(tuple, X)), tuple(map(tuple, Y))), epochs=1, shuffle=False)
+    assert [len(rows) for rows, *_ in model.seen] == [4, 4, 2]
 
 
 class Frame:

@@ -68,7 +68,7 @@ def as_data(data: Any) -> Pair | Iterable[Batch]:
         return Pair(*data)
     if isinstance(data, tuple) and any(hasattr(part, "shape") for part in data):
         raise TypeError(f"fit: got data of {len(data)} parts, {shapes_in(data)}, expected {PAIR}")
-    if not isinstance(data, Iterable) or isinstance(data, Iterator | Tensor | str | Mapping) or hasattr(data, "shape"):
+    if not isinstance(data, Iterable) or isinstance(data, Iterator | str | Mapping) or hasattr(data, "shape"):
         raise TypeError(
             f"fit: got data {named(data)}, expected a tuple (inputs, targets), or batches of them that can be gone "
             "through once an epoch: a list, or an object whose __iter__ starts anew"
@@ -128,19 +128,17 @@ class Means:
     """
 
     def __init__(self) -> None:
-        self.batches: int = 0
         self._sums: dict[str, tuple[float, float]] = {}
         self._unread: list[tuple[Any, dict[str, Any]]] = []
 
     def add(self, count: Any, values: Mapping[str, Any], once: Mapping[str, Any] | None = None) -> None:
         """Take the means over a batch that counts so much, and what counts once a batch."""
-        self.batches += 1
         for weight, numbers in ((count, values), (1, once or {})):
             for name, value in numbers.items():
                 if any(n != 1 for n in getattr(value, "shape", ())):
                     raise ValueError(f"fit: got {name} {described(value)} of a batch, expected one number, such as a mean")
             held = {name: v.detach() if isinstance(v, Tensor) else v for name, v in numbers.items()}
-            self._unread.append((weight.detach() if isinstance(weight, Tensor) else weight, held))
+            self._unread.append((weight, held))
 
     def read(self) -> dict[str, float]:
         """The means so far, by name; NaN where all batches count 0."""

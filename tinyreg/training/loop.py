@@ -314,7 +314,7 @@ def _check_count(n: int, y: Any, reduction: str) -> None:
 def _softened(before: Any, after: Any) -> bool:
     """Whether labels were integers, are something else now, and stand for as many samples."""
     kinds = [getattr(getattr(y, "dtype", None), "kind", "") for y in (before, after)]
-    return kinds[0] in "biu" and kinds[1] == "f" and before.shape[:1] == after.shape[:1]
+    return kinds[0] in ("b", "i", "u") and kinds[1] == "f" and before.shape[:1] == after.shape[:1]
 
 
 def _train(run: Run, step: _Step, batches: Any, callbacks: Sequence[Callback], bar: Progress) -> dict[str, float]:
@@ -353,11 +353,11 @@ def _gone_through(
             error.add_note(place(batches, i, run.epoch + 1, what))
             raise
         after(means)
-    if not means.batches:
-        raise ValueError(
-            f"fit: the {what} gave no batches in epoch {run.epoch + 1}, expected at least one; an iterator serves once"
-        )
-    return means.read()
+    if row := means.read():
+        return row
+    raise ValueError(
+        f"fit: the {what} gave no batches in epoch {run.epoch + 1}, expected at least one; an iterator serves once"
+    )
 
 
 @contextlib.contextmanager
