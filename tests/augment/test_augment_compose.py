@@ -184,8 +184,11 @@ def test_what_is_no_transform_is_refused():
         TypeError, match=r"Apply: got <lambda> with no settings, expected a function of \(images, \*, rng\)"
     ):
         Compose([lambda images: images])
-    with pytest.raises(TypeError, match="Apply: got rotate with rng, expected"):
-        Apply(augment.rotate, rng=tr.Generator(0))
+    for name in ("rng", "images"):
+        with pytest.raises(TypeError, match=f"Apply: got rotate with {name}, expected"):
+            Apply(augment.rotate, **{name: None})
+    with pytest.raises(TypeError, match="Apply: got mixup with labels, alpha, expected"):
+        Apply(augment.mixup, labels=None, alpha=1.0)
     for chance, error in ((-0.1, ValueError), (1.1, ValueError), ("0.5", TypeError)):
         with pytest.raises(error, match="Apply: got chance=.*, expected a probability from 0 to 1"):
             Apply(augment.flip, chance=chance)
@@ -227,6 +230,7 @@ def test_a_seed_gives_a_sheet_of_different_versions():
     figure = augment.preview(tensor(patches(1, 16)), augment.cutout, versions=np.int64(4), rng=0)
     shown = [np.asarray(axes.get_images()[0].get_array()).tobytes() for axes in figure.axes]
     assert len(set(shown)) == 5
+    assert len(augment.preview(tensor(patches(1, 16)), augment.cutout, versions=1, rng=0).axes) == 2
 
 
 def test_the_sheet_needs_pictures():

@@ -288,6 +288,7 @@ def test_lines_and_spaces_of_a_text_stay():
         ("4X4", "car", "CAR"),
         ("\u0939\u093f", "word", "word"),
         ("iPhone", "phone", "phone"),
+        ("3Dprinted", "moulded", "moulded"),
     ],
 )
 def test_a_synonym_takes_the_case_of_the_word(word, synonym, made):

@@ -112,6 +112,11 @@ def test_blur_is_that_of_scipy(shape):
             np.testing.assert_allclose(channel, ndimage.gaussian_filter(image, sigma, mode="reflect"), atol=1e-12)
 
 
+def test_hardly_any_blur_changes_nothing():
+    x = np.random.default_rng(0).random((2, 1, 5, 5))
+    np.testing.assert_array_equal(augment.gaussian_blur(tensor(x), (2e-6, 2e-6)).numpy(), x)
+
+
 # ---- boxes
 
 
@@ -246,6 +251,22 @@ def test_a_sample_with_no_share_does_not_enter(bad):  # Beta(1e-4, 1e-4) is 0 or
     np.testing.assert_array_equal(np.isfinite(mixed.numpy()).all(axis=1), ~takes)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_batch_with_one_share_lets_in_one_order_only(bad):
+    values = np.ones((4, 3))
+    values[2] = bad
+    for seed in range(8):  # the share is 0 or 1
+        mixed, soft = augment.mixup(tensor(values), tensor(np.arange(4)), alpha=1e-6, num_classes=4, per="batch", rng=seed)
+        np.testing.assert_array_equal(np.isfinite(mixed.numpy()).all(axis=1), soft.numpy()[:, 2] == 0)
+
+
+def test_the_sides_of_a_box_of_cutmix_are_rounded_down():
+    images, labels = np.arange(40.0).reshape(40, 1, 1, 1) * np.ones((1, 1, 8, 8)), np.eye(40)
+    _, soft = augment.cutmix(tensor(images), tensor(labels), alpha=1e9, rng=0)  # with shares of 1/2, so sides of 5.66
+    others = np.where(labels == 1, 0, soft.numpy()).max(axis=1)
+    assert others.max() == 25 / 64
+
+
 def test_what_is_cut_out_drops_nan_in_both_directions():
     x = tr.tensor(np.full((1, 1, 3, 3), np.nan), requires_grad=True, backend=tr.zeros(0).backend)
     y = augment.cutout(x, (9, 9), rng=0)
@@ -338,6 +359,8 @@ def test_an_alpha_below_0_is_refused(mix, alpha):
 
 def test_labels_that_are_none_are_refused(mix):
     x, name = ones(2, 1, 3, 3), mix.__name__
+    with pytest.raises(ValueError, match=rf"{name}: got num_classes=0, expected how many classes there are"):
+        mix(x, tensor([0, 1]), alpha=1.0, num_classes=0)
     with pytest.raises(ValueError, match=rf"{name}: got num_classes=None with class indices, expected how many classes"):
         mix(x, tensor([0, 1]), alpha=1.0)
     with pytest.raises(IndexError, match=rf"{name}: got class indices from 0 to 2, expected 0 to 1"):

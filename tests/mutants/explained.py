@@ -24,6 +24,13 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "A.astype(B, copy=False) -> A.astype(B); A.astype(B, copy=True)": "one more copy takes nothing but time",
         "A.reshape(-1, ...) -> A.reshape(-2, ...)": WORKED_OUT,
     },
+    "augment": {
+        "ops.clip(A, B, C) -> ops.clip(B, A, C)": "the same formula",
+        "preview: A.suptitle(B, ..., fontsize=8) -> A.suptitle(B, ..., fontsize=7); A.suptitle(B, ..., fontsize=9)": (
+            "how large letters are is a matter of looks"
+        ),
+        "_sample_block: A * B < 1 << 31 -> A * B <= 1 << 31": "the last index is one less",
+    },
     "core": OF_THE_ENGINE | {},
     "dropout": {
         "spatial_dropout: getattr(x, 'ndim', 0) -> getattr(x, 'ndim', 1)": "both are less than 2",
@@ -66,6 +73,11 @@ EXPLAINED: dict[str, dict[str, str]] = {
         ),
         "_rows: A.reshape((-1, B)) -> A.reshape((-2, B))": WORKED_OUT,
         "_mean: A or 1 -> A or 2": "0 is divided by it",
+    },
+    "nn": {
+        "scan: ops.stack(*A, axis=0) -> ops.stack(*A)": "0 is what it is without",
+        "BatchNorm.forward: A // B -> -(-A // B); round(A / B)": "the channels divide it",
+        "LSTM.first_bias: ops.concat(A, B, C, axis=0) -> ops.concat(A, B, C, axis=-1)": ONE_AXIS,
     },
     "normalization": {
         "_blocks: max(1, BLOCKS * xp.block // (A.shape[1] or 1)) -> max(2, BLOCKS * xp.block // (A.shape[1] or 1)); "

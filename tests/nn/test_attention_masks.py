@@ -67,6 +67,30 @@ def test_later_keys_do_not_reach_earlier_queries(poison):
     same(y.numpy()[:3], expected.numpy())
 
 
+@POISON
+@pytest.mark.parametrize("of", ["keys", "values", "both"])
+def test_what_is_not_finite_spoils_the_queries_that_may_attend_to_it(poison, of):
+    q, k, v = normal(3, 4), normal(5, 4).numpy(), normal(5, 4).numpy()
+    for array in {"keys": (k,), "values": (v,), "both": (k, v)}[of]:
+        array[1, 2] = poison
+    allowed = np.ones((3, 5), bool)
+    allowed[0, 1] = False
+    y = attention(q, tr.tensor(k), tr.tensor(v), mask=allowed, training=False).numpy()
+    assert np.isfinite(y).all(axis=1).tolist() == [True, False, False]
+
+
+def test_a_mask_may_have_the_axes_of_keys_that_queries_lack_and_the_other_way_round():
+    q, k, v = normal(3, 4), normal(2, 5, 4), normal(2, 5, 4)
+    allowed = rng.random((2, 3, 5)) < 0.7
+    y = attention(q, k, v, mask=allowed, training=False)
+    same(y.numpy(), np.stack([attention(q, k[i], v[i], mask=allowed[i], training=False).numpy() for i in (0, 1)]))
+    q, k, v = normal(2, 3, 4), normal(5, 4), normal(5, 4)
+    same(
+        attention(q, k, v, mask=allowed, training=False).numpy()[1],
+        attention(q[1], k, v, mask=allowed[1], training=False).numpy(),
+    )
+
+
 def test_without_a_mask_what_is_not_finite_goes_the_way_of_the_formula():
     v = tr.tensor([[1.0], [np.inf]])
     assert attention(tr.ones((1, 2)), tr.ones((2, 2)), v, training=False).tolist() == [[np.inf]]

@@ -143,6 +143,11 @@ def test_float16_is_normalized_in_float32_and_stays_float16():
     np.testing.assert_allclose(model(x).numpy(), one_by_one(model)(x).numpy(), rtol=2e-3, atol=1e-3)
 
 
+def test_joined_layers_have_the_settings_of_each():
+    model, x = nn.Sequential(nn.BatchNorm(4, eps=3.0), nn.ReLU()), tr.tensor(normal(6, 4))
+    np.testing.assert_allclose(model(x).numpy(), one_by_one(model)(x).numpy(), rtol=1e-12)
+
+
 def test_a_batch_that_is_refused_draws_nothing():
     model = built("BatchNorm", "ReLU", "Dropout")
     tr.seed(3)

@@ -133,6 +133,12 @@ def test_numbers_of_numpy_are_numbers():
         (lambda: nn.MultiHeadAttention(4, 2.0), TypeError, r"MultiHeadAttention: got num_heads=2.0"),
         (lambda: nn.Dropout("0.5"), TypeError, r"Dropout: got p='0.5', expected a share from 0 to 1"),
         (lambda: nn.Dropout(float("nan")), ValueError, r"Dropout: got p=nan"),
+        (lambda: nn.Conv2d(0, 2, 3), ValueError, r"Conv2d: got in_channels=0, expected an integer of at least 1"),
+        (lambda: nn.Conv2d(2, -2, 3), ValueError, r"Conv2d: got out_channels=-2, expected an integer of at least 1"),
+        (lambda: nn.Conv2d(2, 2, 3, groups=1.5), TypeError, r"Conv2d: got groups=1.5, expected an integer"),
+        (lambda: nn.Embedding("7", 2), TypeError, r"Embedding: got num_embeddings='7', expected an integer of at least 1"),
+        (lambda: nn.Embedding(0, 2), ValueError, r"Embedding: got num_embeddings=0, expected an integer of at least 1"),
+        (lambda: nn.Embedding(7, 0), ValueError, r"Embedding: got embedding_dim=0, expected an integer of at least 1"),
     ],
 )
 def test_what_is_no_number_is_refused_when_the_layer_is_made(make, error, text):
@@ -163,6 +169,10 @@ TAKERS = {
     "MultiHeadAttention": (attended, (3, 1, 4)),
     "TransformerBlock": (lambda x: nn.TransformerBlock(4, 2, 3)(x), (3, 1, 4)),
     "WeightNorm": (lambda x: nn.WeightNorm(nn.Linear(4, 2))(x), (3, 4)),
+    "Conv2d": (lambda x: nn.Conv2d(1, 2, 1)(x), (3, 1, 2, 2)),
+    "RNN": (lambda x: nn.RNN(4, 2)(x), (3, 1, 4)),
+    "LSTM": (lambda x: nn.LSTM(4, 2)(x), (3, 1, 4)),
+    "GRU": (lambda x: nn.GRU(4, 2)(x), (3, 1, 4)),
 }
 
 

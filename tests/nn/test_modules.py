@@ -192,6 +192,19 @@ def test_what_comes_into_a_list_or_a_dict_later_is_found(size, kind):
     assert list(twin.state_dict()) == list(model.state_dict())
 
 
+def test_a_module_among_many_numbers_and_words_is_found():
+    for held in ([*range(500), [nn.Linear(1, 1)]], {**{i: i for i in range(500)}, "inside": (nn.Linear(1, 1),)}):
+        assert len(WithWords(held).parameters()) == 4
+
+
+@pytest.mark.parametrize("listed", ["named_modules", "modules", "parameters", "buffers"])
+def test_modules_that_hold_the_next_one_twice_are_gone_through_once(listed):
+    model = nn.BatchNorm(1)
+    for _ in range(60):
+        model = nn.Sequential(model, model)
+    assert len(getattr(model, listed)()) == {"parameters": 2, "buffers": 3}.get(listed, 61)
+
+
 def test_places_that_were_kept_free_are_looked_at_again():
     model = WithWords([None] * 1000)
     assert len(model.parameters()) == 2

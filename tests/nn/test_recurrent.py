@@ -368,3 +368,14 @@ def test_a_step_of_ones_own_counts(kind):
     start = tr.ones((1, 2, 4))
     output = layer(tensor(X), (start, start) if kind is LSTM else start)[0]
     np.testing.assert_array_equal(output.numpy(), 1.0)
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_a_layer_gives_the_same_where_the_steps_of_its_definition_are_shown(kind):
+    layer = kind(3, 2, num_layers=2, bidirectional=True, rng=0)
+    x = tensor(np.random.default_rng(0).normal(size=(4, 2, 3)).astype("float32"))
+    lengths = np.array([4, 2])
+    fast = layer(x, lengths=lengths)[0]
+    with tr.explain(definitions=True):
+        shown = layer(x, lengths=lengths)[0]
+    np.testing.assert_allclose(fast.numpy(), shown.numpy(), rtol=1e-5, atol=1e-6)

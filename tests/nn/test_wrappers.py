@@ -179,6 +179,17 @@ def test_weight_norm_around_another_wrapper_changes_nothing_at_first():
     assert not np.array_equal(noisy(x).numpy(), noisy(x).numpy())
 
 
+def test_to_wrap_a_wrapper_neither_iterates_nor_drops():
+    inner = nn.SpectralNorm(nn.Linear(3, 4, rng=0), rng=0)
+    inner.layer.weight.assign(np.arange(12.0).reshape(4, 3))
+    u = inner.u.numpy()
+    nn.WeightNorm(inner)
+    np.testing.assert_array_equal(inner.u.numpy(), u)
+    linear = nn.Linear(30, 4, rng=0)
+    outer = nn.WeightNorm(nn.DropConnect(linear, 0.5, rng=0))
+    np.testing.assert_allclose(outer.g.numpy()[:, 0], np.linalg.norm(linear.weight.numpy(), axis=1), rtol=1e-6)
+
+
 def test_wrappers_of_different_weights_of_one_layer():
     lstm = nn.LSTM(2, 3, rng=0)
     layer = nn.WeightNorm(nn.SpectralNorm(lstm, "weight_hh_l0", exact=True), "weight_ih_l0")

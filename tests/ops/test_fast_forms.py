@@ -90,6 +90,15 @@ def test_the_steps_of_an_lstm_are_their_definition_in_every_dtype(dtype, wide, s
         np.testing.assert_allclose(value, right, rtol=0, atol=30 * spread * rounding[name] * max(1.0, abs(right).max()))
 
 
+def test_the_steps_of_an_lstm_in_float16_are_those_of_float32_rounded_once():
+    narrow = steps_of_an_lstm("float16")
+    wide = [tensor(v.numpy(), "float32", True) for v in narrow]
+    found, expected = (
+        results_and_gradients(lambda *leaves: lstm_scan(*leaves)[:1], leaves)[0] for leaves in (narrow, wide)
+    )
+    np.testing.assert_array_equal(found[0], expected[0].astype("float16"))
+
+
 def test_the_steps_of_an_lstm_leave_their_arguments_alone_and_its_results_share_no_memory():
     leaves = steps_of_an_lstm("float32")
     before = [v.numpy() for v in leaves]

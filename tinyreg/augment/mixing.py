@@ -95,7 +95,7 @@ def cutmix(
         return images, soft
     xp = get(backend_of(images))
     side = xp.sqrt(1 - _shares(images, alpha, images.shape[0], rng))
-    rows, columns = (xp.floor(side * n).astype(xp.int64) for n in images.shape[2:])
+    rows, columns = (xp.floor(side * n) for n in images.shape[2:])
     inside = box(images, rows, columns, rng)
     order = _order(images, rng)
     share = 1 - inside.mean(axis=(1, 2, 3)).astype(soft.dtype)

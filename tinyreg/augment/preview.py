@@ -70,10 +70,9 @@ def preview(
 
 
 def _shown(images: Any) -> Any:
-    """Images on the host as matplotlib wants them: (N, height, width, 3), or without channels where there is one."""
+    """Images on the host as matplotlib wants them: (N, height, width, 1 or 3)."""
     array = getattr(images, "_array", images)
-    host = get(backend_of(array)).to_host(array).clip(0, 1).astype("float32")
-    return host[:, 0] if host.shape[1] == 1 else host.transpose(0, 2, 3, 1)
+    return get(backend_of(array)).to_host(array).clip(0, 1).astype("float32").transpose(0, 2, 3, 1)
 
 
 def _matplotlib_figure() -> type[Figure]:
