@@ -91,7 +91,7 @@ ELSEWHERE.update({name: f"tr.{name}(x)" for name in (*_public(ops), *_public(act
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__
 
 
 for _room in (

@@ -16,6 +16,7 @@ WHOLE = "it is a whole number"
 BLOCKS = "how much is worked out at a time is a matter of speed"
 WORKED_OUT = "any negative size is the one that is worked out"
 EVEN = "its sign does not count"
+LOOKS = "how large and how grey it is drawn is a matter of looks"
 ONE_AXIS = "there is only one axis"
 TWO_AXES = "a row stands along the last of two axes"
 
@@ -26,9 +27,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
     },
     "augment": {
         "ops.clip(A, B, C) -> ops.clip(B, A, C)": "the same formula",
-        "preview: A.suptitle(B, ..., fontsize=8) -> A.suptitle(B, ..., fontsize=7); A.suptitle(B, ..., fontsize=9)": (
-            "how large letters are is a matter of looks"
-        ),
+        "preview: A.suptitle(B, ..., fontsize=8) -> A.suptitle(B, ..., fontsize=7); A.suptitle(B, ..., fontsize=9)": LOOKS,
         "_sample_block: A * B < 1 << 31 -> A * B <= 1 << 31": "the last index is one less",
     },
     "core": OF_THE_ENGINE | {},
@@ -145,6 +144,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
     },
     "training": {
         "Means.add: (1, A) -> (2, A)": "all of them count alike",
+        "History.plot: A.plot(B, C, D, ..., markersize=3) -> A.plot(B, C, D, ...); A.plot(B, C, D, ..., markersize=2); "
+        "A.plot(B, C, D, ..., markersize=4)": LOOKS,
+        "History.plot: A.grid(alpha=0.25) -> A.grid(); A.grid(alpha=0.25 * 1.1)": LOOKS,
     },
     "transforms": {
         "_inner(A, B) -> _inner(B, A)": "a product",

@@ -237,7 +237,11 @@ def test_data_without_batches():
         ({"epochs": 0}, "fit: got epochs=0, expected an integer of at least 1"),
         ({"batch_size": 0}, "fit: got batch_size=0, expected an integer of at least 1"),
         ({"metrics": {"loss": mse}}, "fit: got a metric called 'loss', which is a column of its own; give it another name"),
-        ({"metrics": {"grad_norm": mse}}, "fit: got a metric called 'grad_norm', which is a column of its own"),
+        *(
+            ({"metrics": {"mine": mse, name: mse}}, f"fit: got a metric called '{name}', which is a column of its own")
+            for name in ("penalty", "grad_norm", "lr", "validation_mine")
+        ),
+        ({"clip_norm": -1.0}, "fit: got clip_norm=-1.0, expected a number of at least 0"),
     ],
 )
 def test_settings_out_of_range(settings, text):
@@ -253,8 +257,16 @@ def test_settings_out_of_range(settings, text):
         ({"rng": np.random.default_rng(0)}, r"fit: got rng=Generator\(PCG64\).*, expected a tr.Generator, an integer seed"),
         ({"loss": "mse"}, "fit: got loss='mse', expected a function"),
         ({"loss": lambda output, y: 0.5}, r"fit: got loss 0.5, expected a Tensor, without float\(\) or .item\(\)"),
-        ({"transform": 3}, "fit: got transform=3, expected a function"),
+        ({"loss": None}, "fit: got loss=None, expected a function"),
+        *(({name: 3}, f"fit: got {name}=3, expected a function") for name in ("transform", "penalty", "count")),
+        ({"metrics": {"mine": mse, "other": None}}, "fit: got metric other=None, expected a function"),
+        ({"metrics": [mse]}, r"fit: got metrics=\[.*, expected a dict from names to functions of \(output, target\)"),
+        ({"capture": 1}, "fit: got capture=1, expected True or False"),
         ({"callbacks": Callback()}, "fit: got callbacks=<.*expected a list of callbacks"),
+        (
+            {"callbacks": [Callback(), Callback]},
+            r"fit: got callbacks=\[<.*expected a list of callbacks, each made by a call",
+        ),
         ({"callbacks": [Callback]}, r"fit: got callbacks=\[<class.*expected a list of callbacks, each made by a call"),
         ({"optimizer": tr.optim.SGD}, "fit: got optimizer=<class.*, expected one of tr.optim, made of model.parameters"),
     ],

@@ -5,8 +5,10 @@ import json
 import math
 import sys
 
+import numpy as np
 import pytest
 
+import tinyreg as tr
 from tinyreg.training import History
 
 
@@ -80,7 +82,27 @@ def test_json_is_strict(tmp_path):
     assert columns["validation_loss"] == [2.0, None, None]
 
 
+def test_numbers_of_any_kind_are_pythons():
+    table = history({"loss": np.float32(0.5), "count": np.array([2]), "rate": tr.tensor(0.25)})
+    assert [(type(n), n) for n in table[0].values()] == [(float, 0.5), (float, 2.0), (float, 0.25)]
+
+
+def test_names_of_columns_are_printed_in_one_line_and_not_too_long():
+    assert repr(history({"a\nb": 1.0, "x" * 50: 2.0})) == (f"epoch  a\\nb  {'x' * 39}\u2026\n    1     1  {'2':>40}")
+
+
+@pytest.mark.parametrize(
+    "rows", [[{"loss": 1.0}, 3], [{"loss": "low"}], [{1: 1.0}], [{"loss": 1.0, "other": None}], ({"loss": 1.0},), None]
+)
+def test_what_is_no_state_of_a_history_is_refused_and_changes_nothing(rows):
+    table = history(*ROWS)
+    with pytest.raises(ValueError, match='History.load_state_dict: got .*, expected {"epochs": .*, numbers by column'):
+        table.load_state_dict({"epochs": rows})
+    assert len(table) == 3
+
+
 def test_a_dict_of_columns():
+    assert history(*ROWS).to_dict()["epoch"] == [1, 2, 3]
     assert history(*ROWS).to_dict()["accuracy"] == [0.5, 0.75, 1.0]
     assert list(history(*ROWS).to_dict()) == ["epoch", "loss", "accuracy", "validation_loss"]
 
@@ -90,6 +112,9 @@ def test_the_plot_has_a_panel_for_each_number_with_training_and_validation(tmp_p
     panels = {axes.get_ylabel(): {line.get_label(): list(line.get_ydata()) for line in axes.lines} for axes in figure.axes}
     assert panels == {"loss": {"training": [1.5, 1.0], "validation": [2.0, 3.0]}, "accuracy": {"training": [0.5, 0.75]}}
     assert list(figure.axes[0].lines[0].get_xdata()) == [1, 2]
+    assert [axes.get_legend() is not None for axes in figure.axes] == [True, True]
+    assert figure.axes[0].xaxis.get_gridlines()[0].get_visible()
+    assert figure.get_size_inches().tolist() == [10.0, 4.0]
     assert (tmp_path / "h.png").read_bytes().startswith(b"\x89PNG")
     assert history(*ROWS).plot().axes
 

@@ -10,4 +10,4 @@ __all__ = ["Callback", "EarlyStopping", "History", "Run", "fit", "load", "save"]
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

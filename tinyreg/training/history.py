@@ -117,7 +117,7 @@ class History:
         """
         if not self.epochs:
             raise ValueError("plot: this history has no epochs; expected at least one")
-        names = list(dict.fromkeys(name.removeprefix("validation_") for name in self.columns))
+        names = dict.fromkeys(name.removeprefix("validation_") for name in self.columns)
         figure: Figure = extra("matplotlib.figure").Figure(figsize=(5 * len(names), 4), layout="constrained")
         epochs = range(1, len(self) + 1)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):

@@ -200,7 +200,7 @@ def _checked_metrics(metrics: Any) -> Mapping[str, Callable[[Any, Any], Any]]:
 def _checked_callables(code: Mapping[str, Any], callbacks: Any) -> list[Callback]:
     """The callbacks; `TypeError` for what cannot be called where it is to be."""
     for name, function in code.items():
-        if not callable(function) and (name == "loss" or function is not None):
+        if not callable(function) and (function is not None or name.startswith(("loss", "metric"))):
             raise TypeError(f"fit: got {name}={function!r:.80}, expected a function")
     made = list(callbacks) if isinstance(callbacks, Iterable) else []
     if not isinstance(callbacks, Iterable) or any(isinstance(each, type) for each in made):
