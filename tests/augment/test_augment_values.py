@@ -260,11 +260,12 @@ def test_a_batch_with_one_share_lets_in_one_order_only(bad):
         np.testing.assert_array_equal(np.isfinite(mixed.numpy()).all(axis=1), soft.numpy()[:, 2] == 0)
 
 
-def test_the_sides_of_a_box_of_cutmix_are_rounded_down():
-    images, labels = np.arange(40.0).reshape(40, 1, 1, 1) * np.ones((1, 1, 8, 8)), np.eye(40)
-    _, soft = augment.cutmix(tensor(images), tensor(labels), alpha=1e9, rng=0)  # with shares of 1/2, so sides of 5.66
+@pytest.mark.parametrize(("shape", "most"), [((8, 8), 5 * 5), ((4, 12), 2 * 8), ((12, 4), 8 * 2)])
+def test_the_sides_of_a_box_of_cutmix_are_rounded_down(shape, most):
+    images, labels = np.ones((40, 1, *shape)), np.eye(40)
+    _, soft = augment.cutmix(tensor(images), tensor(labels), alpha=1e9, rng=0)  # sides times the root of 1/2
     others = np.where(labels == 1, 0, soft.numpy()).max(axis=1)
-    assert others.max() == 25 / 64
+    assert others.max() == pytest.approx(most / math.prod(shape))
 
 
 def test_what_is_cut_out_drops_nan_in_both_directions():

@@ -18,7 +18,7 @@ from .functions import codes, functions, room_of
 
 MAP = Path(__file__).with_name("covering.json")
 LONGEST = 5.0  # seconds for a test
-OWN, OTHERS = (200, 10.0), (100, 6.0)  # how many tests of a function's own room, and of others, and the seconds for all
+OWN, OTHERS = (1000, 10.0), (100, 6.0)  # how many tests of a function's own room, and of others, and the seconds for all
 
 
 class Recorder:

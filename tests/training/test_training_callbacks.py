@@ -281,3 +281,49 @@ def test_a_third_ctrl_c_does_not_wait():
 def test_in_another_thread_it_trains_and_ends():
     with ThreadPoolExecutor(1) as pool:
         assert len(pool.submit(quick).result()[1]) == 2
+
+
+def test_a_stream_may_be_no_file_or_not_there_and_every_line_is_out_at_once(monkeypatch):
+    said = []
+
+    class Stream:
+        def write(self, text):
+            said.append(text)
+
+        def flush(self):
+            said.append("out")
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    quick(epochs=1, progress=None, metrics={"a\nb": lambda output, target: 0.5})
+    assert len(said) == 4
+    assert said[0].endswith("a\\nb 0.5\n")
+    assert said[1::2] == ["out", "out"]
+    monkeypatch.setattr(sys, "stderr", None)
+    quick(epochs=1, progress=None)
+
+
+class Sets(Callback):
+    """Sets run.stop at one moment of an epoch."""
+
+    def __init__(self, stop, epoch, moment="on_epoch_end"):
+        self.stop, self.epoch = stop, epoch
+        setattr(self, moment, self.set)
+
+    def set(self, run):
+        if run.epoch == self.epoch:
+            run.stop = self.stop
+
+
+class Undoes(Sets):
+    pass
+
+
+class StopsLater(Sets):
+    pass
+
+
+def test_who_stopped_a_run_is_who_did_so_last_and_was_not_undone():
+    _, history = quick(epochs=9, callbacks=[Sets(True, 1), Undoes(False, 1), StopsLater(True, 2), Callback()])
+    assert history.ended == "stopped by StopsLater after epoch 2 of 9"
+    _, history = quick(epochs=9, callbacks=[Sets(True, 0, "on_batch_end"), Callback()])
+    assert history.ended == "stopped by Sets after epoch 1 of 9"

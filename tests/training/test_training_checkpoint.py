@@ -114,7 +114,8 @@ def test_the_weights_come_out_of_a_checkpoint_without_the_rest(path):
 
 
 def test_the_names_in_a_checkpoint(path):
-    model = tr.nn.Sequential(tr.nn.Linear(2, 4), tr.nn.Dropout(0.5, rng=tr.Generator(0)), tr.nn.Linear(4, 1))
+    drop = [tr.nn.Dropout(0.5, rng=tr.Generator(seed)) for seed in (0, 1)]
+    model = tr.nn.Sequential(tr.nn.Linear(2, 4), *drop, tr.nn.Linear(4, 1))
     optimizer = tr.optim.Adam(model.parameters())
     short(path, model=model, optimizer=optimizer, schedule=tr.optim.StepLR(optimizer, 1), callbacks=[EarlyStopping("loss")])
     # Whether the last epoch was the best depends on the weights that were drawn.
@@ -125,6 +126,7 @@ def test_the_names_in_a_checkpoint(path):
         "rng",
         "default rng",
         "rng of 1.rng",
+        "rng of 2.rng",
         "callback 0 EarlyStopping",
         "schedule",
         "settings",
@@ -204,3 +206,89 @@ def test_a_callback_with_a_state_goes_on(path):
 
 def test_public_names():
     assert set(training.__all__) >= {"fit", "EarlyStopping", "History", "save", "load", "Callback"}
+
+
+# ---- files in which a run is not what it was
+
+
+def spoilt(state, key, value=None):
+    """The state with another value at a key, a path such as "settings/now"; without it for None."""
+    first, _, rest = key.partition("/")
+    new = dict(state)
+    if rest:
+        new[first] = spoilt(state[first], rest, value)
+    elif value is None:
+        del new[first]
+    else:
+        new[first] = value
+    return new
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model", None),
+        ("model", 3),
+        ("model", {"weight": 3}),
+        ("model after the last epoch", {"weight": 3}),
+        ("settings", 3),
+        *((f"settings/{key}", value) for key in ("start", "now", "epochs") for value in (None, "x")),
+        ("settings/start", {"lr": tr.ones(1)}),
+        ("settings/now", {"lr": tr.ones(1)}),
+        ("stopped by", 3),
+        *((f"stopped by/{key}", value) for key in ("callback", "settings") for value in (None, 3)),
+        ("stopped by/settings", [3]),
+        ("stopped by/settings", [{}, {"patience": tr.ones(1)}]),
+    ],
+)
+def test_a_file_that_holds_no_run_is_refused_and_left_as_it_is(path, key, value):
+    early = EarlyStopping("loss", patience=1, min_delta=1e9)
+    short(path, 9, callbacks=[early])
+    save(path, **spoilt(load(path), key, value))
+    before, model = path.read_bytes(), tr.nn.Linear(2, 1)
+    weights = comparable(model.state_dict())
+    with pytest.raises(ValueError, match="^fit: .*checkpoint holds .*, but no run that fit can go on with; choose"):
+        short(path, 9, model=model, callbacks=[early])
+    assert path.read_bytes() == before
+    assert comparable(model.state_dict()) == weights
+
+
+@pytest.mark.parametrize("part", ["optimizer", "history"])
+def test_what_every_run_has_is_missed_also_where_the_call_decides(path, part):
+    short(path)
+    save(path, **spoilt(load(path), part))
+    with pytest.raises(ValueError, match=part):
+        short(path, resume="call")
+
+
+@pytest.mark.parametrize("resume", ["file", "call"])
+def test_fewer_epochs_than_are_done_are_those_of_the_file_or_none(path, resume):
+    short(path, 5, callbacks=[Raise(KeyboardInterrupt(), 3)])
+    history = short(path, 2, resume=resume)
+    assert len(history) == (5 if resume == "file" else 3)
+
+
+def test_a_file_that_is_gone_at_the_end_is_not_made_again(path):
+    class Removes(Callback):
+        def on_end(self, run):
+            path.unlink()
+
+    assert len(short(path, callbacks=[Removes()])) == 2
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("lr", [1.0, 2.0])
+@pytest.mark.parametrize("gamma", [0.5, 0.25])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_rates_are_those_that_the_settings_of_the_call_would_have_had_by_then(path, lr, gamma, momentum):
+    def go_on(epochs, lr, gamma, momentum):
+        model = tr.nn.Linear(2, 1)
+        optimizer = tr.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
+        schedule = tr.optim.StepLR(optimizer, 1, gamma)
+        history = short(path, epochs, model, optimizer=optimizer, schedule=schedule, resume="call")
+        return history["lr"], optimizer.param_groups[0]["momentum"]
+
+    go_on(2, 1.0, 0.5, 0.0)
+    rates, now = go_on(4, lr, gamma, momentum)
+    assert rates == [1.0, 0.5, lr * gamma**2, lr * gamma**3]
+    assert now == momentum

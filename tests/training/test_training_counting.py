@@ -260,3 +260,52 @@ def test_a_metric_gives_one_number(shape, fits):
     else:
         with pytest.raises(ValueError, match=r"got ones float64\[.*\] of a batch, expected one number, such as a mean"):
             run(batches, metrics=metrics)
+
+
+def test_words_and_numbers_in_place_of_targets_count_one_each():
+    class Half(Sum):
+        def forward(self, x):
+            return super().forward(x), "and words"
+
+    batches = [(tr.full((1,), 1.0), "a word"), (tr.full((1,), 4.0), 7), (tr.full((1,), 7.0), 0.5)]
+    model, seen = Half(), []
+
+    def metric(output, target):
+        seen.append((output[0].requires_grad, output[1], target))
+        return 0.0
+
+    optimizer = tr.optim.SGD(model.parameters(), lr=0.0)
+    loss = lambda output, target: output[0].mean()
+    history = fit(model, batches, loss=loss, optimizer=optimizer, epochs=1, metrics={"mine": metric}, progress=False)
+    assert history[0]["loss"] == 4.0
+    assert seen == [(False, "and words", target) for target in ("a word", 7, 0.5)]
+
+
+def test_a_batch_without_a_sample_is_refused():
+    with pytest.raises(ValueError, match="fit: got a batch without a sample, expected at least one"):
+        run([(tr.zeros((0, 1)), tr.zeros((0, 1)))])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gets"),
+    [
+        (np.array([0, 1]), np.eye(2), "before"),
+        (np.eye(2, dtype="int64"), np.eye(2) * 0.9, "before"),
+        (np.array([True, False]), np.array([0.9, 0.1]), "before"),
+        (np.array([0.0, 1.0]), np.array([0.9, 0.1]), "after"),
+        (np.array([0, 1]), np.array([1, 0]), "after"),
+        (np.array([0, 1]), np.array([0.5]), "after"),
+    ],
+)
+def test_metrics_get_the_labels_from_before_they_were_softened(before, after, gets):
+    seen = []
+
+    def metric(output, target):
+        seen.append(target.tolist())
+        return 0.0
+
+    pair = tr.Tensor(np.ones(before.shape)), tr.Tensor(before)
+    loss = lambda output, target: (output.sum() * 0.0).sum()
+    transform = lambda x, y, rng: (x, tr.Tensor(after))
+    run([pair], loss=loss, transform=transform, metrics={"mine": metric}, validation=None)
+    assert seen == [{"before": before, "after": after}[gets].tolist()]

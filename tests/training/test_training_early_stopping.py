@@ -123,11 +123,28 @@ def test_its_state_goes_on_in_another():
     assert restored(run) == 1
 
 
-@pytest.mark.parametrize("other", [EarlyStopping("accuracy"), EarlyStopping(mode="max")])
-def test_the_state_of_one_that_watched_something_else_is_not_compared_with(other):
+@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("watched", [{"monitor": "accuracy"}, {"mode": "max"}])
+def test_the_state_of_one_that_watched_something_else_is_not_compared_with(watched, used):
     _, early = play([1, 2, 3], patience=3, end=False)
+    other = EarlyStopping(**watched)
+    if used:
+        other.load_state_dict({**early.state_dict(), "watched": (other.monitor, other.mode)})
+        assert other.best == 1
     other.load_state_dict(early.state_dict())
     assert (other.best, other.best_epoch, other.waited) == (None, None, 0)
+
+
+@pytest.mark.parametrize("key", ["best", "best_epoch", "waited", "weights"])
+def test_a_state_that_lacks_a_part_or_has_a_wrong_one_is_refused_and_changes_nothing(key):
+    fresh, used = EarlyStopping().state_dict(), play([1, 2, 3], end=False)[1].state_dict()
+    early = EarlyStopping()
+    for state in (fresh, used):
+        early.load_state_dict(state)
+        for wrong in ({k: v for k, v in state.items() if k != key}, {**state, key: "x"}):
+            with pytest.raises(ValueError, match="EarlyStopping.load_state_dict: got .*, expected what its state_dict"):
+                early.load_state_dict(wrong)
+        assert early.state_dict() == state
 
 
 def test_another_callback_that_stopped_the_run_is_not_overruled():

@@ -109,7 +109,7 @@ class EarlyStopping(Callback):
             run.stop = run.stop or self.waited >= self.patience
 
     def _improves(self, value: float) -> bool:
-        if math.isnan(value) or self.best is None:
+        if self.best is None:
             return not math.isnan(value)
         return value < self.best - self.min_delta if self.mode == "min" else value > self.best + self.min_delta
 
