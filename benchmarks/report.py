@@ -105,7 +105,7 @@ def stored(results: Sequence[Result], about: Mapping[str, Any]) -> str:
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
 
-LOOKS = dict(zip(PEERS, ("k|", "C3o", "C3*", "C3P", "C0s", "C0D", "C2^", "C4v", "C5<", "C7>"), strict=True))
+LOOKS = dict(zip(PEERS, ("k|", "C3o", "C3*", "C3P", "C3X", "C0s", "C0D", "C2^", "C4v", "C5<", "C7>"), strict=True))
 
 
 def picture(results: Sequence[Result], path: Path, note: str) -> None:

@@ -27,6 +27,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 threadpool_limits(1)
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
+os.environ["TINYREG_CACHE"] = ""  # machine code of tests is not for the user's own folder
+
 standin.install()
 
 for name, profile in PROFILES.items():

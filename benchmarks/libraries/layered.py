@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,16 +44,20 @@ def model_of(nn: Any, network: Network, checkpoint: Callable[[Function], Functio
 
 
 class TinyReg:
-    """tinyreg, from this repository; with keep_memory the process keeps what is freed, captured: steps are programs."""
+    """tinyreg, from this repository; with keep_memory the process keeps what is freed, captured: the executor of steps."""
 
-    def __init__(self, *, keep_memory: bool = False, captured: bool = False) -> None:
+    def __init__(self, *, keep_memory: bool = False, captured: str = "") -> None:
         import tinyreg as tr
 
         if keep_memory and not tr.keep_freed_memory():
             raise ModuleNotFoundError("keep_freed_memory needs glibc", name="tinyreg")
+        if captured == "native":
+            importlib.import_module("llvmlite")
         self.tr = tr
-        self.captured: bool = captured
-        self.capture: Callable[..., Any] = tr.capture if captured else lambda step, **_: step
+        self.captured: str = captured
+        self.capture: Callable[..., Any] = lambda step, **_: step
+        if captured:
+            self.capture = functools.partial(tr.capture, executor=captured)
         self.functions: Mapping[str, Callable[..., Any]] = {
             "tanh": tr.tanh,
             **{name: getattr(tr.normalization, name) for name in ("batch_norm", "layer_norm", "instance_norm")},

@@ -6,10 +6,13 @@ import itertools
 import pickle
 
 import numpy as np
+import pytest
 from captured.steps import compare, data, layers, network, plain, poison, state, values
 
 import tinyreg as tr
 from tinyreg import nn, optim
+
+pytestmark = pytest.mark.usefixtures("each_executor")
 
 
 def test_after_capture_a_model_is_saved_loaded_trained_eagerly_and_captured_again(tmp_path):

@@ -13,6 +13,8 @@ from interrupting import failing, interrupted, moments
 import tinyreg as tr
 from tinyreg import nn, optim
 
+pytestmark = pytest.mark.usefixtures("each_executor")
+
 
 class Own:
     """A state that is written to in place, and that others see."""

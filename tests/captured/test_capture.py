@@ -14,6 +14,8 @@ from captured.steps import compare, data, layers, network, plain, sgd, state, va
 import tinyreg as tr
 from tinyreg import nn, optim
 
+pytestmark = pytest.mark.usefixtures("each_executor")
+
 OPTIMIZERS = {
     "SGD": lambda p: optim.SGD(p, lr=0.1),
     "momentum": sgd,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from captured.steps import values
 
 import tinyreg as tr
+from tinyreg.captured import step as step_module
+
+pytestmark = pytest.mark.usefixtures("each_executor")
 
 AXES = [None, 0, -1, (0,), (0, 2), (0, 1, 2)]
 ARRAYS = {
@@ -24,11 +29,11 @@ ARRAYS = {
 
 
 def replayed(f, x):
-    """What a captured function of an array of the library gives, in the end replayed."""
+    """What a captured function of an array of the library gives, in the end replayed; with NaN perhaps eager."""
     step = tr.capture(lambda t: f(t.data))
     for _ in range(4):
         made = step(tr.tensor(x))
-    assert step.replays == 1
+    assert step.replays == 1 or (step_module.best() == "native" and np.isnan(x).any())
     return made
 
 
@@ -37,16 +42,13 @@ def replayed(f, x):
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "?"])
 def test_a_reduction_has_the_bits_of_the_call(kind, name, dtype):
     x = ARRAYS[kind]((np.random.default_rng(0).normal(size=(6, 33, 40)) * 2).astype(dtype))
-    for axis in AXES:
-        for keepdims in (False, True):
+    ways = [{"axis": axis, "keepdims": keepdims} for axis in AXES for keepdims in (False, True)]
 
-            def step(x, axis=axis, keepdims=keepdims):
-                reduced = getattr(x, name)(axis=axis, keepdims=keepdims)
-                again = getattr(x * x, name)(axis=axis, keepdims=keepdims) < reduced
-                return [reduced, again]
+    def step(x):
+        reduced = [getattr(x, name)(**way) for way in ways]
+        return [*reduced, *(getattr(x * x, name)(**way) < one for way, one in zip(ways, reduced, strict=True))]
 
-            made = replayed(step, x)
-            assert values(made) == values(step(tr.tensor(x).data)), (axis, keepdims)
+    assert values(replayed(step, x)) == values(step(tr.tensor(x).data))
 
 
 def test_a_reduction_to_another_dtype_has_it():
@@ -93,7 +95,7 @@ def test_parts_that_stand_one_behind_the_other_are_joined_in_one_go():
             y = t * 2
             return tr.concat(*[y[part] for part in parts], axis=None) + 1
 
-        captured = tr.capture(step)
+        captured = tr.capture(step, executor="numpy")
         for _ in range(4):
             made = captured(tr.tensor(x))
         assert captured.replays == 1
@@ -107,7 +109,7 @@ def test_parts_that_stand_one_behind_the_other_are_joined_in_one_go():
 def test_what_is_masked_has_the_bits_of_the_call(kind, dtype):
     x = ARRAYS[kind](np.random.default_rng(0).normal(size=(6, 33, 40)).astype(dtype))
     runs = []
-    for wrapped in (lambda f: f, tr.capture):
+    for wrapped in (lambda f: f, lambda f: tr.capture(f, executor="numpy")):
         tr.seed(0)
 
         def body(t):
@@ -123,7 +125,7 @@ def test_what_is_masked_has_the_bits_of_the_call(kind, dtype):
 
 
 def test_a_mask_of_many_elements_takes_no_memory_more():
-    step = tr.capture(lambda t: tr.where(t > 0, t, 0.0) * 2)
+    step = tr.capture(lambda t: tr.where(t > 0, t, 0.0) * 2, executor="numpy")
     for _ in range(4):
         step(tr.ones((300, 300)))
     assert "masked" in repr(step.program)
@@ -178,11 +180,13 @@ def test_a_number_beside_an_array_has_the_value_and_the_dtype_that_it_has_in_the
         for _ in range(4):
             got = outcome(step, tr.tensor(x))
         assert got == outcome(f, x)
-        assert step.replays == (not isinstance(got, str))
+        odd = step_module.best() == "native" and not math.isfinite(number)  # of which NumPy may tell: then it runs eagerly
+        assert odd or step.replays == (not isinstance(got, str))
 
 
 def test_the_same_warnings_come_of_a_number_that_is_too_large():
-    x, step = np.ones((2, 3), "f4"), tr.capture(lambda t: [t.data * 1e300, (t.data + 1) * 1e39])
+    x = np.ones((2, 3), "f4")
+    step = tr.capture(lambda t: [t.data * 1e300, (t.data + 1) * 1e39])
     for _ in range(4):
         with pytest.warns(RuntimeWarning, match="overflow"):
             step(tr.tensor(x))

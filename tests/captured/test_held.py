@@ -12,6 +12,8 @@ from captured.steps import data, layers, network, plain, poison, state, values
 import tinyreg as tr
 from tinyreg import nn, optim
 
+pytestmark = pytest.mark.usefixtures("each_executor")
+
 WAYS = {
     "the array": lambda p: p.data,
     "a part": lambda p: p.data[:1],

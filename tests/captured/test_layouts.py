@@ -13,6 +13,8 @@ import tinyreg as tr
 from tinyreg.core.backend import get
 from tinyreg.normalization.norms import layer_normalized
 
+pytestmark = pytest.mark.usefixtures("each_executor")
+
 BATCHES = 6
 
 
@@ -164,14 +166,14 @@ def test_a_step_that_ignores_overflow_does_so_when_it_is_replayed():
 
 
 @pytest.mark.parametrize("seen", ["warn", "ignore"])
-def test_other_overflow_is_told_as_it_is_eagerly(seen):
+def test_other_overflow_is_told_as_it_is_eagerly(seen, each_executor):
     captured = tr.capture(lambda x: x.data * np.float32(3e38))
     for _ in range(6):
         with np.errstate(over=seen), warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             captured(tr.ones(2) * 3)
         assert [str(w.message) for w in told] == ["overflow encountered in multiply"] * (seen == "warn")
-    assert captured.replays == 3
+    assert captured.replays == (0 if each_executor == "native" and seen == "warn" else 3)
 
 
 # ---- state that is written to in place

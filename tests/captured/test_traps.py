@@ -15,6 +15,8 @@ from captured.steps import compare, data, layers, network, plain, state, values
 import tinyreg as tr
 from tinyreg import nn, optim
 
+pytestmark = pytest.mark.usefixtures("each_executor")
+
 # ---- numbers that are inputs
 
 

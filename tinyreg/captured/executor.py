@@ -23,7 +23,7 @@ from .layouts import Memory, array_at, below, copied
 from .moving import OPERATORS
 from .program import Program, ufunc
 from .recording import Instruction, Lent, View, numpy, pointer
-from .refusal import ChangedError
+from .refusal import ChangedError, WarnedError
 from .state import put
 
 
@@ -42,6 +42,7 @@ class Turn:
     run: Callable[..., Any]
     holders: list[Callable[[], int]]
     own: list[int]
+    bound: list[Any]
 
 
 class Executor:
@@ -52,6 +53,7 @@ class Executor:
         self.fixed: dict[str, Any] = {}  # what the lines name
         self.names: dict[Any, str] = {}  # of views in memory that is known beforehand
         self.arguments: list[View] = program.trace.arguments
+        self.bound: list[str] = []
         self.source: str = ""
         self._arguments: dict[int, Memory] = {}
         self._memories: dict[int, list[Memory]] = {storage: [] for storage in program.out}
@@ -106,9 +108,15 @@ class Executor:
         arrays = [array_at(Lent(None), addresses[place[0]], View(place[0], 0, *place[1:])) for place in self.names]
         given = [out[view.storage].given[view] for view in self.program.going if view.storage in out]
         given_out = [*out.values()]
-        turn = Turn(self._make(after, *given, *arrays), [m.holders for m in given_out], [m.own for m in given_out])
+        bound = self._bound(addresses)
+        run = self._make(after, *given, *arrays, *bound)
+        turn = Turn(run, [m.holders for m in given_out], [m.own for m in given_out], bound)
         self._turns[where] = [*self._turns.get(where, ())[-2:], turn]
         return turn
+
+    def _bound(self, addresses: dict[int, int]) -> list[Any]:
+        """What else the function is given that depends on where the state stands: the values of `bound`."""
+        return []
 
     def _after(self, where: Where, out: dict[int, Memory]) -> Where:
         """Where the state stands after a replay."""
@@ -128,9 +136,9 @@ class Executor:
     def _compiled(self) -> Callable[..., Any]:
         trace = self.program.trace
         self.fixed |= {
-            "numpy": numpy, "xp": get("numpy"), "operator": operator, "root": sqrt,
-            "magnitude": abs, "wrap": wrap, "Changed": ChangedError, "K": trace.writer.constants, "copied": copied,
-            "errstate": numpy.errstate, "float": float, "array_at": array_at, "setitem": operator.setitem, "put": put,
+            "numpy": numpy, "xp": get("numpy"), "operator": operator, "root": sqrt, "magnitude": abs, "wrap": wrap,
+            "Changed": ChangedError, "Warned": WarnedError, "K": trace.writer.constants, "copied": copied, "float": float,
+            "errstate": numpy.errstate, "array_at": array_at, "setitem": operator.setitem, "put": put,
             "repeat": repeat, "chain": chain, "uninterrupted": uninterrupted,
         }  # fmt: skip
         parameters = [f"p{k}" for k in range(len(self.arguments))] + [f"n{k}" for k in range(len(trace.numbers))]
@@ -145,7 +153,7 @@ class Executor:
         text = [f"def run({', '.join(['E', 'expose', 'where', 'done', *parameters])}):", *(f"    {line}" for line in body)]
         given = [f"g{k}" for k, view in enumerate(self.program.going) if view.storage in self.program.out]
         source = [
-            f"def make({', '.join(['after', *given, *self.names.values()])}):",
+            f"def make({', '.join(['after', *given, *self.names.values(), *self.bound])}):",
             *(f"    {line}" for line in text),
             "    return run",
         ]
@@ -161,7 +169,7 @@ class Executor:
         lines = [f"{self._name(v)}[...] = p{k}" for k, v in enumerate(self.arguments) if self._used(v.storage)]
         lines += ["{1}[...] = {0}".format(*self._whole(s)) for s in program.begun]
         for errors, instructions in groupby(program.instructions, lambda i: i.errors):
-            inside = [line for i in instructions for line in self._lines(i)]
+            inside = self._all_lines(instructions)
             if errors and inside:
                 lines.append(f"with errstate({', '.join(f'{k}={v!r}' for k, v in errors)}):")
                 inside = [f"    {line}" for line in inside]
@@ -224,6 +232,9 @@ class Executor:
         if type(value) is list:
             return f"[{', '.join(map(self._text, value))}]"
         return self._constant(value)
+
+    def _all_lines(self, instructions: Iterable[Instruction]) -> list[str]:
+        return [line for i in instructions for line in self._lines(i)]
 
     def _lines(self, i: Instruction) -> list[str]:
         """An instruction as Python."""

@@ -36,6 +36,7 @@ class Variant:
         self.program: Program = program
         self.executor: Executor = executor
         self.replays: int = 0
+        self.warned: int = 0  # how often machine code left a call to the step, because of what NumPy tells of
         self._keep_grads = keep_grads
         trace = program.trace
         self._numbers = [self._place(n) for n in trace.numbers]
@@ -44,6 +45,13 @@ class Variant:
         # Of each storage of the state the place of its first array, and of all others how far they are from it.
         self._anchors = {s.storage: s.places for s in trace.states}
         self._standing: Standing | None = None
+
+    def by_numpy(self) -> Variant:
+        """The same recording, replayed by NumPy."""
+        program = Program(self.program.trace)
+        made = Variant(self.kind, program, Executor(program), self._keep_grads)
+        made.replays = self.replays
+        return made
 
     def _place(self, number: int) -> tuple[int, Any]:
         """The number of the holder of a place, and its key."""

@@ -35,6 +35,9 @@ class Program:
     stands: in a block of memory that results share, in `state`, in memory that goes `out`, or in an array of its own.
     """
 
+    bits: bool = True
+    """Whether masks are made ready as bits, for NumPy."""
+
     def __init__(self, trace: Trace) -> None:
         writer = trace.writer
         self.trace: Trace = trace
@@ -45,7 +48,9 @@ class Program:
         self.items: list[tuple[str, str, str]] = [*writer.items]
         self.attributes: list[tuple[str, str, str]] = [*writer.attributes]
         self.slots: list[tuple[int, str]] = [*writer.slots]
-        self.instructions: list[Instruction] = masked_by_bits(self._live(), self.storages)
+        self.instructions: list[Instruction] = self._live()
+        if self.bits:
+            self.instructions = masked_by_bits(self.instructions, self.storages)
         self._refuse_gradients()
         self.moved: dict[int, int] = {}  # of a state that is written to in place, where its next values stand
         self.begun: list[int] = []  # those of them that begin as a copy
@@ -57,6 +62,7 @@ class Program:
         )  # else it has to be looked for what stands where
         self.out: list[int] = sorted({v.storage for v in self.going} - set(self.state))
         self.constant: dict[int, Any] = self._constants()
+        self._arrange()
         self.planned: set[int] = self._planned()
         self.blocks: list[Block] = []
         self.block_of: dict[int, Block] = {}
@@ -131,7 +137,15 @@ class Program:
                 moves[storage] = moved.pop() if len(moved) == 1 and None not in views else None
         return moves
 
+    def _arrange(self) -> None:
+        """Put the instructions in an order that suits the executor."""
+
     # ---- where results stand
+
+    @staticmethod
+    def _made(i: Instruction) -> list[View]:
+        """What is in memory after an instruction."""
+        return [] if i.out is None else [i.out]
 
     def _constants(self) -> dict[int, Any]:
         """Results that are the same at every call."""
@@ -187,9 +201,9 @@ class Program:
         for storage in {self.moved[storage] for storage in self.begun} - set(self.out):
             self.block_of[storage] = self._block(free, extent(self.storages[storage].memory))
         for n, i in enumerate(order):
-            inner = i.out is not None and i.out.storage in self.planned and i.out.storage not in self.out
-            if i.out is not None and inner and i.out.storage not in self.block_of:
-                self.block_of[i.out.storage] = self._block(free, extent(self.storages[i.out.storage].memory))
+            for storage in dict.fromkeys(view.storage for view in self._made(i)):
+                if storage in self.planned and storage not in self.out and storage not in self.block_of:
+                    self.block_of[storage] = self._block(free, extent(self.storages[storage].memory))
             free += [self.block_of[storage] for storage in ending.get(n, ()) if storage in self.block_of]
 
     def _block(self, free: list[Block], size: int) -> Block:
@@ -205,27 +219,36 @@ class Program:
     # ---- as text
 
     def __repr__(self) -> str:
-        rows = [("line", "op", "result", "memory", "bytes")]
-        for i in self.instructions:
-            out = i.out
-            arrayed = out is not None and out.strides is not None
-            what = f"{out.dtype}{list(out.shape)}" if arrayed and out else ""
-            size = self.storages[out.storage].memory.nbytes if arrayed and out else 0
-            file = i.line[0].replace("\\", "/").rpartition("/")[2]
-            rows.append((f"{file}:{i.line[1]}", i.name, what, self._where(i), str(size) if size else ""))
-        widths = [max(len(row[k]) for row in rows) for k in range(5)]
+        rows = [self._heading, *(row for i in self.instructions for row in self._rows(i))]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         shared, out_bytes = sum(b.size for b in self.blocks), sum(extent(self.storages[s].memory) for s in self.out)
         total = (
-            f"{len(rows) - 1} calls of {len(self.trace.recording.instructions)} recorded; {len(self.blocks)} blocks of "
+            f"{self._counted()} of {len(self.trace.recording.instructions)} recorded; {len(self.blocks)} blocks of "
             f"{shared} bytes, {out_bytes} bytes go out"
         )
         return "\n".join([*lines, total])
 
-    def _where(self, i: Instruction) -> str:
-        if i.out is None:
+    _heading: tuple[str, ...] = ("line", "op", "result", "memory", "bytes")
+
+    def _counted(self) -> str:
+        return f"{len(self.instructions)} calls"
+
+    def _rows(self, i: Instruction) -> list[tuple[str, ...]]:
+        """The lines of an instruction."""
+        return [self._row(i, i.name, i.out)]
+
+    def _row(self, i: Instruction, name: str, out: View | None) -> tuple[str, ...]:
+        arrayed = out is not None and out.strides is not None
+        what = f"{out.dtype}{list(out.shape)}" if arrayed and out else ""
+        size = self.storages[out.storage].memory.nbytes if arrayed and out else 0
+        file = i.line[0].replace("\\", "/").rpartition("/")[2]
+        return f"{file}:{i.line[1]}", name, what, self._where(out), str(size) if size else ""
+
+    def _where(self, out: View | None) -> str:
+        if out is None:
             return ""
-        storage = i.out.storage
+        storage = out.storage
         if storage in self.moved.values():
             return "state"
         if storage in self.out:

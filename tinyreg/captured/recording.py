@@ -135,7 +135,7 @@ class Recording:
         self.states: list[Any] = []  # of generators, which stay alive so that each keeps its id
         self.written: tuple[list[Array], list[Array]] = [], []  # states that were written to, and their values before
         self.drawing: bool = False  # from a Generator, which may have to begin others
-        self._errors = numpy.geterr()
+        self.errors: dict[str, str] = numpy.geterr()  # how NumPy treats overflow and the like around the step
 
     # ---- what an instruction is made of
 
@@ -180,7 +180,7 @@ class Recording:
         self, kind: str, name: str, args: tuple[Any, ...], settings: dict[str, Any], out: View | None, *, f: Any = None
     ) -> None:
         """Append an instruction that makes its result."""
-        errors = tuple([(k, v) for k, v in numpy.geterr().items() if v != self._errors[k]])
+        errors = tuple([(k, v) for k, v in numpy.geterr().items() if v != self.errors[k]])
         self.instructions.append(Instruction(kind, name, args, settings, out, False, refusal.line(), errors, f))
 
     def call(self, kind: str, name: str, f: Callable[..., Any], args: tuple[Any, ...], settings: dict[str, Any]) -> Any:

@@ -30,6 +30,10 @@ class ChangedError(Exception):
     """A check came out otherwise than in the recording: this call has to run eagerly."""
 
 
+class WarnedError(Exception):
+    """Machine code met overflow or the like, of which NumPy tells, or its bits may not be NumPy's: as `ChangedError`."""
+
+
 MIXED = re.compile("and traced|traced and|on traced where NumPy")
 """How an error tells of an array of the recording beside another library's."""
 

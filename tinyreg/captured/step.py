@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import threading
@@ -22,9 +21,10 @@ from ..switches import Switch
 from ..symbols import tracing
 from .executor import Executor
 from .guards import Variant, fitting
+from .native import NativeExecutor, NativeProgram, missing
 from .program import Program
 from .recording import numpy, pointer
-from .refusal import CaptureError, ChangedError, cause
+from .refusal import CaptureError, ChangedError, WarnedError, cause
 from .state import Walk, check_backend, varying
 from .tracing import Trace, difference, signature_of, trace
 
@@ -33,6 +33,8 @@ R = TypeVar("R")
 CHANGED: Any = object()
 LOUD = frozenset({"raise", "call", "print", "log"})
 """How NumPy may treat overflow and the like, where a replay would do it at another time."""
+OFTEN = 8
+"""So often machine code may leave a call to the step itself before NumPy replays the program."""
 MOST = 8
 """How many programs a captured step may have."""
 _calling = threading.RLock()
@@ -41,8 +43,9 @@ _calling = threading.RLock()
 class Captured(Generic[P, R]):
     """A step that is replayed as a program; `capture` makes it. Called as the step is."""
 
-    def __init__(self, step: Callable[P, R], keep_grads: bool) -> None:
+    def __init__(self, step: Callable[P, R], keep_grads: bool, executor: str | None) -> None:
         functools.update_wrapper(self, step)
+        self._wanted = executor
         self._captured, self._keep_grads = step, keep_grads
         self._called: dict[Any, list[Any]] = {}  # the kinds of calls that have run, and what the state was like after
         self._last: Any = None  # the walk after the last call that ran eagerly
@@ -90,7 +93,9 @@ class Captured(Generic[P, R]):
         held = getattr(instance, "__dict__", {})
         known = held.get(self._name)
         if known is None or (isinstance(known, Captured) and known._is_of_another(instance)):  # as in a copy
-            known = held[self._name] = Captured(cast("Any", self._captured).__get__(instance, owner), self._keep_grads)
+            known = held[self._name] = Captured(
+                cast("Any", self._captured).__get__(instance, owner), self._keep_grads, self._wanted
+            )
             known._name = self._name
         return known
 
@@ -174,9 +179,13 @@ class Captured(Generic[P, R]):
 
     def _replayed(self, variant: Variant, arrays: list[Any], args: Any, kwargs: Any) -> Any:
         result = CHANGED
-        with contextlib.suppress(ChangedError):
+        try:
             result = variant.replay(arrays)
+        except ChangedError as error:
+            variant.warned += isinstance(error.__cause__, WarnedError)
         if result is CHANGED:
+            if variant.warned > max(OFTEN, variant.replays):
+                self._variants[self._variants.index(variant)] = variant.by_numpy()
             return self._plain(args, kwargs)
         if variant is not self._variants[-1]:
             self._variants = [*(v for v in self._variants if v is not variant), variant]
@@ -205,13 +214,23 @@ class Captured(Generic[P, R]):
                 f"capture: two recordings of the step differ, {differs}. What varies from call to call must be an "
                 "argument, an array of the state, or drawn from a tr.Generator; the step itself has run"
             )
-        program = Program(done)
-        variant = Variant(kind, program, Executor(program), self._keep_grads)
+        executor = self._executor(done)
+        variant = Variant(kind, executor.program, executor, self._keep_grads)
         after = Walk(walk.holders[0].thing, grads=self._keep_grads, names=self._names)
         if variant.fits(after):
             variant.adopt(after)
         self._variants.append(variant)
         return done.outcome
+
+    def _executor(self, done: Trace) -> Executor:
+        """What runs the program of a recording."""
+        if (self._wanted or best()) == "native":
+            program = NativeProgram(done)
+            try:
+                return NativeExecutor(program)
+            except RuntimeError as error:  # of LLVM
+                warn_caller(f"capture: the step is replayed by NumPy, since it cannot be compiled: {error}")
+        return Executor(Program(done))
 
     def _instead(self, kind: Any, walk: Walk, error: Exception, args: Any, kwargs: Any, *, quiet: bool) -> Any:
         """Run a step eagerly whose recording failed: then an error is the step's own, or it can only run eagerly."""
@@ -234,14 +253,16 @@ def capture(step: Any = None, /, *, keep_grads: bool = False, executor: str | No
     step, or any part of them. Its first call runs as always, the next two are recorded, and from the fourth on it is
     replayed: parameters, momentum, running statistics, learning rates and random numbers follow as ever. What it returns
     are new arrays, cut off from the tape. `.grad` is None after a replay, unless `keep_grads` is True. executor: "numpy",
-    the only one in this version; None takes it.
+    or "native", which makes machine code of all between the calls that stay NumPy's; None takes that where llvmlite is
+    installed and works.
 
     Each shape and dtype of the arguments, and each value of a number among them, is a program of its own, 8 at most. So is
     each state of what the step rests on: `train()` and `eval()`, frozen layers, other modules or settings. What a replay
     cannot see is not repeated: `print`, a list that the step does not name. Read `step.program`.
 
-    Raises `TypeError` for what is no function, `ValueError` for another executor, and, when called, `CaptureError` for a
-    step that cannot be replayed faithfully, with the line that says why: nothing has changed then, unless it says so.
+    Raises `TypeError` for what is no function, `ValueError` for another executor, `ImportError` for "native" without
+    llvmlite, and, when called, `CaptureError` for a step that cannot be replayed faithfully, with the line that says why:
+    nothing has changed then, unless it says so.
 
     >>> import tinyreg as tr
     >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
@@ -258,9 +279,10 @@ def capture(step: Any = None, /, *, keep_grads: bool = False, executor: str | No
     >>> w
     tensor([-0.25,  0.75], requires_grad=True)
     """
-    if executor not in (None, "numpy"):
-        missing = " 'native' is not available in this version;" if executor == "native" else ""
-        raise ValueError(f"capture: got executor={executor!r},{missing} expected None or 'numpy'")
+    if executor not in (None, "numpy", "native"):
+        raise ValueError(f"capture: got executor={executor!r}, expected None, 'numpy' or 'native'")
+    if executor == "native" and (why := missing()):
+        raise ImportError(f"capture: executor='native' needs llvmlite ({why}); run: pip install 'tinyreg[native]'")
     keep_grads = flag("capture", "keep_grads", keep_grads)
     if step is None:
         return functools.partial(capture, keep_grads=keep_grads, executor=executor)
@@ -270,7 +292,13 @@ def capture(step: Any = None, /, *, keep_grads: bool = False, executor: str | No
         raise TypeError(
             f"capture: got {step!r:.80}, expected a function or a method, and no class, generator or coroutine function"
         )
-    return step if isinstance(step, Captured) and step._keep_grads is keep_grads else Captured(step, keep_grads)
+    same = isinstance(step, Captured) and (step._keep_grads, step._wanted) == (keep_grads, executor)
+    return step if same else Captured(step, keep_grads, executor)
+
+
+def best() -> str:
+    """The executor that is taken where none is asked for."""
+    return "numpy" if missing() else "native"
 
 
 # ---- what kind of call it is

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..captured import CaptureError, capture
+from ..captured.native import missing
 from ..core.tensor import Tensor
 from ..structure import leaves
 from .bits import Outcome, odd_incoming
@@ -43,14 +44,15 @@ def captured(trial: Trial) -> None:
         results, gradients = f(arrays, g)
         return Outcome(trial, results, [x.data if isinstance(x, Tensor) else x for x in gradients])
 
-    program = capture(step, keep_grads=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = outcome(step)
-        try:
-            seen = [outcome(program) for _ in range(CALLS)]
-        except CaptureError:
-            return
-        if outcome(step).bits == expected.bits:  # otherwise it is not the same twice, whether captured or not
-            for k, one in enumerate(seen):
-                expected.check_equal(one, f"at call {k + 1} of a captured step")
+        for executor in ("numpy",) if missing() else ("numpy", "native"):
+            program = capture(step, keep_grads=True, executor=executor)
+            try:
+                seen = [outcome(program) for _ in range(CALLS)]
+            except CaptureError:
+                return
+            if outcome(step).bits == expected.bits:  # otherwise it is not the same twice, whether captured or not
+                for k, one in enumerate(seen):
+                    expected.check_equal(one, f"at call {k + 1} of a step captured for {executor}")
