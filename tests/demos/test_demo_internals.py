@@ -51,8 +51,8 @@ def answer(number):
     return indented(re.split(r"(?m)^\d\. ", folded)[number], 7)
 
 
-def test_there_are_six_steps_and_the_readme_lists_them_in_order():
-    assert [step.name[:2] for step in STEPS] == [f"0{n}" for n in range(1, 7)]
+def test_there_are_seven_steps_and_the_readme_lists_them_in_order():
+    assert [step.name[:2] for step in STEPS] == [f"0{n}" for n in range(1, 8)]
     assert re.findall(r"\]\((\w+\.py)\)", README) == [step.name for step in STEPS]
     assert all((FOLDER / target).exists() for target in re.findall(r"\]\(([^)]+)\)", README))
 
