@@ -269,7 +269,7 @@ def test_a_demo_is_described_for_the_list(name):
     assert demo.name == name
     assert re.match(r"6\.\d", demo.section)
     assert demo.question.endswith("?")
-    assert 0 < demo.seconds <= (900 if name == "claims" else 90)  # that one stands for all of the chapter
+    assert 0 < demo.seconds <= (400 if name == "claims" else 90)  # that one stands for all of the chapter
     assert demo.seeds > 2
     assert demo.steps(False) > 0
 
