@@ -49,7 +49,8 @@ class Work(Generic[T]):
             if measure.check_call_in_cache(seed, self.fast, tick):
                 for _ in range(self.steps):
                     tick()
-            return measure(seed, self.fast, tick)  # type: ignore[no-any-return]
+            found: T = measure(seed, self.fast, tick)
+            return found
 
 
 @functools.cache
