@@ -1,5 +1,7 @@
 """The numbers on the page, in a real browser: they are those that were computed."""
 
+import re
+
 import numpy as np
 from page_tapes import B, W, X, layered
 from selenium.webdriver.common.action_chains import ActionChains
@@ -37,7 +39,7 @@ def test_constants_have_their_values_too(net):
     close(net.numbers("value", of="const"), X)
     assert "constfloat32 (4, 3), no gradient wanted" in net.texts("#entry h4")
     net.press("b")
-    net.until("#0, matmul: its gradient")
+    net.until("#0, matmul: the VJP")
     close(net.numbers("value", of="const"), X)
 
 
@@ -70,10 +72,12 @@ def test_gradients_after_the_backward_are_there_from_the_start(net):
 def test_a_tensor_that_is_used_twice_gathers_two_contributions(net):
     known = gradients()
     net.press("b")
-    net.until("#1 has 1 of 2 contributions")
-    close(net.numbers("sum so far at #1", of="In the backward"), known["each"])
+    net.until("#2, multiply: the VJP for x1 gives #1 the first of 2 contributions")
+    close(net.numbers("contribution to #1", of="In the backward"), known["each"])
     assert net.texts("#row-e1 .mark small") == ["1/2"]
     assert net.find("#row-e1 .ring").get_attribute("aria-label") == "1 of 2 contributions"
+    net.press("n")
+    assert net.sentence == "#2, multiply: the VJP for x2 gives a contribution to #1, float32 (4, 2)."
     net.until("#1 has its gradient: the sum of 2 contributions")
     close(net.numbers("contribution to #1", of="In the backward"), known["each"])
     close(net.numbers("gradient of #1, complete", of="In the backward"), known["both"])
@@ -86,11 +90,78 @@ def test_a_broadcast_is_undone_in_a_step_of_its_own(net):
     net.until("#1, add: the VJP for x2 gives a contribution to b, float32 (4, 2).")
     close(net.numbers("contribution to b", of="In the backward"), known["both"])
     net.press("n")
-    assert net.sentence == "Broadcasting undone for b: summed over axis 0: (4, 2) → (2,)."
-    close(net.numbers("fitted to b", step="summed over axis 0: (4, 2) → (2,)"), known["b"])
-    assert net.find("#row-l1 .ring").get_attribute("aria-label") == "0 of 1 contributions"
-    net.press("n")
-    close(net.numbers("gradient of b, complete"), known["b"])
+    assert net.sentence == "Broadcasting undone for b: summed over axis 0: (4, 2) → (2,). That is its gradient."
+    close(net.numbers("gradient of b, complete", step="summed over axis 0: (4, 2) → (2,)"), known["b"])
+    assert net.find("#row-l1 .ring").get_attribute("aria-label") == "gradient complete"
+
+
+def test_every_step_says_something(page, files):
+    """No step that undoes nothing, and none that says again what the one before has said."""
+    page.open(files(layered))
+    sentences = []
+    while page.find("#next").get_attribute("aria-disabled") == "false":
+        page.press("n")
+        sentences.append(page.sentence)
+    assert len(set(sentences)) == len(sentences)
+    assert not [sentence for sentence in sentences if "undone" in sentence and "→" not in sentence]
+    assert not [sentence for sentence in sentences if "is the only one" in sentence or "1 of 1" in sentence]
+
+
+def test_a_contribution_of_a_product_is_shown_as_matrices_and_its_numbers_say_how_they_came_about(net):
+    known = gradients()
+    net.press("b")
+    net.until("#0, matmul: the VJP for x2 gives w its gradient")
+    assert net.text("#entry .formula") == "∂L/∂x2 = x1ᵀ g"
+    assert net.texts("#entry .chain figcaption") == [
+        "x1, transposed",
+        "g, the incoming gradient",
+        "gradient of w, complete",
+    ]
+    close(net.numbers("x1, transposed", of="In the backward"), X.T)
+    close(net.numbers("g, the incoming gradient", of="In the backward"), known["both"])
+    assert net.texts("#entry .chain li:last-child th") == ["", "0", "1", "0", "1", "2"]
+    net.run("document.querySelector('#entry .chain li:last-child table').focus()")
+    net.press(Keys.DOWN, Keys.RIGHT)
+    place, how, sum_ = re.match(r"(\[.*\]), row times column: (.*) = (.*)", net.text("#entry .told")).groups()
+    assert place == "[1, 1]"
+    products = [[float(part.strip("()")) for part in term.split(" · ")] for term in how.split(" + ")]
+    np.testing.assert_allclose(products, np.stack([X[:, 1], known["both"][:, 1]], axis=1), rtol=1e-3)
+    close(float(sum_), float(f"{known['w'][1, 1]:.4g}"))
+    assert len(net.all("#entry .chain .read")) == 4 + 4 + 1
+    net.press(Keys.ESCAPE)
+    assert net.text("#entry .told") == ""
+
+
+def test_of_an_elementwise_op_local_derivative_and_incoming_gradient_are_told_of_each_number(net):
+    net.press("b")
+    net.until("#2, multiply: the VJP for x1")
+    close(net.numbers("local derivative"), gradients()["h"])
+    cell = net.all("#entry .chain li:last-child td")[3]
+    ActionChains(net.driver).move_to_element(cell).perform()
+    place, local, g, contribution = re.match(
+        r"(\[.*\]), g times the local derivative: (.*) · (.*) = (.*)", net.text("#entry .told")
+    ).groups()
+    assert place == "[1, 1]"
+    np.testing.assert_allclose(float(local.strip("()")) * float(g.strip("()")), float(contribution), rtol=1e-3)
+    assert len(net.all("#entry .chain .read")) == 3
+
+
+def test_a_matrix_of_3_by_6_is_shown_in_full_and_nothing_lies_over_another(page, tmp_path):
+    x = tr.tensor(np.linspace(-1234.5, 1234.5, 18).reshape(3, 6).astype("float32"), requires_grad=True)
+    with tr.explain():
+        tr.tape(tr.square(x).sum(), x=x).save_html(tmp_path / "tape.html")
+    page.open(tmp_path / "tape.html")
+    page.press("b", "n", "n")
+    boxes = page.run(
+        "return [...document.querySelectorAll('#entry .chain li')].map((li) => li.getBoundingClientRect().toJSON())"
+    )
+    tables = page.run(
+        "return [...document.querySelectorAll('#entry .chain table')].map((each) => each.getBoundingClientRect().toJSON())"
+    )
+    assert len(tables) == len(boxes) == 3
+    for box, table in zip(boxes, tables, strict=True):
+        assert box["left"] <= table["left"]
+        assert table["right"] <= box["right"] + 1
 
 
 def test_a_wider_dtype_is_undone_in_a_step_of_its_own(page, tmp_path):
@@ -99,13 +170,14 @@ def test_a_wider_dtype_is_undone_in_a_step_of_its_own(page, tmp_path):
         tr.tape((tr.tensor(X.astype("float64")) @ w).sum(), w=w).save_html(tmp_path / "tape.html")
     page.open(tmp_path / "tape.html")
     page.press("b")
-    page.until("Dtype undone for w: cast: float64 → float32.")
-    close(page.numbers("fitted to w"), np.repeat(X.sum(0), 2))
+    page.until("Dtype undone for w: cast: float64 → float32. That is its gradient.")
+    close(page.numbers("gradient of w, complete"), np.repeat(X.sum(0), 2))
 
 
 def test_what_has_not_arrived_yet_is_not_shown(net):
     net.press("b")
-    net.until("#1, add: its gradient")
+    net.until("#1, add: the VJP for x1")
+    net.click("#row-l1")
     assert any(figure["label"] == "gradient so far, 0 of 1" and "none yet" in figure["text"] for figure in net.figures())
     net.press(Keys.END)
     close(net.numbers("gradient, complete", of="w"), gradients()["w"])
@@ -154,5 +226,5 @@ def test_several_results_have_a_gradient_each(page, tmp_path):
     page.open(tmp_path / "tape.html")
     assert page.texts("#entry > section > h3") == ["Result 0", "Result 1", "Its VJP", "Inputs"]
     page.press("b")
-    page.until("#0, slogdet: its gradient")
+    page.until("#0, slogdet: the VJP")
     assert page.numbers("g, of result 1") == [3.0]

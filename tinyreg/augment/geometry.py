@@ -190,4 +190,5 @@ def _(g: Any, x_like: Any, top: Any, left: Any) -> Any:
 
 @put_back.vjp("x")
 def _(g: Any, x_like: Any, top: Any, left: Any) -> Any:
+    """g cut out of the same place."""
     return cut_out(g, top, left, size=x_like.shape[2:])

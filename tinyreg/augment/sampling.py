@@ -115,6 +115,7 @@ def _sample_block(xp: Backend, y: Array, images: Array, rows: Array, columns: Ar
 
 @sample.backward
 def _(g: Any, images: Any, rows: Any, columns: Any, padding: str, wanted: tuple[int, ...]) -> tuple[Any, ...]:
+    """The backward of the definition, run again: g times the weight of each pixel for images, times slopes for places."""
     given = [images, rows, columns]
 
     def of_wanted(*values: Any) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..core.backend import Array, as_zero_dimensional
+from ..core.backend import Array, as_zero_dimensional, home
 from ..core.tape import Entry, Node, Result, explainer, observed, walk
 from .checks import unwrapped
+from .derivative import is_elementwise
 from .rows import Contribution, Input, Step, Walk
+
+MOST_LOCAL = 1000  # entries and leaves of a tape for which local derivatives are worked out too
 
 
 def recorded_backward(root: Node, g: Array, places: Mapping[Node, Input]) -> Walk:
@@ -20,19 +23,21 @@ def recorded_backward(root: Node, g: Array, places: Mapping[Node, Input]) -> Wal
     steps: list[Step] = []
     gradients: dict[Node, Array] = {root: g}
     arguments: Iterator[int] = iter(())
+    local: Mapping[int, Array] = {}
     error = ""
 
     def note(entry: Entry, parent: Node, raw: Array, fitted: Array) -> None:
-        nonlocal arguments
+        nonlocal arguments, local
         if entry not in places:  # inside a checkpoint, which runs again
             return
         if not steps or steps[-1].entry != places[entry]:
             steps.append(Step(places[entry], _incoming(entry, gradients), []))
             arguments = _arguments(entry)
+            local = _local(entry, steps[-1].incoming[0]) if len(places) <= MOST_LOCAL else {}
         before = gradients.get(parent)
         gradients[parent] = total = fitted if before is None else as_zero_dimensional(before + fitted)
         argument = next(i for i in arguments if entry.parents[i] is parent)
-        steps[-1].contributions.append(Contribution(argument, places[parent], raw, fitted, total))
+        steps[-1].contributions.append(Contribution(argument, places[parent], raw, fitted, total, local.get(argument)))
 
     try:
         with explainer(None), observed(note):
@@ -47,6 +52,16 @@ def _incoming(entry: Entry, gradients: Mapping[Node, Any]) -> tuple[Array | None
         return (gradients[entry],)
     given = {n.index: g for n, g in gradients.items() if isinstance(n, Result) and n.parents[0] is entry}
     return tuple(given.get(i) for i in range(len(entry.shape)))
+
+
+def _local(entry: Entry, g: Array) -> Mapping[int, Array]:
+    """The local derivatives of an op that works elementwise: what its VJPs give for an incoming gradient of 1."""
+    op = unwrapped(entry.op)
+    if not is_elementwise(op) or isinstance(entry.dtype, list):
+        return {}
+    where: Any = home(g)
+    pulled = op.pull(entry, entry.parents, where.ones_like(g), False)
+    return {i: local for i, local in pulled if local is not None and local.shape == g.shape}
 
 
 def _arguments(entry: Entry) -> Iterator[int]:

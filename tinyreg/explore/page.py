@@ -17,7 +17,16 @@ from .rows import Row, Rows, results
 from .scene import cut, detail, scene, short_path
 from .text import call
 
-SCRIPTS = ("elements", "timeline", "arrays", "tape", "source", "panel", "page")  # in this order, since they are run as one
+SCRIPTS = (
+    "elements",
+    "timeline",
+    "arrays",
+    "terms",
+    "tape",
+    "source",
+    "panel",
+    "page",
+)  # in this order, since they are run as one
 MOST_BYTES = 4_800_000  # of a page
 MOST_IN_NOTEBOOK = 800_000  # of a page within a notebook, which is saved with it
 MOST_ROWS = 40  # of the table there
@@ -109,7 +118,7 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
             return share(id(value), value) if "nan" in value else {key: pack(part, key) for key, part in value.items()}
         if isinstance(value, list):
             return [pack(part) for part in value]
-        return share(value, value) if name in ("source", "doc") and isinstance(value, str) else value
+        return share(value, value) if name in ("source", "formula", "doc") and isinstance(value, str) else value
 
     return {"scene": pack(known), "shared": shared}
 

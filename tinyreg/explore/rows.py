@@ -142,13 +142,17 @@ class Origin(NamedTuple):
 
 
 class Contribution(NamedTuple):
-    """What an entry gives to one argument: as its VJP gave it, with broadcasting undone, and the parent's sum so far."""
+    """What an entry gives to one argument: as its VJP gave it, with broadcasting undone, and the parent's sum so far.
+
+    local: of an op that works elementwise the derivative itself, which is what its VJP gives for an incoming gradient of 1.
+    """
 
     argument: int
     to: Input
     raw: Array
     fitted: Array
     total: Array
+    local: Array = None
 
 
 class Step(NamedTuple):

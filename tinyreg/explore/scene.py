@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import inspect
 import itertools
 import linecache
 import os
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
 from ..messages import printable
+from . import derivative
 from .checks import arrays_in
 from .fold import layers
 from .part import Part
@@ -65,7 +62,9 @@ def detail(tape: Rows, budget: int) -> Detail:
         arrays += tape.walk.gradients.values()
         for step in tape.walk.steps:
             arrays += step.incoming
-            arrays += [array for c in step.contributions for array in {id(a): a for a in (c.raw, c.fitted)}.values()]
+            arrays += [
+                array for c in step.contributions for array in {id(a): a for a in (c.raw, c.fitted, c.local)}.values()
+            ]
             arrays += [c.total for c in step.contributions]
     sizes = [array.size for array in arrays if array is not None]
     fixed = BYTES["entry"] * len(tape) + BYTES["array"] * len(sizes)
@@ -82,7 +81,7 @@ class _Drawn:
         self._known: dict[int, dict[str, Any]] = {}  # an array that is there in many places is summed up once
         self._layers = [layer for layer in layers(tape) if layer.last >= part.first]
         self._gradients = {where[1:]: g for where, g in tape.walk.gradients.items()} if tape.walk else {}
-        self._vjps: dict[Any, str] = {}
+        self._vjps: dict[Any, dict[str, str]] = {}
 
     def parts(self) -> dict[str, Any]:
         tape, part = self._tape, self._part
@@ -140,6 +139,7 @@ class _Drawn:
                 }
                 for source, constant in zip(row.inputs, _constants(row), strict=True)
             ],
+            "arguments": [argument_name(row, i) for i in range(len(row.inputs))],
             "settings": {name: cut(setting(value)) for name, value in row.settings.items()},
             "results": self._results(row),
             "saved": [
@@ -148,9 +148,9 @@ class _Drawn:
             ],
             "line": line,
             "group": layer,
-            "doc": printable(_first_sentence(row.op), LONGEST_LINE),
+            "doc": printable(derivative.first_sentence(row.op), LONGEST_LINE),
             "vjp": [
-                {"argument": argument_name(row, i), "source": self._vjp(row, i)}
+                {"argument": argument_name(row, i), **self._vjp(row, i)}
                 for i, source in enumerate(row.inputs)
                 if not source.is_constant
             ],
@@ -178,6 +178,7 @@ class _Drawn:
                     {
                         "argument": argument_name(self._tape[step.entry.entry or 0], c.argument),
                         "to": self._target(c.to),
+                        "local": self._array(c.local),
                         "raw": self._array(c.raw),
                         "fitted": None if c.fitted is c.raw else self._array(c.fitted),
                         "sum": self._array(c.total),
@@ -200,10 +201,11 @@ class _Drawn:
             self._known[id(array)] = summary(array, self._detail)
         return self._known[id(array)]
 
-    def _vjp(self, row: Row, i: int) -> str:
+    def _vjp(self, row: Row, i: int) -> dict[str, str]:
         key = row.op, min(i, 16)
         if key not in self._vjps:
-            self._vjps[key] = _code(vjp_source(row.op, i), LONGEST_LINE)
+            source, formula = derivative.source(row.op, i), derivative.formula(row.op, i)
+            self._vjps[key] = {"formula": printable(formula, LONGEST_LINE), "source": _code(source, LONGEST_LINE)}
         return self._vjps[key]
 
 
@@ -221,44 +223,6 @@ def argument_name(row: Row, i: int) -> str:
         return f"input {i}"
     signature = row.op.signature
     return f"{signature.variadic}[{i - signature.first}]" if i >= signature.first else signature.argument(i)
-
-
-def vjp_source(op: Any, i: int) -> str:
-    """The source of the VJP that serves an op's i-th argument; of a checkpoint, which has none, what it does."""
-    if not isinstance(op, Primitive):
-        return inspect.getdoc(op) or ""
-    place = min(i, op.signature.first)
-    rule: Any = next((f for places, f, _ in op.rules if place in places), None)
-    try:
-        return _statement(rule) if rule else ""
-    except (OSError, TypeError):  # typed in, where there is no source
-        return ""
-
-
-def _statement(f: Any) -> str:
-    """The statement that makes a function: for a lambda in a row of a table, the whole row."""
-    lines, _ = inspect.findsource(f)
-    at = f.__code__.co_firstlineno
-    around = [(first, last) for first, last in _spans("".join(lines)) if first <= at <= last]
-    first, last = min(around, key=lambda span: span[1] - span[0])
-    return textwrap.dedent("".join(lines[first - 1 : last])).strip()
-
-
-@functools.lru_cache(maxsize=16)
-def _spans(source: str) -> list[tuple[int, int]]:
-    """The first and the last line of each statement; a decorator belongs to what it decorates."""
-    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
-    above = [getattr(node, "decorator_list", []) for node in statements]
-    return [
-        (min(n.lineno for n in [node, *more]), node.end_lineno or node.lineno)
-        for node, more in zip(statements, above, strict=True)
-    ]
-
-
-def _first_sentence(op: Any) -> str:
-    """The formula with which an op's docstring begins."""
-    text = (inspect.getdoc(op) or "").partition("\n\n")[0]
-    return re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, Any]]]:

@@ -36,6 +36,7 @@ def _(xp: Backend, prediction: Array, target: Array, *, delta: float, reduction:
 
 @parabola_and_line.backward
 def _(g: Array, residuals: Array, wanted: Sequence[int]) -> Parts:
+    """g times d cut off at -delta and delta for the prediction, and the negative of that for the target."""
     dx = residuals * g
     return dx, -dx if 1 in wanted else None
 
@@ -75,6 +76,7 @@ def _(xp: Backend, logits: Array, positive: Array, negative: Array = None, *, re
 def _(
     g: Array, logits: Array, positive: Array, negative: Array, residuals: Array, reduction: str, wanted: Sequence[int]
 ) -> Parts:
+    """g (negative sigmoid(z) - positive sigmoid(-z)) for the logits z, divided by their number for a mean."""
     dz = residuals * g
     if 1 not in wanted and 2 not in wanted:
         return dz, None, None
@@ -112,6 +114,7 @@ def _(xp: Backend, logits: Array, q: Array, *, reduction: str) -> tuple[Array, A
 
 @soft_nll.backward
 def _(g: Array, logits: Array, q: Array, residuals: Array, reduction: str, wanted: Sequence[int]) -> Parts:
+    """g (sum(q) softmax(logits) - q) for the logits, divided by the number of rows for a mean."""
     g = g[:, None] if reduction == "none" else g
     dz = residuals * g
     if 1 not in wanted:
@@ -142,6 +145,7 @@ def _(
 def _(
     g: Array, xp: Backend, index: Array, counted: Array, residuals: Array, label_smoothing: float, reduction: str
 ) -> Array:
+    """g (softmax(logits) - (1 - e) [k = index] - e / K), e the smoothing, divided by the rows that count for a mean."""
     dz = residuals - label_smoothing / residuals.shape[1]
     dz[_places(xp, index)] -= 1 - label_smoothing
     rows = _for_each(g, index.size if counted is None else xp.maximum(counted.sum(), 1), reduction)

@@ -121,6 +121,7 @@ def _(
 
 @batch_norm_relu.backward
 def _(g: Any, xp: Backend, x: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
+    """g where the result was not cut off by relu and dropout, through the backward of batch norm."""
     (saved, mask), (g, *of_statistics) = residuals, g
     g = g if g is None or mask is None else xp.masked(g, mask)
     return fast.batch_norm_backward([g, *of_statistics], xp, x, axes, saved, wanted)

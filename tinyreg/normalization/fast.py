@@ -49,7 +49,10 @@ def batch_norm(
 
 
 def batch_norm_backward(g: Any, xp: Backend, x: Array, axes: tuple[int, ...], residuals: Any, wanted: Sequence[int]) -> Any:
-    """The gradients of x, by way of its mean and var too, and of weight and bias."""
+    """rate (d - mean(d) - c mean(d c)) for x, d = weight g, c the normalized x; sum(g c) for weight, sum(g) for bias.
+
+    For x also what comes by way of its mean and var, where these were asked for.
+    """
     (mean, rate, slope, scale), (g, g_mean, g_var) = residuals, g
     g = xp.zeros_like(x) if g is None else g
     centred = x - mean
@@ -99,7 +102,7 @@ def layer_norm(
 
 
 def layer_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, axes: tuple[int, ...], residuals: Any) -> Any:
-    """The gradients of x, weight and bias."""
+    """rate (d - mean(d) - c mean(d c)) for x, d = weight g, c the normalized x; sum(g c) for weight, sum(g) for bias."""
     rows, g, shape = _as_rows(xp, x, axes), _as_rows(xp, g, axes), [x.shape[a] for a in axes]
     n = rows.shape[1]
     w = xp.ones(n, dtype=x.dtype) if weight is None else weight.reshape(-1)
@@ -134,7 +137,7 @@ def group_norm(xp: Backend, x: Array, weight: Array = None, bias: Array = None, 
 
 
 def group_norm_backward(g: Array, xp: Backend, x: Array, weight: Array, num_groups: int, residuals: Any) -> Any:
-    """The gradients of x, weight and bias."""
+    """rate (d - mean(d) - c mean(d c)) for x, d = weight g, c the normalized x; sum(g c) for weight, sum(g) for bias."""
     rows, (weights, _) = _grouped(xp, x, num_groups, weight, None)
     g, n = g.reshape(rows.shape), rows.shape[1]
     (dx, dx_rows), dw, db = _room_shaped(xp, x, rows), xp.empty_like(weights), xp.empty_like(weights)

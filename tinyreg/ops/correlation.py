@@ -76,6 +76,7 @@ def _(g: Any, x_like: Any, stride: Two, dilation: Two) -> Any:
 
 @unwindow.vjp("x")
 def _(g: Any, x_like: Any, stride: Two, dilation: Two) -> Any:
+    """g in windows."""
     return windows(g, size=x_like.shape[-2:], stride=stride, dilation=dilation)
 
 

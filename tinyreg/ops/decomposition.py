@@ -126,6 +126,7 @@ def det(xp: Backend, x: Array) -> Array:
 
 @det.vjp("x")
 def _(g: Any, x: Any) -> Any:
+    """g times the cofactors of x, which are det(x) x^-T where x is not singular."""
     return expand_dims(g, axis=(-2, -1)) * cofactor(x)
 
 
@@ -151,6 +152,7 @@ def cofactor(xp: Backend, x: Array) -> Array:
 
 @cofactor.vjp("x")
 def _(g: Any, x: Any, x_like: Any) -> Any:
+    """det(u) det(v) u M vh, for an M from u^T g v and the products of the s other than s[i] and s[j]."""
     u, s, vh = svd(x)
     same = get(x_like.backend).eye(s.shape[-1], dtype=bool)
     others = where(same[:, None, :] | same[None, :, :], 1.0, expand_dims(s, axis=(-3, -2)))
@@ -178,6 +180,7 @@ def slogdet(xp: Backend, x: Array) -> tuple[Array, Array]:
 
 @slogdet.vjp("x")
 def _(g: Any, x: Any) -> Any:
+    """g x^-T for the g of the logarithm; the sign has no gradient."""
     return expand_dims(g[1], axis=(-2, -1)) * matrix_transpose(inv(x))
 
 
@@ -206,6 +209,7 @@ def cholesky(xp: Backend, x: Array, /, upper: bool = False) -> Array:
 
 @cholesky.vjp("x")
 def _(g: Any, y: Any, upper: bool) -> Any:
+    """y^-T S y^-1, for the lower y, and the symmetric S whose lower triangle is half that of y^T g."""
     lower, g = (matrix_transpose(y), matrix_transpose(g)) if upper else (y, g)
     transposed = matrix_transpose(lower)
     product = tril(transposed @ g)
@@ -239,6 +243,7 @@ def qr(xp: Backend, x: Array) -> tuple[Array, Array]:
 
 @qr.vjp("x")
 def _(g: Any, y: Any) -> Any:
+    """(gq + q S) r^-T, for the symmetric S whose lower triangle is that of r gr^T - gq^T q."""
     (gq, gr), (q, r) = g, y
     product = r @ matrix_transpose(gr) - matrix_transpose(gq) @ q
     symmetric = tril(product) + matrix_transpose(tril(product, k=-1))
@@ -269,6 +274,7 @@ def eigh(xp: Backend, x: Array) -> tuple[Array, Array]:
 
 @eigh.vjp("x")
 def _(g: Any, y: Any) -> Any:
+    """v (diag(gw) + F * (v^T gv)) v^T made symmetric, F[i, j] = 1 / (w[j] - w[i]), 0 between equals."""
     (gw, gv), (w, v) = g, y
     gaps = expand_dims(w, axis=-2) - expand_dims(w, axis=-1)
     turned = _reciprocal(gaps) * (matrix_transpose(v) @ gv)
@@ -302,6 +308,7 @@ def svd(xp: Backend, x: Array, /, full_matrices: bool = False) -> tuple[Array, A
 
 @svd.vjp("x")
 def _(g: Any, y: Any) -> Any:
+    """u (diag(gs) + F * (A - A^T) s + s F * (B - B^T)) vh, with A = u^T gu, B = v^T gv, F[i, j] = 1 / (s[j]^2 - s[i]^2)."""
     (gu, gs, gvh), (u, s, vh) = g, y
     rows, columns = expand_dims(s, axis=-1), expand_dims(s, axis=-2)
     gaps = _reciprocal((columns - rows) * (columns + rows))

@@ -102,7 +102,7 @@ def _is_zero(x: Any) -> bool:
 def masked(xp: Backend, x: Array, mask: Array, /, scale: float) -> Array:
     """scale x where the mask holds, elsewhere 0: what a dropout does with its mask.
 
-    x: floats; mask: booleans that broadcast to it. Derivative: the incoming gradient, masked alike.
+    x: floats; mask: booleans that broadcast to it. Derivative: scale where the mask holds, elsewhere 0.
 
     >>> import tinyreg as tr
     >>> from tinyreg.ops.elementwise import masked

@@ -70,11 +70,13 @@ def _axes_taken(part: Any) -> int:
 
 @index.vjp("x")
 def _(g: Any, x_like: Any, indices: Any, key: tuple[Any, ...]) -> Any:
+    """g put back at key, added up where an element was read twice, and 0 elsewhere."""
     return scatter(g, *indices, key=key, shape=x_like.shape)
 
 
 @scatter.vjp("x")
 def _(g: Any, indices: Any, key: tuple[Any, ...]) -> Any:
+    """g at key."""
     return index(g, *indices, key=key)
 
 
@@ -143,13 +145,13 @@ def take_along_axis(x: Tensor | Array, indices: Tensor | Array, axis: int = -1) 
 
 @primitive(name="take_along_axis", nondifferentiable=("places",))
 def picked(xp: Backend, x: Array, places: Array) -> Array:
-    """The elements at places of the flattened x, from 0 on. See `take_along_axis`."""
+    """The elements at places of the flattened x, from 0 on. Derivative: g added up at these. See `take_along_axis`."""
     return xp.take(x, places)
 
 
 @primitive(name="scatter_add", nondifferentiable=("places",))
 def scattered(xp: Backend, x: Array, places: Array, /, shape: Shape) -> Array:
-    """Add x at places to the flattened zeros of `shape`: the gradient of `take_along_axis`."""
+    """Add x at places to the flattened zeros of `shape`: the gradient of `take_along_axis`. Derivative: g at these."""
     return scatter_add(xp, shape, xp.reshape(places, (-1,)), xp.reshape(x, (-1, 1)))
 
 

@@ -89,7 +89,7 @@ def contract(xp: Backend, *xs: Array, subscripts: str) -> Array:
 
 @contract.vjp("xs")
 def _(g: Any, others: Any, xs_like: Any, subscripts: str, position: int) -> Any:
-    """The einsum of g and the other arrays to the letters of this one, its diagonals put back by unit matrices."""
+    """einsum of g and the other arrays to the letters of this one, its diagonals put back by unit matrices."""
     given, output = subscripts.split("->")
     terms, like = given.split(","), xs_like[position]
     letters, deltas = _without_repeats(terms[position], unused=_unused(subscripts))

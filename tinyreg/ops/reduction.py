@@ -300,6 +300,7 @@ def p_norm(xp: Backend, x: Array, /, ord: float = 2, axis: Axis = None, keepdims
 
 @p_norm.vjp("x")
 def _(g: Any, x: Any, y: Any, ord: float, axis: Axis) -> Any:
+    """g sign(x) (|x| / y)^(ord - 1), which for ord = 2 is g x / y; 0 where y is 0."""
     x, y = finite(x), nonzero(finite(y))
     if ord == 2:
         return restored(g / y, x.shape, axis) * x

@@ -197,7 +197,7 @@ def _(g: Any, axis: int) -> Any:
 
 @primitive(name="split", expects="places along an axis that x has", result=tuple[Tensor, ...])
 def cut(xp: Backend, x: Array, /, sections: tuple[int, ...], axis: int) -> tuple[Array, ...]:
-    """Cut x before each of the places in `sections`: several results, whose gradient is one `concat`. See `split`."""
+    """Cut x before each of the places in `sections`. Derivative: the g of all results, one after the other. See `split`."""
     axis = arguments.axis("split", axis, x.ndim)
     pairs = itertools.pairwise([0, *sections, x.shape[axis]])
     before = (slice(None),) * axis

@@ -137,7 +137,10 @@ erf: Unary = unary(
 
 @wide()
 def ndtr(xp: Backend, x: Array) -> Array:
-    """The integral of exp(-t^2 / 2) / sqrt(2 pi) from minus infinity to x, elementwise. Derivative: the density."""
+    """The integral of exp(-t^2 / 2) / sqrt(2 pi) from minus infinity to x, elementwise.
+
+    Derivative: exp(-x^2 / 2) / sqrt(2 pi).
+    """
     return normal_distribution(xp, x)
 
 

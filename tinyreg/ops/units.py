@@ -73,6 +73,7 @@ def _(xp: Backend, x: Array, *, approximate: str) -> tuple[Array, Array]:
 
 @gelu.backward
 def _(g: Any, residuals: Any) -> Any:
+    """g (P(Z <= x) + x p(x)), for the density p of a standard normal Z."""
     return g * residuals
 
 
@@ -147,7 +148,8 @@ def _form(approximate: str) -> tuple[Callable[[Any], Any], Callable[..., None]]:
 def leaky_relu(xp: Backend, x: Array, /, negative_slope: float = 0.01) -> tuple[Array, Array]:
     """x where x > 0, elsewhere negative_slope x, elementwise.
 
-    x: floats of any shape. The derivative at 0 is negative_slope: for a slope in [0, 1], the subgradient of least norm.
+    x: floats of any shape. Derivative: 1 where x > 0, elsewhere negative_slope. For a slope in [0, 1] that is the
+    subgradient of least norm at 0.
 
     Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
 
@@ -163,7 +165,7 @@ def leaky_relu(xp: Backend, x: Array, /, negative_slope: float = 0.01) -> tuple[
 
 @primitive(name="leaky_relu", nondifferentiable=("above",))
 def bent(xp: Backend, x: Array, above: Array, /, slope: float) -> Array:
-    """x where `above` holds, elsewhere slope x: what `leaky_relu` does with a gradient."""
+    """x where `above` holds, elsewhere slope x. Derivative: 1 where it holds, elsewhere slope. See `leaky_relu`."""
     y = (~xp.asarray(above)).astype(x.dtype)
     y *= slope
     y += above

@@ -58,20 +58,62 @@ function paint(canvas, { rows, columns, values }) {
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
-function numbers(array, { rows, columns, values }) {
+/** Numbers in a table, with the numbers of rows and columns where it has both. */
+function numbers(array, { rows, columns, values }, label, tell) {
   const largest = magnitude(values);
   const cells = values.map((value, i) => {
     const [end, share] = shade(value, largest);
     const style = `background: color-mix(in srgb, var(--${end}) ${Math.round(share * 100)}%, var(--zero))`;
     const title = `${position(i, array.shape)} ${value}`;
-    return make("td", { style, title, class: share > 0.6 && "strong" }, short(value, 3));
+    return make("td", { style, title, "data-at": i, class: share > 0.6 && "strong" }, short(value, 3));
   });
-  const lines = Array.from({ length: rows }, (_, row) => make("tr", cells.slice(row * columns, (row + 1) * columns)));
-  return make("table.numbers", make("tbody", lines));
+  const two = array.shape.length === 2;
+  const heads = (n) => Array.from({ length: n }, (_, i) => make("th", { "aria-hidden": "true" }, String(i)));
+  const [above, beside] = [heads(columns), heads(rows)];
+  const lines = beside.map((head, row) =>
+    make("tr", two && head, cells.slice(row * columns, (row + 1) * columns)),
+  );
+  const table = make("table.numbers", make("tbody", two && make("tr", make("th"), above), lines));
+  return tell ? telling(table, cells, columns, label, tell) : table;
+}
+
+/** How the arrow keys move in an array of so many elements: from one place to another; undefined for other keys. */
+function moved(key, at, columns, size) {
+  const far = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: size - 1 - at };
+  return Object.hasOwn(far, key) ? at + far[key] : undefined;
+}
+
+/** A table that tells, on hover and to the arrow keys, what each of its numbers is made of, and lights that up. */
+function telling(table, cells, columns, label, tell) {
+  let at = 0;
+  const light = (on) => {
+    const tables = [...(table.closest("ol")?.querySelectorAll("figure") ?? [])].map((one) => one.querySelectorAll("td"));
+    for (const lit of tables.flatMap((one) => [...one])) lit.classList.remove("read");
+    if (on) tell(at).forEach((places, k) => places.forEach((place) => tables[k][place]?.classList.add("read")));
+    if (on) cells[at].classList.add("read");
+    else tell(null);
+  };
+  const read = (i) => {
+    if (!(i >= 0 && i < cells.length)) return;
+    at = i;
+    light(true);
+  };
+  const move = (event) => {
+    const to = moved(event.key, at, columns, cells.length);
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    read(to);
+  };
+  const hover = ({ target }) => target.dataset?.at && read(Number(target.dataset.at));
+  const leave = () => light(false);
+  const says = `${label}; arrow keys tell how each number came about`;
+  const listeners = { mouseover: hover, mouseleave: leave, focus: () => read(at), blur: leave, keydown: move };
+  return fill(table, [{ tabindex: 0, "aria-label": says }, listeners]);
 }
 
 /** A heat map whose numbers are read with the pointer, or with the arrow keys once it has the focus. */
-function heatMap(array, { rows, columns, values, summary }, label, readout) {
+function heatMap(array, { rows, columns, values, summary }, label, readout, tell) {
   const cursor = make("i.cursor", { hidden: true });
   let at = 0;
   const read = (i) => {
@@ -81,6 +123,7 @@ function heatMap(array, { rows, columns, values, summary }, label, readout) {
       ? `block ${position(i, [rows, columns])} of ${rows} × ${columns}, mean`
       : position(i, array.shape);
     readout.textContent = `${place} ${values[i]}`;
+    tell?.(i);
     cursor.hidden = false;
     cursor.style.left = `${((i % columns) / columns) * 100}%`;
     cursor.style.top = `${(Math.floor(i / columns) / rows) * 100}%`;
@@ -88,6 +131,7 @@ function heatMap(array, { rows, columns, values, summary }, label, readout) {
   const leave = () => {
     readout.textContent = "";
     cursor.hidden = true;
+    tell?.(null);
   };
   const point = ({ target, offsetX, offsetY }) => {
     const [row, column] = [(offsetY / target.offsetHeight) * rows, (offsetX / target.offsetWidth) * columns].map(
@@ -96,18 +140,11 @@ function heatMap(array, { rows, columns, values, summary }, label, readout) {
     read(Math.min(rows - 1, row) * columns + Math.min(columns - 1, column));
   };
   const move = (event) => {
-    const far = {
-      ArrowLeft: -1,
-      ArrowRight: 1,
-      ArrowUp: -columns,
-      ArrowDown: columns,
-      Home: -at,
-      End: values.length - 1 - at,
-    };
-    if (!(event.key in far)) return;
+    const to = moved(event.key, at, columns, values.length);
+    if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    read(at + far[event.key]);
+    read(to);
   };
   const range = `from ${short(array.min)} to ${short(array.max)}, mean ${short(array.mean)}`;
   const says = `${label}, ${typed(array)}, ${range}; arrow keys read single numbers`;
@@ -134,23 +171,26 @@ function statistics({ min, mean, max, nan, inf }) {
 }
 
 /** What is drawn of an array: a number, numbers, or a heat map, with the range of its colours. */
-function drawing(array, label) {
+function drawing(array, label, tell) {
   const drawn = matrix(array);
   if (!drawn?.values.length) return make("p.dim", drawn ? "empty" : "not shown: the tape is long");
   const { rows, columns, values, summary } = drawn;
-  if (!array.shape.length) return make("p.scalar", { title: values[0] }, short(values[0], 6));
+  if (!array.shape.length) {
+    tell?.(0);
+    return make("p.scalar", { title: values[0] }, short(values[0], 6));
+  }
   const small = !summary && values.length <= MOST_NUMBERS && columns <= MOST_COLUMNS && rows <= MOST_LINES;
   const readout = make("output");
   return [
-    small ? numbers(array, drawn) : heatMap(array, drawn, label, readout),
+    small ? numbers(array, drawn, label, tell) : heatMap(array, drawn, label, readout, tell),
     make("div.under", legend(magnitude(values)), readout),
     summary && make("small", `means of ${rows} × ${columns} blocks`),
   ];
 }
 
-/** An array with its label and its minimum, mean and maximum. */
-function figure(label, array, missing = "not recorded") {
+/** An array with its label and its minimum, mean and maximum; `tell` says how its i-th element came about. */
+function figure(label, array, missing = "not recorded", tell = undefined) {
   const caption = make("figcaption", label);
   if (!array) return make("figure.missing", caption, make("p", missing));
-  return make("figure", caption, drawing(array, label), array.shape.length > 0 && statistics(array));
+  return make("figure", caption, drawing(array, label, tell), array.shape.length > 0 && statistics(array));
 }

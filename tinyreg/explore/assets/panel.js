@@ -53,20 +53,26 @@ function inputSections(entry, at) {
 
 /** The step of the backward as a chain: the gradient that came in, the contribution, broadcasting undone, the sum. */
 function chain(at) {
-  const { walk, given, kind } = steps[at];
+  const { walk, given, kind, arrives } = steps[at];
   const { incoming } = backward[walk];
   const title = (i) => (incoming.length > 1 ? `g, of result ${i}` : "g, the incoming gradient");
   const links = [["comes in", incoming.map((g, i) => figure(title(i), g, "zero: nobody used it"))]];
+  const told = make("output.told", { "aria-live": "polite" });
   if (given) {
     const name = nameOf(given.to);
     const { got, of } = gathered(slot(given.to), at);
-    const sum = got === of ? `gradient of ${name}, complete` : `sum so far at ${name}`;
-    links.push([`VJP for ${given.argument}`, figure(`contribution to ${name}`, given.raw)]);
-    if (given.fitted && kind !== "contribution") links.push([undone(given), figure(`fitted to ${name}`, given.fitted)]);
-    if (kind === "sum") links.push([`arrives, ${got} of ${of}`, figure(sum, given.sum)]);
+    const complete = arrives && got === of && `gradient of ${name}, complete`;
+    const how = factors(entries[steps[at].entry], given, incoming[0]);
+    if (how) links.splice(0, 1, ...how.map(({ says, label, array }) => [says, figure(label, array)]));
+    const first = (kind === "gives" && complete) || `contribution to ${name}`;
+    links.push([`VJP for ${given.argument}`, figure(first, given.raw, undefined, how && terms(how, given.raw, told))]);
+    if (kind !== "gives" && given.fitted && undone(given))
+      links.push([undone(given), figure((kind === "fits" && complete) || `fitted to ${name}`, given.fitted)]);
+    if (kind === "sums") links.push([`arrives, ${got} of ${of}`, figure(complete || `sum so far at ${name}`, given.sum)]);
   }
   const items = links.map(([says, figures]) => make("li", make("p", says), figures));
-  return section("In the backward", make("ol.chain", items));
+  const formula = given && entries[steps[at].entry].vjp.find(({ argument }) => argument === given.argument)?.formula;
+  return section("In the backward", formula && make("p.formula", formula), make("ol.chain", items), told);
 }
 
 /** Lines of code; what is too long for one goes on under its own beginning. */
@@ -75,15 +81,20 @@ function codeLines(source) {
   return highlighted(source).map((line, i) => make("code", { style: `--indent: ${indents[i] + 4}ch` }, line, "\n"));
 }
 
+/** The derivative of each argument: a line in the field's notation, and the code that runs. */
 function vjpSection(entry, step) {
   const current = step.entry === entry.number ? step.given?.argument.replace(/\[.*/, "") : undefined;
-  const serving = new Map(); // from a source to the arguments it serves
-  for (const { argument, source } of entry.vjp) if (source) push(serving, source.trimEnd(), argument);
+  const serving = new Map(); // from a formula and a source to the arguments they serve
+  for (const { argument, formula, source } of entry.vjp)
+    if (source || formula) push(serving, JSON.stringify([formula, source.trimEnd()]), argument);
   const serves = (served) => served.some((argument) => argument.split(/\W+/).includes(current));
   const ordered = [...serving].sort(([, one], [, other]) => serves(other) - serves(one));
-  const pieces = ordered.map(([source, served]) => {
-    const kind = serves(served) && "serving";
-    return make("pre", { class: kind, tabindex: 0, "aria-label": `VJP for ${served.join(", ")}` }, codeLines(source));
+  const pieces = ordered.map(([key, served]) => {
+    const [formula, source] = JSON.parse(key);
+    const kind = serves(served) ? "vjp serving" : "vjp";
+    const code = source && make("pre", { class: serves(served) && "serving" }, codeLines(source));
+    return make("div", { class: kind, role: "group", "aria-label": `VJP for ${served.join(", ")}`, tabindex: 0 },
+      formula && make("p.formula", formula), code);
   });
   return section("Its VJP", pieces.length ? pieces : make("p.dim", "its source is not at hand"));
 }

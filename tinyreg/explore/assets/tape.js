@@ -180,7 +180,7 @@ function lit(step, now) {
   const kind = step.kind === "forward" ? "lit forward" : "lit backward";
   if (step.kind === "forward")
     return [...[...links[now]].map((from) => arc(from, now, kind)), ...(links[now].size ? [tip(now, kind)] : [])];
-  if (step.kind === "incoming") return [...[...linked[now]].map((to) => arc(to, now, kind)), tip(now, kind)];
+  if (step.kind === "begins") return [...[...linked[now]].map((to) => arc(to, now, kind)), tip(now, kind)];
   const target = rowOf.get(rowKey(slot(step.given.to)));
   return target === now ? [] : [arc(now, target, kind), tip(target, kind)];
 }

@@ -12,21 +12,35 @@ const packed = JSON.parse(byId("scene").textContent);
 const scene = unpacked(packed.scene, packed.shared);
 const { entries, leaves, groups, backward, sources } = scene;
 
-/** A step back through an entry: its gradient comes in; then for each contribution what the VJP gave, the fit, the sum. */
-function stepsBack({ entry, contributions }, walk) {
-  const each = contributions.flatMap((given) =>
-    ["contribution", given.fitted && "fitted", "sum"].filter(Boolean).map((kind) => ({ kind, entry, walk, given })),
-  );
-  return [{ kind: "incoming", entry, walk }, ...each];
+const slot = ({ entry, result, leaf }) => (leaf != null ? `l${leaf}` : entry != null ? `e${entry}.${result ?? 0}` : null);
+
+const expected = new Map(); // from a value to how many contributions it gets
+for (const { contributions } of backward)
+  for (const { to } of contributions) expected.set(slot(to), (expected.get(slot(to)) ?? 0) + 1);
+
+/** What is new about a contribution, in steps: what the VJP gave, broadcasting undone, and the sum; without what says nothing. */
+function stepsOf(given, entry, walk, arrived) {
+  const key = slot(given.to);
+  arrived.set(key, (arrived.get(key) ?? 0) + 1);
+  const kinds = ["gives", given.fitted && undone(given) && "fits", arrived.get(key) > 1 && "sums"].filter(Boolean);
+  return kinds.map((kind, i) => ({ kind, entry, walk, given, arrives: i === kinds.length - 1 }));
 }
 
-const steps = [...entries.map((entry) => ({ kind: "forward", entry: entry.number })), ...backward.flatMap(stepsBack)];
+/** The backward: where it begins, and then what each entry gives. */
+function stepsBack() {
+  const arrived = new Map();
+  const each = backward.flatMap(({ entry, contributions }, walk) =>
+    contributions.flatMap((given) => stepsOf(given, entry, walk, arrived)),
+  );
+  return backward.length ? [{ kind: "begins", entry: backward[0].entry, walk: 0 }, ...each] : [];
+}
+
+const steps = [...entries.map((entry) => ({ kind: "forward", entry: entry.number })), ...stepsBack()];
 const LOSS = entries.length - 1; // the step of the last entry of the forward
 const BACKWARD = Math.min(entries.length, steps.length - 1); // the first step of the backward
 const END = steps.length - 1;
 
 const isForward = (at) => at < entries.length;
-const slot = ({ entry, result, leaf }) => (leaf != null ? `l${leaf}` : entry != null ? `e${entry}.${result ?? 0}` : null);
 const rowKey = (place) => place.split(".")[0];
 const numbered = (entry) => `#${entry + scene.first}`;
 const total = (sizes) => sizes.reduce((sum, size) => sum + size, 0);
@@ -53,11 +67,10 @@ function arrive(place, at, sum) {
 }
 
 steps.forEach((step, at) => {
-  if (step.kind === "incoming") firstBack.set(step.entry, at);
-  if (step.kind === "incoming" && step.walk === 0) {
+  if (step.walk !== undefined && !firstBack.has(step.entry)) firstBack.set(step.entry, at);
+  if (step.kind === "begins")
     backward[0].incoming.forEach((g, result) => g && arrive(slot({ entry: step.entry, result }), at, g));
-  }
-  if (step.kind === "sum") arrive(slot(step.given.to), at, step.given.sum);
+  if (step.arrives) arrive(slot(step.given.to), at, step.given.sum);
 });
 for (const entry of entries) {
   for (const key of new Set(entry.inputs.map(slot))) if (key) push(users, rowKey(key), entry.number);
@@ -80,6 +93,13 @@ function undone({ raw, fitted }) {
   return [...(axes.length ? [summed + shapes] : []), ...cast].join("; ");
 }
 
+/** Which of its contributions a value has with the one that arrives at a step: "its gradient", "the first of 2 contributions". */
+function arrival(at) {
+  const { got, of } = gathered(slot(steps[at].given.to), at);
+  if (of === 1) return "its gradient";
+  return got === 1 ? `the first of ${of} contributions` : `contribution ${got} of ${of}`;
+}
+
 /** What happens at a step, in a sentence. */
 function sentence(at) {
   const step = steps[at];
@@ -90,20 +110,19 @@ function sentence(at) {
     const saves = saved.length ? `, and saves ${saved.map(({ name }) => name).join(", ")} for backward` : "";
     return `${numbered(number)}: ${call} gives ${results.map(typed).join(" and ")}${saves}.`;
   }
-  if (step.kind === "incoming") {
-    if (!step.walk) return `The backward begins at ${numbered(number)}, ${op}, with a gradient g of 1, or the one that was given.`;
-    const { of } = gathered(`e${number}`, at);
-    return `${numbered(number)}, ${op}: its gradient g is complete (${count(of, "contribution")}) and goes into its VJPs.`;
-  }
+  if (step.kind === "begins")
+    return `The backward begins at ${numbered(number)}, ${op}, with a gradient g of 1, or the one that was given.`;
   const { to, argument, raw, fitted } = step.given;
   const name = nameOf(to);
-  if (step.kind === "contribution")
-    return `${numbered(number)}, ${op}: the VJP for ${argument} gives a contribution to ${name}, ${typed(raw)}.`;
-  if (step.kind === "fitted") {
+  if (step.kind === "gives") {
+    const gives = step.arrives ? `${name} ${arrival(at)}` : `a contribution to ${name}`;
+    return `${numbered(number)}, ${op}: the VJP for ${argument} gives ${gives}, ${typed(raw)}.`;
+  }
+  if (step.kind === "fits") {
     const what = raw.shape.join() === fitted.shape.join() ? "Dtype" : "Broadcasting";
-    return `${what} undone for ${name}: ${undone(step.given)}.`;
+    return `${what} undone for ${name}: ${undone(step.given)}.${step.arrives ? ` That is ${arrival(at)}.` : ""}`;
   }
   const { got, of } = gathered(slot(to), at);
   if (got < of) return `${name} has ${got} of ${count(of, "contribution")}; this is their sum so far.`;
-  return `${name} has its gradient: ${of === 1 ? "this contribution is the only one" : `the sum of ${of} contributions`}.`;
+  return `${name} has its gradient: the sum of ${of} contributions.`;
 }

@@ -38,7 +38,10 @@ def _(
 def _(
     g: Array, xp: Backend, x: Array, weight: Array, stride: Two, dilation: Two, groups: int, wanted: Sequence[int]
 ) -> tuple[Array, Array, Array]:
-    """A product for each place in a window: all of them together would take as many times the memory of x."""
+    """g laid over the windows, times weight, for x; g times the windows of x for weight; the sum of g for bias.
+
+    A product for each place in a window: all of them together would take as many times the memory of x.
+    """
     (out, channels, *size), images = weight.shape, _images_last(xp, x)
     rows = g.transpose(1, 2, 3, 0).reshape(groups, out // groups, -1)
     places = places_of(x.shape, size, stride, dilation)
@@ -77,6 +80,7 @@ def _(xp: Backend, x: Array, weight: Array, bias: Array = None, *, stride: Two, 
 def _(
     g: Array, xp: Backend, x: Array, weight: Array, stride: Two, dilation: Two, wanted: Sequence[int]
 ) -> tuple[Array, Array, Array]:
+    """g laid over the windows, times weight, for x; g times the windows of x for weight; the sum of g for bias."""
     images, rows = _channels_first(xp, x), _channels_first(xp, g)
     dx, dw = xp.zeros_like(images), xp.zeros_like(weight)
     for block, factors in _blocks(xp, images, weight):

@@ -18,6 +18,7 @@ def _(xp: Backend, x: Array, *, size: Two, stride: Two, dilation: Two) -> tuple[
 
 @window_max.backward
 def _(g: Array, xp: Backend, x: Array, y: Array, size: Two, stride: Two, dilation: Two) -> Array:
+    """g to the largest element of its window, shared equally by those that tie."""
     places = places_of(x.shape, size, stride, dilation)
     chosen = [x[place] == y for place in places]
     share = g / _ties(chosen, g.dtype)
@@ -56,5 +57,6 @@ def _(xp: Backend, x: Array, *, size: Two, stride: Two) -> tuple[Array, None]:
 
 @window_mean.backward
 def _(g: Array, xp: Backend, x: Array, size: Two, stride: Two) -> Array:
+    """g / n to each of the n elements of its window."""
     places = places_of(x.shape, size, stride, (1, 1))
     return added_up(xp, x, x.shape, places, [g / math.prod(size)] * len(places))
