@@ -35,11 +35,11 @@ def test_layers_are_clusters_one_within_the_other():
     labels = {name: cluster["label"] for name, cluster in graph.clusters.items()}
     by_label = {cluster["label"]: cluster for cluster in graph.clusters.values()}
     assert set(by_label) == {
-        f'"{name}"' for name in ("Sequential", "0 (Sequential)", "0.0 (Linear)", "0.1 (Tanh)", "1 (Linear)")
+        f'"{name}"' for name in ("model (Sequential)", "0 (Sequential)", "0.0 (Linear)", "0.1 (Tanh)", "1 (Linear)")
     }
     assert labels[by_label['"0.0 (Linear)"']["inside"]] == '"0 (Sequential)"'
     assert by_label['"0.0 (Linear)"']["nodes"] == ['"#0"', '"#1"', '"#2"']
-    assert by_label['"Sequential"']["inside"] is None
+    assert by_label['"model (Sequential)"']["inside"] is None
     assert "test_explain_dot.py" in graph.nodes['"#0"']["label"]
 
 

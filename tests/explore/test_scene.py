@@ -110,7 +110,7 @@ def test_of_a_long_source_the_part_around_the_lines_is_shown(tmp_path):
 def test_layers_are_groups_of_entries_one_within_the_other(net):
     _, _, shown = net
     labels = [group["label"] for group in shown["groups"]]
-    assert labels == ["Sequential", "0 (Linear)", "1 (Sequential)", "1.0 (Tanh)", "1.1 (Linear)"]
+    assert labels == ["model (Sequential)", "0 (Linear)", "1 (Sequential)", "1.0 (Tanh)", "1.1 (Linear)"]
     assert [group["parent"] for group in shown["groups"]] == [None, 0, 0, 2, 2]
     for entry in shown["entries"]:
         if entry["group"] is not None:

@@ -6,7 +6,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from ..callers import is_own
@@ -17,6 +17,8 @@ from ..nn.module import Module
 from .rows import Call, Line, Record
 
 LAYER_CALL = Module.__call__.__code__
+
+MOST_PARTS = 1000  # of a list that is looked through for a layer
 
 FRAMES_HOLD_A_COPY = sys.implementation.name == "cpython" and sys.version_info < (3, 13)
 NOBODY_ELSE = 3  # references to such a copy: the frame's, that of the variable `asked`, and getrefcount's own
@@ -29,6 +31,14 @@ class Use(NamedTuple):
     name: str | None
     array: Array
     line: Line
+
+
+class Running(NamedTuple):
+    """A layer that is running: the dict of its keyword arguments, a new one for every call, and the frame that called it."""
+
+    module: Module
+    token: Any
+    caller: FrameType | None
 
 
 class Log:
@@ -76,15 +86,15 @@ class Log:
         made = self._makers.get(id(value))
         return self._makers.get(id(getattr(value, "base", None))) if made is None and hasattr(value, "shape") else made
 
-    def _call(self, layers: Sequence[tuple[Module, Any]]) -> Call | None:
+    def _call(self, layers: Sequence[Running]) -> Call | None:
         """The innermost layer that is running: the calls that were running at the last op go on where they still are."""
         calls: list[tuple[Any, Call]] = self._running.__dict__.setdefault("calls", [])
         same = 0
-        while same < min(len(layers), len(calls)) and layers[same][1] is calls[same][0]:
+        while same < min(len(layers), len(calls)) and layers[same].token is calls[same][0]:
             same += 1
         del calls[same:]
-        for module, token in layers[same:]:
-            path = self._path(layers[0][0], module)
+        for module, token, caller in layers[same:]:
+            path = self._path(layers[0].module, module) or _held(module, caller)
             calls.append((token, Call(path, type(module).__name__, calls[-1][1] if calls else None)))
         return calls[-1][1] if calls else None
 
@@ -100,11 +110,8 @@ def owner(node: Any) -> Node:
     return node.parents[0] if type(node) is Result else node
 
 
-def _position() -> tuple[FrameType, list[tuple[Module, Any]]]:
-    """The innermost frame of the reader's code, and the layers that are running, outermost first.
-
-    With each layer comes the dict of its keyword arguments: a new one for every call, which tells two calls apart.
-    """
+def _position() -> tuple[FrameType, list[Running]]:
+    """The innermost frame of the reader's code, and the layers that are running, outermost first."""
     frame: FrameType | None = sys._getframe(1)
     outermost: Any = None
     user, layers = None, []
@@ -112,7 +119,7 @@ def _position() -> tuple[FrameType, list[tuple[Module, Any]]]:
         outermost = frame
         if frame.f_code is LAYER_CALL:
             inside = _variables(frame)
-            layers.append((inside["self"], inside["kwargs"]))
+            layers.append(Running(inside["self"], inside["kwargs"], frame.f_back))
         elif user is None and not is_own(frame):
             user = frame
         frame = frame.f_back
@@ -125,9 +132,42 @@ def _names(frame: FrameType, values: Sequence[Any]) -> list[str | None]:
     names: dict[int, str] = {}
     for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names):
         value = local.get(name, frame.f_globals.get(name)) if name != "_" else None
-        if isinstance(value, Tensor) or hasattr(value, "__array__"):
+        if issubclass(type(value), Tensor) or hasattr(type(value), "__array__"):  # the reader's objects are not asked
             names.setdefault(id(getattr(value, "_array", value)), name)
     return [names.get(id(value)) if hasattr(value, "shape") else None for value in values]
+
+
+def _held(module: Module, caller: FrameType | None) -> str:
+    """What the code that calls a layer calls it: a variable, or what a variable holds as an attribute or in a list."""
+    while caller and is_own(caller):
+        caller = caller.f_back
+    if caller is None:
+        return ""
+    variables = {name: value for name, value in _variables(caller).items() if not name.startswith("_")}
+    variables |= {name: caller.f_globals[name] for name in caller.f_code.co_names if name in caller.f_globals}
+    places = [variables.items(), *(_parts(name, value) for name, value in variables.items())]
+    return next((name for place in places for name, value in place if value is module), "")
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What stands in a list, a dict or an object, by what one would write for it; an object's lists too."""
+    if type(value) in (list, tuple, dict):
+        if len(value) <= MOST_PARTS:
+            pairs = value.items() if type(value) is dict else enumerate(value)
+            yield from ((f"{name}[{key!r:.40}]", part) for key, part in pairs)
+    elif not issubclass(type(value), Module | ModuleType | type):
+        for attribute, part in _attributes(value).items():
+            path = attribute if name == "self" else f"{name}.{attribute}"
+            yield path, part
+            if type(part) in (list, tuple, dict):
+                yield from _parts(path, part)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    try:
+        return dict(object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        return {}
 
 
 def _variables(frame: FrameType) -> dict[str, Any]:

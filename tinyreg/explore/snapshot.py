@@ -6,6 +6,7 @@ array either, unless they are taken inside explain(), where values and gradients
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -43,7 +44,7 @@ def snapshot(tensor: Tensor, grad: Any, names: Mapping[str, Tensor]) -> tuple[li
             f"tape: got {described(names[absent[0]])} as {absent[0]}, expected a leaf that the tape rests on, or a "
             "constant that it saves; leave that name out"
         )
-    values = {leaf: array for leaf, _, array in _explained_leaves(nodes)}
+    values = {leaf: array for node in nodes for leaf, array in _leaf_values(node)}
     origins = [Origin(name, leaf.shape, leaf.dtype, bool(leaf.name), values.get(leaf)) for leaf, name in leaves.items()]
     walked = explained and (tensor.size == 1 or grad is not None)
     return rows, origins, recorded_backward(tensor._node, incoming(tensor, grad)._array, sources) if walked else None
@@ -56,28 +57,42 @@ def _reached(root: Node) -> list[Any]:
         raise RuntimeError(str(error).replace("backward", "tape", 1)) from None
 
 
-def _explained_leaves(nodes: Sequence[Any]) -> Iterator[tuple[Leaf, str | None, Array]]:
-    """Each use of a leaf inside explain(): the leaf, the variable that held it, and its value."""
+def _leaf_values(node: Any) -> Iterator[tuple[Leaf, Array]]:
+    """The leaves that an entry made inside explain() was given, with their values."""
+    if isinstance(node, Entry) and (record := _record(node)):
+        pairs = zip(node.parents, record.inputs, strict=True)
+        yield from ((parent, value) for parent, value in pairs if isinstance(parent, Leaf))
+
+
+def _uses(nodes: Sequence[Any]) -> Iterator[tuple[Leaf, str | None, Record]]:
+    """Each use of a leaf inside explain(): the leaf, the variable that held it, and what used it."""
     for node in nodes:
         if isinstance(node, Entry) and (record := _record(node)):
-            for parent, name, value in zip(node.parents, record.names, record.inputs, strict=True):
+            for parent, name in zip(node.parents, record.names, strict=True):
                 if isinstance(parent, Leaf):
-                    yield parent, name, value
+                    yield parent, name, record
 
 
 def _leaves(root: Node, nodes: Sequence[Any], given: Mapping[Node | None, str]) -> dict[Leaf, str]:
     """The leaves in order of use, with a name each, no two alike: two models may both have a "0.weight"."""
-    labels: dict[Leaf, str] = {}
-    taken = set(given.values())
     variables: dict[Leaf, str] = {}
-    for leaf, name, _ in _explained_leaves(nodes):
+    layers: dict[Leaf, str] = {}
+    for leaf, name, record in _uses(nodes):
         if name:
             variables.setdefault(leaf, name)
+        if record.call and record.call.chain[0].path:
+            layers.setdefault(leaf, record.call.chain[0].path)
     above = itertools.chain((root,), *(node.parents for node in nodes))
-    for i, leaf in enumerate(dict.fromkeys(node for node in above if isinstance(node, Leaf))):
-        label = given.get(leaf) or leaf.name or variables.get(leaf) or f"leaf {i}"
-        labels[leaf] = f"{label} (leaf {i})" if label in taken and leaf not in given else label
-        taken.add(label)
+    leaves = list(dict.fromkeys(node for node in above if isinstance(node, Leaf)))
+    names = [given.get(leaf) or leaf.name or variables.get(leaf) or f"leaf {i}" for i, leaf in enumerate(leaves)]
+    often = collections.Counter(names)
+    taken = set(given.values())
+    labels: dict[Leaf, str] = {}
+    for i, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
+        if often[name] > 1 and leaf.name and leaf in layers and leaf not in given:
+            name = f"{layers[leaf]}.{name}"
+        labels[leaf] = f"{name} (leaf {i})" if name in taken and leaf not in given else name
+        taken.add(name)
     return labels
 
 
