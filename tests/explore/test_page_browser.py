@@ -166,7 +166,7 @@ def test_the_vjp_that_serves_the_step_is_marked(net):
 
 def test_layers_close_and_open_and_a_closed_layer_is_one_step(page, files):
     page.open(files(layered))
-    assert page.texts("#window .group .call") == ["Sequential", "0 (Linear)", "1 (Tanh)", "2 (Linear)"]
+    assert page.texts("#window .group .call") == ["model (Sequential)", "0 (Linear)", "1 (Tanh)", "2 (Linear)"]
     page.click("#row-g1")
     assert page.find("#row-g1").get_attribute("aria-expanded") == "false"
     assert not page.all("#row-e0")
@@ -184,6 +184,25 @@ def test_layers_close_and_open_and_a_closed_layer_is_one_step(page, files):
     assert page.text("#layers") == "Close layers"
     page.click("#row-leaves")
     assert not page.all("#window .leaf")
+
+
+def test_the_time_steps_of_a_loop_are_folded_and_the_others_are_one_step(page, tmp_path):
+    tr.seed(0)
+    cell = tr.nn.Linear(4, 4)
+    with tr.explain():
+        h = tr.ones((1, 4))
+        for _ in range(30):
+            h = tr.tanh(cell(h)) * 0.5
+        tr.tape(h.sum()).save_html(tmp_path / "loop.html")
+    page.open(tmp_path / "loop.html")
+    shown = page.texts("#window .group .call")
+    assert shown == ["round 1 of 30", "cell (Linear)", "rounds 2 to 30, like round 1"]
+    page.press("n", "n", "n")
+    assert page.sentence.startswith("#89: multiply")  # the last of the other rounds
+    page.press("n")
+    assert page.sentence.startswith("#90: sum")
+    page.press("p", Keys.ENTER)  # opens them
+    assert {"round 2 of 30", "round 3 of 30"} < set(page.texts("#window .group .call"))
 
 
 def test_search_finds_ops_names_layers_and_source(page, files):
@@ -301,13 +320,17 @@ def test_nothing_is_asked_of_the_network(page, files):
 def test_a_tape_of_2000_entries_puts_few_rows_into_the_document(page, files):
     page.open(files(long))
     assert page.text("#totals").startswith("2,001 entries")
+    assert page.texts("#window .group .call") == ["round 1 of 1000", "rounds 2 to 1000, like round 1"]
+    assert len(page.all("#rows [role=row]")) == 1 + 2 + 2 + 2 + 1  # head, leaves, two groups, the first round, the sum
+    page.click("#layers")
+    page.click("#layers")  # all are open
     for key, last in ((Keys.HOME, "e0"), ("b", "e2000"), (Keys.END, "e0")):
         page.press(key)
         assert page.row == last
         assert len(page.all("#rows [role=row]")) < 200
         assert len(page.all("#arcs path")) < 400
     page.run("document.getElementById('rows').scrollTop = 30000")
-    page.wait(lambda: page.all("#row-e1150"))
+    page.wait(lambda: page.all("#row-e766"))
     assert len(page.all("#rows [role=row]")) < 200
     assert page.find("#rows").get_attribute("aria-activedescendant") is None  # it is out of sight
 

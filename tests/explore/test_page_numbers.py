@@ -196,7 +196,7 @@ def test_a_heat_map_tells_its_numbers_to_pointer_and_keyboard(page, files):
     close([float(number)], transposed[1, 2])
     page.press(Keys.END)
     assert page.text("#entry figure output").startswith("[2, 15] ")
-    ActionChains(page.driver).move_to_element(canvas).perform()
+    ActionChains(page.driver).move_to_element_with_offset(canvas, 4, 0).perform()
     assert page.text("#entry figure output").startswith("[1, 8] ")
     colours = page.run(
         "const c = arguments[0]; return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]", canvas

@@ -120,6 +120,30 @@ def test_layers_are_groups_of_entries_one_within_the_other(net):
     assert shown["entries"][-1]["group"] is None
 
 
+def test_rounds_are_groups_too_in_layers_and_beside_them_and_a_short_tape_has_none():
+    def loop(model, steps):
+        with tr.explain(definitions=True):
+            y = tr.ones((1, 2))
+            for _ in range(steps):
+                y = tr.tanh(model(y)) * 2.0
+            return scene(tr.tape(y.sum()))["groups"]
+
+    inner = tr.nn.Sequential(tr.nn.Linear(2, 2), tr.nn.Tanh())
+    assert not [group for group in loop(inner, 6) if "round" in group["label"]]
+    groups = loop(inner, 10)
+    labels = [group["label"] for group in groups]
+    assert labels[:5] == ["round 1 of 10", "model (Sequential)", "0 (Linear)", "1 (Tanh)", "rounds 2 to 10, like round 1"]
+    assert labels.count("0 (Linear)") == 10
+    closed = [group["label"] for group in groups if group["closed"]]
+    assert closed == ["rounds 2 to 10, like round 1", *(f"round {k} of 10" for k in range(2, 11))]
+    first, others = groups[0], groups[4]
+    assert (first["first"], first["last"], others["first"], others["last"]) == (0, 5, 6, 59)
+    for group in groups:
+        if group["parent"] is not None:
+            outer = groups[group["parent"]]
+            assert outer["first"] <= group["first"] <= group["last"] <= outer["last"]
+
+
 def test_inputs_say_where_they_came_from():
     x, w = tr.ones((2, 2)), tr.ones((2, 2), requires_grad=True)
     with tr.explain():

@@ -1,4 +1,7 @@
-"""A long tape in few lines: the entries of a layer in one, and a sequence of ops that comes again only once."""
+"""A long tape in few lines: the entries of a layer in one, and a sequence of ops that comes again only once.
+
+As a text it is cut to so many lines; a page has all of it, in groups that open and close.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from .rows import Call, Row, Rows, nbytes, results
 
 LONGEST_ROUND = 256  # lines; what repeats itself more slowly is not looked for
 ROUNDS = 3  # that make a repetition
+FEW = 40  # entries, of which nothing is folded
 
 
 class Layer(NamedTuple):
@@ -20,6 +24,16 @@ class Layer(NamedTuple):
     last: int
     parent: int | None
     depth: int
+
+
+class Group(NamedTuple):
+    """Entries that a page shows as one row, from `first` to `last`, and the place of the group it stands in."""
+
+    label: str
+    first: int
+    last: int
+    parent: int | None
+    closed: bool = False  # at first
 
 
 class Folded(NamedTuple):
@@ -47,6 +61,68 @@ def layers(tape: Rows) -> list[Layer]:
                 parent = places[call.parent] if call.parent else None
                 calls.append(Layer(call, row.number, row.number, parent, depth))
     return calls
+
+
+def groups(tape: Rows) -> list[Group]:
+    """The layers of a tape and, where it is long, the rounds of what comes again and again; outer ones come first."""
+    drawn = _Groups(tape, layers(tape), many=len(tape) > FEW)
+    drawn.fill(0, len(tape) - 1, None, None)
+    return drawn.found
+
+
+class _Part(NamedTuple):
+    """An entry, or all those of a layer: what it has in common with its like, and where it is."""
+
+    key: Any
+    first: int
+    last: int
+    layer: int | None
+
+
+class _Groups:
+    """The groups of a tape as they are found: layers by who called them, and rounds among what stands side by side."""
+
+    def __init__(self, tape: Rows, known: Sequence[Layer], many: bool) -> None:
+        self.found: list[Group] = []
+        self._tape, self._known, self._many = tape, known, many
+        self._begins = {(layer.parent, layer.first): i for i, layer in reversed(list(enumerate(known)))}
+
+    def fill(self, first: int, last: int, layer: int | None, parent: int | None) -> None:
+        """Add what is between two entries of a layer: of what comes again the first round, the others in one group."""
+        parts = list(self._parts(first, last, layer))
+        numbers: dict[Any, int] = {}
+        keys = [numbers.setdefault(part.key, len(numbers)) for part in parts]
+        end = 0
+        for start, length, rounds in _repetitions(keys) if self._many else ():
+            self._lay_out(parts[end:start], parent)
+            end = start + length * rounds
+            each = [parts[at : at + length] for at in range(start, end, length)]
+            self._round(each[0], f"round 1 of {rounds}", parent)
+            others = f"rounds 2 to {rounds}, like round 1"
+            within = self._add(others, each[1][0].first, each[-1][-1].last, parent, closed=True)
+            for k, one in enumerate(each[1:], 2):
+                self._round(one, f"round {k} of {rounds}", within, closed=True)
+        self._lay_out(parts[end:], parent)
+
+    def _parts(self, first: int, last: int, layer: int | None) -> Iterator[_Part]:
+        while first <= last:
+            inside = self._begins.get((layer, first))
+            end = first if inside is None else self._known[inside].last
+            same = _key(self._tape[first]) if inside is None else (self._known[inside].call.kind, end - first)
+            yield _Part(same, first, end, inside)
+            first = end + 1
+
+    def _lay_out(self, parts: Sequence[_Part], parent: int | None) -> None:
+        for _, first, last, layer in parts:
+            if layer is not None:
+                self.fill(first, last, layer, self._add(str(self._known[layer].call), first, last, parent))
+
+    def _round(self, parts: Sequence[_Part], label: str, parent: int | None, closed: bool = False) -> None:
+        self._lay_out(parts, self._add(label, parts[0].first, parts[-1].last, parent, closed))
+
+    def _add(self, label: str, first: int, last: int, parent: int | None, closed: bool = False) -> int:
+        self.found.append(Group(label, first, last, parent, closed))
+        return len(self.found) - 1
 
 
 def folded(tape: Rows, limit: int) -> list[Item]:
@@ -108,9 +184,9 @@ def _repetitions(keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 def _rounds(keys: Sequence[int], i: int, shortest: int) -> Iterator[tuple[int, int]]:
     for length in range(max(shortest, 2), min(LONGEST_ROUND, (len(keys) - i) // ROUNDS) + 1):
-        one, rounds = keys[i : i + length], 1
-        if keys[i + length] != one[0]:
+        if keys[i + length] != keys[i]:
             continue
+        one, rounds = keys[i : i + length], 1
         while keys[i + length * rounds : i + length * (rounds + 1)] == one:
             rounds += 1
         if rounds >= ROUNDS:

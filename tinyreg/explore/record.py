@@ -34,7 +34,7 @@ class Use(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A layer that is running: the dict of its keyword arguments, a new one for every call, and the frame that called it."""
+    """A layer that is running, the dict of its keyword arguments, new for every call, and the frame that called it."""
 
     module: Module
     token: Any

@@ -14,7 +14,7 @@ from ..core.primitive import Primitive
 from ..messages import printable
 from . import derivative
 from .checks import arrays_in
-from .fold import layers
+from .fold import groups
 from .part import Part
 from .rows import LONGEST, Input, Line, Row, Rows, results
 from .summary import Detail, summary
@@ -79,14 +79,15 @@ class _Drawn:
     def __init__(self, tape: Rows, part: Part, detail: Detail, paths: Mapping[str, int]) -> None:
         self._tape, self._part, self._detail, self._paths = tape, part, detail, paths
         self._known: dict[int, dict[str, Any]] = {}  # an array that is there in many places is summed up once
-        self._layers = [layer for layer in layers(tape) if layer.last >= part.first]
+        self._groups = groups(tape)
         self._gradients = {where[1:]: g for where, g in tape.walk.gradients.items()} if tape.walk else {}
         self._vjps: dict[Any, dict[str, str]] = {}
 
     def parts(self) -> dict[str, Any]:
         tape, part = self._tape, self._part
-        innermost = {row: i for i, layer in enumerate(self._layers) for row in range(layer.first, layer.last + 1)}
-        places = {layer.call: i for i, layer in enumerate(self._layers)}
+        shown = [i for i, group in enumerate(self._groups) if group.last >= part.first]
+        places = {i: place for place, i in enumerate(shown)}
+        innermost = {row: places[i] for i in shown for row in range(self._groups[i].first, self._groups[i].last + 1)}
         return {
             "title": cut(str(tape[-1].record.line)) if tape and tape[-1].record else "tape",
             "explained": any(row.record for row in tape),
@@ -107,12 +108,13 @@ class _Drawn:
             "entries": [self._entry(row, innermost.get(row.number)) for row in part.rows],
             "groups": [
                 {
-                    "label": cut(str(layer.call)),
-                    "first": max(layer.first - part.first, 0),
-                    "last": layer.last - part.first,
-                    "parent": places[layer.call.parent] if layer.call.parent else None,
+                    "label": cut(group.label),
+                    "first": max(group.first - part.first, 0),
+                    "last": group.last - part.first,
+                    "parent": None if group.parent is None else places[group.parent],
+                    "closed": group.closed,
                 }
-                for layer in self._layers
+                for group in map(self._groups.__getitem__, shown)
             ],
             "backward": self._backward(),
         }

@@ -51,7 +51,8 @@ function choose(key) {
 }
 
 function toggle(key) {
-  if (key[0] === "e") key = `g${entries[key.slice(1)].group ?? ""}`;
+  const shown = rows[rowOf.get(key)];
+  if (key[0] === "e") key = shown.kind === "group" ? shown.key : `g${entries[key.slice(1)].group ?? ""}`;
   if (key[0] === "l") key = "leaves";
   if (key === "g") return;
   if (!closed.delete(key)) closed.add(key);

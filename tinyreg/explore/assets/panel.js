@@ -115,7 +115,7 @@ function entryPanel(entry, at) {
     doc,
     [
       entry.line && [placeOf(entry), make("code", highlighted(sourceOf(entry).trim())[0])],
-      layers.length > 0 && ["layer", listed(layers)],
+      layers.length > 0 && ["in", listed(layers)],
       settings.length > 0 && ["settings", make("code", settings.join(", "))],
       ["saves", listed(entry.saved.map(saved))],
       ["used by", listed(usersOf(`e${number}`), "nothing: the tape ends here")],
@@ -141,7 +141,8 @@ function groupPanel({ label, first, last }) {
   const inputs = inside.flatMap((entry) => entry.inputs).filter((input) => slot(input) && !isInside(input.entry));
   const takes = new Map(inputs.map((input) => [rowKey(slot(input)), input.label]));
   const gives = inside.filter(({ number }) => (users.get(`e${number}`) ?? [null]).some((user) => !isInside(user)));
-  const line = `a layer: ${count(inside.length, "entry", "entries")}, ${numbered(first)} to ${numbered(last)}`;
+  const kind = /^rounds? /.test(label) ? "what comes again and again" : "a layer";
+  const line = `${kind}: ${count(inside.length, "entry", "entries")}, ${numbered(first)} to ${numbered(last)}`;
   const head = heading(label, line, null, [
     ["takes", listed([...takes].map(([key, name]) => link(key, name)))],
     ["gives", listed(gives.map(({ number }) => link(`e${number}`, numbered(number))))],

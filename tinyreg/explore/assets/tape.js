@@ -7,6 +7,7 @@ const MANY_LEAVES = 24; // more than these are folded at first
 const MANY_USERS = 12;
 
 const closed = new Set(leaves.length > MANY_LEAVES ? ["leaves"] : []);
+groups.forEach((group, index) => group.closed && closed.add(`g${index}`));
 const spans = new Map(); // from an entry to the layers that begin with it, outermost first
 groups.forEach((group, index) => push(spans, group.first, index));
 for (const starting of spans.values()) starting.sort((a, b) => groups[b].last - groups[a].last || a - b);
@@ -106,7 +107,7 @@ function rowElement(at, state) {
     id: `row-${key}`,
     class: ["row", kind, ...Object.keys(signs).filter((sign) => signs[sign])].join(" "),
     style: `top: ${at * HEIGHT}px; --depth: ${depth - 1}`,
-    title: kind === "entry" && entries[index].call,
+    title: { entry: entries, leaf: leaves, group: groups }[kind]?.[index][kind === "entry" ? "call" : "label"],
     "data-key": key,
     "aria-rowindex": at + 2,
     "aria-level": depth,
