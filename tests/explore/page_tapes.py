@@ -19,12 +19,16 @@ def small():
         return tr.tape(loss, w=w, b=b)
 
 
-def layered():
+def layered(definitions=True):
     tr.seed(0)
     model = tr.nn.Sequential(tr.nn.Linear(3, 16), tr.nn.Tanh(), tr.nn.Linear(16, 2))
-    with tr.explain(definitions=True):
+    with tr.explain(definitions=definitions):
         y = model(tr.tensor(X))
         return tr.tape((y * y).mean())
+
+
+def fast():
+    return layered(definitions=False)
 
 
 def long():

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from page_tapes import layered, long, small
+from page_tapes import B, W, X, fast, layered, long, small
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -231,6 +231,51 @@ def test_hits_are_gone_through_also_in_closed_layers(page, files):
     assert page.text("#hits") == "2 of 2"
     page.press(Keys.ESCAPE)
     assert page.focus == "rows"
+
+
+# ---- the other form
+
+
+def test_definitions_and_fast_forms_are_switched_and_the_reader_stays_where_he_was(page, files):
+    page.open(files(fast))
+    page.press("n", "n")
+    assert page.sentence.startswith("#2: linear(#1, 2.weight, 2.bias)")
+    page.click("#forms")
+    page.wait(lambda: page.text("#forms") == "Fast forms")
+    assert page.sentence.startswith("#4: permute_dims(2.weight, axes=(1, 0))")
+    assert page.texts("#window .group .call")[:3] == ["model (Sequential)", "0 (Linear)", "linear, by its definition"]
+    page.press("n", "b")
+    page.click("#forms")
+    page.wait(lambda: page.text("#forms") == "Definitions")
+    assert page.sentence.startswith("The backward begins at #4, mean")
+    page.driver.refresh()
+    assert page.sentence.startswith("The backward begins at #4, mean")
+    page.open(files(small))
+    assert not page.find("#forms").is_displayed()
+    page.open(files(fast))
+    assert page.step == 0  # opened anew
+
+
+def test_a_leaf_says_what_its_nudges_do(net):
+    net.click("#row-l1")
+    assert net.texts("#entry .nudges th") == ["nudge", "gradient times nudge", "the loss changes by"]
+
+    def shown():
+        return np.reshape([float(text) for text in net.texts("#entry .nudges td")], (-1, 3))
+
+    def loss(b):
+        return np.mean((X @ W + b) ** 2)
+
+    for i, place in enumerate(["[0]", "[1]"]):
+        net.run(
+            "const s=document.querySelector('.nudged select'); s.value=arguments[0]; s.dispatchEvent(new Event('change'))",
+            i,
+        )
+        assert net.texts("#entry .nudged option")[i] == place
+        gradient = (X @ W + B).sum(0)[i] / 4
+        for by, predicted, real in shown():
+            assert predicted == pytest.approx(gradient * by, rel=2e-3)
+            assert real == pytest.approx(loss(B + by * (np.arange(2) == i)) - loss(B), rel=5e-3, abs=1e-6)
 
 
 # ---- people

@@ -13,20 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
+from .replay import NUDGES, Nudged, by_definition, nudged
 from .rows import Row, Rows, results
 from .scene import cut, detail, scene, short_path
+from .summary import number
 from .text import call
 
-SCRIPTS = (
-    "elements",
-    "timeline",
-    "arrays",
-    "terms",
-    "tape",
-    "source",
-    "panel",
-    "page",
-)  # in this order, since they are run as one
+SCRIPTS = ("elements", "place", "timeline", "arrays", "terms", "tape", "source", "panel", "page")
+"""In this order, since they are run as one."""
+
+NO_DEFINITIONS = '<script type="application/json" id="definitions"></script>'
 MOST_BYTES = 4_800_000  # of a page
 MOST_IN_NOTEBOOK = 800_000  # of a page within a notebook, which is saved with it
 MOST_ROWS = 40  # of the table there
@@ -40,13 +36,28 @@ def page(tape: Rows) -> str:
     """The tape as one HTML file, to step through in a browser, forward and back; it loads nothing from anywhere.
 
     The page stays under 5 MB: of a long tape, large arrays are shown in less detail, and of one that is still too long,
-    only the last entries.
+    only the last entries. It says by how much the loss changes where an element of a leaf is nudged, and shows the
+    definitions of what ran in a fast form, where there is room.
     """
-    text, budget = _detailed(tape, MOST_BYTES)
+    known = {"nudges": list(NUDGES), "nudged": list(map(_changes, nudged(tape)))}
+    text, budget = _detailed(tape, MOST_BYTES, known)
     last = min(len(tape), MOST_BYTES // LEAST_OF_ENTRY)
     while len(text) > MOST_BYTES and last:
         last = int(0.95 * last * MOST_BYTES / len(text))
-        text = _page(scene(tape, budget, last))
+        text = _page({**scene(tape, budget, last), **known})
+    return _with_definitions(text, tape)
+
+
+def _with_definitions(text: str, tape: Rows) -> str:
+    """The page with a second scene, of the definitions, where there are some and they fit."""
+    room = MOST_BYTES - len(text)
+    defined = by_definition(tape) if room > 0 else None
+    if defined is None or len(defined) > room // LEAST_OF_ENTRY:
+        return text
+    for share in DETAIL:
+        second = _json(scene(defined, int(room * share)))
+        if len(second) <= room:
+            return text.replace(NO_DEFINITIONS, NO_DEFINITIONS.replace("></", f">{second}</"), 1)
     return text
 
 
@@ -65,19 +76,19 @@ def fragment(tape: Rows) -> str:
     if not any(row.record for row in tape):
         return table
     short = len(tape) <= MOST_IN_NOTEBOOK // LEAST_OF_ENTRY
-    whole = _detailed(tape, MOST_IN_NOTEBOOK)[0] if short else ""
+    whole = _detailed(tape, MOST_IN_NOTEBOOK, {})[0] if short else ""
     if not 0 < len(whole) <= MOST_IN_NOTEBOOK:
         return f"{table}<p>Too long to step through here: <code>save_html(path)</code> writes the page to a file.</p>"
     frame = f'<iframe title="Tape" sandbox="allow-scripts" style="{FRAME}" srcdoc="{html.escape(whole)}"></iframe>'
     return f"{table}{frame}"
 
 
-def _detailed(tape: Rows, most: int) -> tuple[str, int]:
+def _detailed(tape: Rows, most: int, more: Mapping[str, Any]) -> tuple[str, int]:
     """The page in the most detail with which it stays within `most` bytes, if there is one; and the budget for that."""
     last = most // LEAST_OF_ENTRY  # of more it would be too long anyway
     budgets = {detail(tape, int(most * share)): int(most * share) for share in DETAIL}  # each detail once
     for budget in budgets.values():
-        text = _page(scene(tape, budget, last))
+        text = _page({**scene(tape, budget, last), **more})
         if len(text) <= most:
             break
     return text, budget
@@ -92,14 +103,23 @@ def assets() -> dict[str, str]:
 
 
 def _page(known: Mapping[str, Any]) -> str:
-    scene_text = json.dumps(_packed(known), separators=(",", ":"), allow_nan=False)  # ASCII only
     parts = {
         "title": html.escape(known["title"]),
         "style": assets()["page.css"],
-        "scene": scene_text.replace("<", "\\u003c"),  # so that no text in it can end its element
+        "scene": _json(known),
         "script": assets()["page.js"],
     }
     return re.sub(r"@@(\w+)@@", lambda mark: parts[mark[1]], assets()["page.html"])
+
+
+def _json(known: Mapping[str, Any]) -> str:
+    """A scene in ASCII, in which no text can end the element that it stands in."""
+    return json.dumps(_packed(known), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _changes(nudged: Nudged) -> dict[str, Any]:
+    changes = [number(change) for change in nudged.changes]
+    return {**nudged._asdict(), "gradient": number(nudged.gradient), "changes": changes}
 
 
 def _packed(known: Mapping[str, Any]) -> dict[str, Any]:

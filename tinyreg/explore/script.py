@@ -38,8 +38,9 @@ class _Script:
     Workers of a pool are copies of this process; they and other threads are left alone, or who waits for them waits on.
     """
 
-    def __init__(self, path: Path, arguments: Sequence[str], step: int, out: Path) -> None:
+    def __init__(self, path: Path, arguments: Sequence[str], step: int, out: Path, *, definitions: bool = False) -> None:
         self.path, self.arguments, self.step, self.out = path, arguments, step, out.resolve()
+        self.definitions = definitions
         self.place = path.resolve()  # the script may go to another folder, or remove this one
         self.page = printable(os.path.relpath(out))
         self.streams = sys.stdout, sys.stderr  # the script may have its own
@@ -53,7 +54,7 @@ class _Script:
     def run(self) -> int:
         """Run the script until it comes to that backward, ends, or raises, and write the page; the status."""
         assets()  # now, since the script may change where modules are looked for
-        with self._surroundings(), explain():
+        with self._surroundings(), explain(definitions=self.definitions):
             try:
                 runpy.run_path(str(self.place), run_name="__main__")
             except BaseException as error:
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser(
         "explore",
         help="run a script, and write a page that steps through one of its backwards",
-        usage="python -m tinyreg explore SCRIPT.py [--out tape.html] [--step N] [arguments of the script]",
+        usage="python -m tinyreg explore SCRIPT.py [--out tape.html] [--step N] [--definitions] [arguments of the script]",
         description="Runs the script under tr.explain() until it calls its N-th .backward(), and writes the page of that "
         "tape. What stands after -- goes to the script as it is.",
         allow_abbrev=False,
@@ -125,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("script", type=Path, metavar="SCRIPT.py", help="the script")
     command.add_argument("--out", type=Path, default=Path("tape.html"), help="the page to write (default: %(default)s)")
     command.add_argument("--step", type=int, default=1, metavar="N", help="which backward, from 1 (default: %(default)s)")
+    command.add_argument("--definitions", action="store_true", help="run definitions in place of fast forms")
     given = list(sys.argv[1:] if arguments is None else arguments)
     end = given.index("--") if "--" in given else len(given)
     chosen, rest = parser.parse_known_args(given[:end])
@@ -135,7 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen.out.resolve().parent.is_dir():
         out, folder = printable(str(chosen.out)), printable(str(chosen.out.parent))
         return _say(f"explore: got --out {out}, but there is no folder {folder}; make it first", 2)
-    return _Script(chosen.script, [*rest, *given[end + 1 :]], chosen.step, chosen.out).run()
+    arguments = [*rest, *given[end + 1 :]]
+    return _Script(chosen.script, arguments, chosen.step, chosen.out, definitions=chosen.definitions).run()
 
 
 def run() -> None:

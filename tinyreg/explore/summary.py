@@ -30,12 +30,12 @@ def summary(array: Array, detail: Detail) -> dict[str, Any]:
         return {
             "shape": list(host.shape),
             "dtype": str(host.dtype),
-            "min": _number(finite.min()) if finite.size else None,
-            "max": _number(finite.max()) if finite.size else None,
-            "mean": _number(finite.mean()) if finite.size else None,
+            "min": number(finite.min()) if finite.size else None,
+            "max": number(finite.max()) if finite.size else None,
+            "mean": number(finite.mean()) if finite.size else None,
             "nan": int(numpy.isnan(numbers).sum()),
             "inf": int(numpy.isinf(numbers).sum()),
-            "values": [_number(number) for number in numbers.ravel().tolist()] if small else None,
+            "values": [number(each) for each in numbers.ravel().tolist()] if small else None,
             "blocks": None if small else _blocks(numbers, detail.side),
         }
 
@@ -48,10 +48,10 @@ def _blocks(numbers: Array, side: int) -> dict[str, Any]:
     sums = numpy.add.reduceat(numpy.add.reduceat(matrix, starts[0], axis=0), starts[1], axis=1)
     lengths = [numpy.diff([*start, n]) for start, n in zip(starts, matrix.shape, strict=True)]
     means = sums / numpy.multiply.outer(*lengths)
-    return {"rows": counts[0], "columns": counts[1], "values": [_number(mean) for mean in means.ravel().tolist()]}
+    return {"rows": counts[0], "columns": counts[1], "values": [number(mean) for mean in means.ravel().tolist()]}
 
 
-def _number(x: float) -> float | int | str:
+def number(x: float) -> float | int | str:
     """Six significant digits; whole numbers without a fraction, which is shorter."""
     if not math.isfinite(x):
         return str(float(x))

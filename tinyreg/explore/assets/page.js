@@ -2,6 +2,7 @@
 
 const state = { step: 0, key: steps.length ? "e0" : "l0", row: 0, now: undefined, hits: new Set() };
 let playing = null;
+let leaving = false; // for the other form, which is noted
 
 /** Show the moment and the row that the state names. */
 function render(scroll = true) {
@@ -138,6 +139,7 @@ const actions = {
   "to-end": () => go(END),
   "previous-hit": () => nextHit(-1),
   layers: toggleLayers,
+  forms: changeForm,
   theme: changeTheme,
   help: () => byId("keys").showModal(),
 };
@@ -159,6 +161,12 @@ const keys = {
   Enter: () => toggle(state.key),
   Escape: () => byId("rows").focus(),
 };
+
+/** Show the definitions in place of the fast forms, or these again: the page, loaded anew. */
+function changeForm() {
+  leaving = noteDown(placed(state, form === "scene" ? "definitions" : "scene"));
+  if (leaving) location.reload();
+}
 
 function changeTheme() {
   const dark = byId("theme").getAttribute("aria-pressed") !== "true";
@@ -223,6 +231,7 @@ function listen() {
   new ResizeObserver(() => render()).observe(byId("rows"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => render(false));
   document.addEventListener("keydown", onKey);
+  addEventListener("pagehide", () => leaving || noteDown(placed(state)));
 }
 
 function begin() {
@@ -236,9 +245,12 @@ function begin() {
   byId("layers").hidden = !groups.length;
   byId("theme").setAttribute("aria-pressed", String(matchMedia("(prefers-color-scheme: dark)").matches));
   beginSource();
+  byId("forms").hidden = !byId("definitions").textContent || !noteDown(placed(state));
+  byId("forms").textContent = form === "scene" ? "Definitions" : "Fast forms";
   layOut();
   listen();
   render();
+  if (before) goBack(before);
 }
 
 begin();

@@ -129,10 +129,35 @@ function entryPanel(entry, at) {
   return back ? [head, chain(at), vjp, inputs, ...made] : [head, ...made, vjp, inputs];
 }
 
+/** What the loss does when one element of a leaf is nudged: as the gradient predicts it, and as the ops, run again, say. */
+function whatIf(index) {
+  const known = (scene.nudged ?? []).filter(({ leaf }) => leaf === index);
+  if (!known.length) return null;
+  const place = ({ element }) => position(element, leaves[index].shape);
+  const chooser = make("select", { "aria-label": "Element that is nudged" }, known.map((one, i) => make("option", { value: i }, place(one))));
+  const table = make("table.nudges", { "aria-live": "polite" });
+  const show = () => {
+    const { gradient, changes } = known[chooser.value];
+    const head = ["nudge", "gradient times nudge", "the loss changes by"].map((name) => make("th", { scope: "col" }, name));
+    const lines = changes.map((change, i) => {
+      const by = scene.nudges[i];
+      return make("tr", [by, gradient * by, change].map((number) => make("td", short(number, 4))));
+    });
+    table.replaceChildren(make("thead", make("tr", head)), make("tbody", lines));
+  };
+  chooser.addEventListener("change", show);
+  show();
+  const some = known.length < leaves[index].shape.reduce((n, m) => n * m, 1);
+  const which = some ? "; of the elements, those with the largest gradients" : "";
+  const says = `The ops were run again when this page was made, with this one number changed${which}.`;
+  return section("What if", make("label.nudged", `${leaves[index].label}`, chooser), table, make("small", says));
+}
+
 function leafPanel(leaf, key, at) {
   const kind = leaf.label.startsWith("#") ? "an entry before those on this page" : leaf.parameter ? "a parameter" : "a leaf";
   const line = `${kind}, ${typed(leaf)}`;
-  return [heading(leaf.label, line, null, [["used by", listed(usersOf(key))]]), section("Leaf", pair(leaf, key, at))];
+  const head = heading(leaf.label, line, null, [["used by", listed(usersOf(key))]]);
+  return [head, section("Leaf", pair(leaf, key, at)), whatIf(Number(key.slice(1)))].filter(Boolean);
 }
 
 function groupPanel({ label, first, last }) {

@@ -8,7 +8,7 @@ function unpacked(value, shared) {
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, unpacked(part, shared)]));
 }
 
-const packed = JSON.parse(byId("scene").textContent);
+const packed = JSON.parse(byId(form).textContent);
 const scene = unpacked(packed.scene, packed.shared);
 const { entries, leaves, groups, backward, sources } = scene;
 
