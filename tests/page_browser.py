@@ -41,6 +41,7 @@ class Page:
 
     def open(self, path):
         self.driver.get(path.as_uri())
+        self.run("document.getElementById('tour').hidden = true")
         self.run("document.getElementById('rows').focus()")
 
     def emulate(self, **features):

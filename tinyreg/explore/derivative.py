@@ -61,6 +61,12 @@ def formula(op: Any, i: int) -> str:
     return _raised(line)
 
 
+def expression(op: Any, i: int) -> str:
+    """The VJP as one expression of g, y and the names of arguments and settings, where its code is that."""
+    vjp = rule(op, i)
+    return _raised(_read_off(vjp)) if vjp else ""
+
+
 def _raised(text: str) -> str:
     """Exponents as one writes them by hand."""
     return text.replace("^T", "ᵀ").replace("^2", "²").replace("^-T", "⁻ᵀ").replace("^-1", "⁻¹")

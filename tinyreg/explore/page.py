@@ -19,7 +19,20 @@ from .scene import cut, detail, scene, short_path
 from .summary import number
 from .text import call
 
-SCRIPTS = ("elements", "place", "timeline", "arrays", "terms", "tape", "source", "panel", "page")
+SCRIPTS = (
+    "elements",
+    "place",
+    "timeline",
+    "arrays",
+    "terms",
+    "tape",
+    "program",
+    "source",
+    "panel",
+    "graph",
+    "tour",
+    "page",
+)
 """In this order, since they are run as one."""
 
 NO_DEFINITIONS = '<script type="application/json" id="definitions"></script>'
@@ -138,7 +151,9 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
             return share(id(value), value) if "nan" in value else {key: pack(part, key) for key, part in value.items()}
         if isinstance(value, list):
             return [pack(part) for part in value]
-        return share(value, value) if name in ("source", "formula", "doc") and isinstance(value, str) else value
+        return (
+            share(value, value) if name in ("source", "formula", "expression", "doc") and isinstance(value, str) else value
+        )
 
     return {"scene": pack(known), "shared": shared}
 

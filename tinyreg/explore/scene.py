@@ -206,8 +206,9 @@ class _Drawn:
     def _vjp(self, row: Row, i: int) -> dict[str, str]:
         key = row.op, min(i, 16)
         if key not in self._vjps:
-            source, formula = derivative.source(row.op, i), derivative.formula(row.op, i)
-            self._vjps[key] = {"formula": printable(formula, LONGEST_LINE), "source": _code(source, LONGEST_LINE)}
+            source = _code(derivative.source(row.op, i), LONGEST_LINE)
+            texts = {"formula": derivative.formula(row.op, i), "expression": derivative.expression(row.op, i)}
+            self._vjps[key] = {name: printable(text, LONGEST_LINE) for name, text in texts.items()} | {"source": source}
         return self._vjps[key]
 
 

@@ -24,7 +24,8 @@ function make(tag, ...parts) {
   return fill(document.createElement(name), [kind && { class: kind }, ...parts]);
 }
 
-const draw = (tag, attributes) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), [attributes]);
+const SVG = "http://www.w3.org/2000/svg";
+const draw = (tag, attributes) => fill(document.createElementNS(SVG, tag), [attributes]);
 
 /** A number in a few digits; NaN and infinities are strings in the scene. */
 function short(value, digits = 4) {

@@ -12,7 +12,7 @@ function render(scroll = true) {
   if (scroll) scrollToRow(state.row);
   renderRows(state);
   renderPanel(state.key, state.step);
-  lightLine(entries[step?.entry], step);
+  lightLine(entries[step?.entry], step, state.step);
   byId("sentence").textContent = sentence(state.step);
   byId("sentence").className = step && isForward(state.step) ? "forward" : "backward";
   byId("slider").value = state.step;
@@ -142,6 +142,12 @@ const actions = {
   forms: changeForm,
   theme: changeTheme,
   help: () => byId("keys").showModal(),
+  words: () => byId("glossary").showModal(),
+  graph: showGraph,
+  "save-graph": saveGraph,
+  "tour-next": () => tour(1),
+  "tour-end": () => tour(TOUR.length),
+  "begin-tour": () => (byId("keys").close(), beginTour()),
 };
 const keys = {
   ArrowRight: actions.next,
@@ -181,7 +187,7 @@ function moveRow(direction) {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const { target, key } = event;
   if (target.matches("input[type=search], select")) return;
   if (target.matches("button") && (key === " " || key === "Enter")) return;
@@ -200,6 +206,7 @@ function onSourceKey(event) {
 }
 
 function goToLine(number) {
+  if (openFile === PROGRAM && program[number - 1]?.step != null) return go(program[number - 1].step);
   const first = made.get(`${openFile}:${number}`)?.[0];
   if (first === undefined) return;
   reveal(`e${first}`);
@@ -216,7 +223,10 @@ function listen() {
   });
   byId("slider").addEventListener("input", (event) => go(Number(event.target.value)));
   byId("speed").addEventListener("change", () => playing && (pause(), play()));
-  byId("file").addEventListener("change", (event) => openSource(Number(event.target.value)));
+  byId("file").addEventListener("change", (event) => {
+    openSource(Number(event.target.value));
+    if (openFile === PROGRAM) render(false);
+  });
   byId("lines").addEventListener("keydown", onSourceKey);
   byId("lines").addEventListener("click", (event) => goToLine(event.target.closest("[data-line]")?.dataset.line));
   byId("window").addEventListener("click", (event) => {
@@ -226,6 +236,10 @@ function listen() {
   byId("entry").addEventListener("click", (event) => {
     const key = event.target.dataset.go;
     if (key) (reveal(key), choose(key));
+  });
+  byId("picture").addEventListener("click", (event) => {
+    const key = event.target.closest("[data-key]")?.dataset.key;
+    if (key) (byId("graph-dialog").close(), choose(key));
   });
   byId("rows").addEventListener("scroll", () => renderRows(state), { passive: true });
   new ResizeObserver(() => render()).observe(byId("rows"));
@@ -251,6 +265,7 @@ function begin() {
   listen();
   render();
   if (before) goBack(before);
+  else if (firstVisit()) beginTour();
 }
 
 begin();

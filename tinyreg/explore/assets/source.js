@@ -10,6 +10,9 @@ const sourceOf = ({ line }) => (line && sources[line.source].lines[line.number -
 
 const placeOf = ({ line }) => `${sources[line.source].path}:${line.number}`;
 
+const PROGRAM = sources.length; // its place among the files
+const programSource = { path: "as a program", first: 1, lines: program.map(({ text }) => text) };
+
 const lineElement = (number) => byId("lines").querySelector(`[data-line="${number}"]`);
 
 function openSource(index) {
@@ -17,11 +20,19 @@ function openSource(index) {
   openFile = index;
   cursor = null;
   byId("file").value = index;
-  const { first, lines } = sources[index];
+  const { first, lines } = sources[index] ?? programSource;
   byId("lines").replaceChildren(...highlighted(lines.join("\n")).map((line, i) => sourceLine(line, index, first + i)));
 }
 
+function programRow(line, number) {
+  const { step } = program[number - 1];
+  const attributes = { role: "option", id: `line-${number}`, "data-line": number, "aria-selected": "false" };
+  const kind = step === null ? { "aria-disabled": "true" } : { class: isForward(step) ? "made" : "made back" };
+  return make("div", attributes, kind, make("span.at", number), make("code", line));
+}
+
 function sourceLine(line, source, number) {
+  if (source === PROGRAM) return programRow(line, number);
   const numbers = made.get(`${source}:${number}`);
   const title = numbers && `${count(numbers.length, "entry", "entries")}, from ${numbered(numbers[0])}`;
   const attributes = { role: "option", id: `line-${number}`, "data-line": number, title, "aria-selected": "false" };
@@ -31,18 +42,19 @@ function sourceLine(line, source, number) {
 }
 
 /** Light the line of an entry, and scroll it into view within its own list. */
-function lightLine(entry, step) {
+function lightLine(entry, step, at) {
   const list = byId("lines");
   list.querySelector(".lit")?.setAttribute("aria-selected", "false");
   list.querySelector(".lit")?.classList.remove("lit", "backward");
   if (!entry?.line) return;
-  openSource(entry.line.source);
-  const line = lineElement(entry.line.number);
+  if (openFile !== PROGRAM) openSource(entry.line.source);
+  const number = openFile === PROGRAM ? programLine(at) : entry.line.number;
+  const line = lineElement(number);
   if (!line) return;
   line.classList.add("lit");
   line.classList.toggle("backward", step.kind !== "forward");
   line.setAttribute("aria-selected", "true");
-  moveCursor(entry.line.number);
+  moveCursor(number);
 }
 
 function moveCursor(number) {
@@ -83,8 +95,8 @@ function beginSource() {
     byId("source").append(note());
     return;
   }
-  byId("file").append(...sources.map(({ path }, i) => make("option", { value: i }, path)));
-  byId("file").hidden = sources.length < 2;
+  byId("file").append(...[...sources, programSource].map(({ path }, i) => make("option", { value: i }, path)));
+  byId("file").hidden = false;
   if (sources.length === 1) byId("source-title").textContent = sources[0].path;
   openSource(0);
 }
