@@ -185,7 +185,7 @@ def test_what_cannot_be_done_is_said_before_the_script_runs(write, run):
 def test_help_is_there(tmp_path):
     done = explore("--help", cwd=tmp_path)
     assert done.returncode == 0
-    assert "usage: python -m tinyreg explore SCRIPT.py [--out tape.html] [--step N]" in done.stdout
+    assert "usage: python -m tinyreg explore [--watch] SCRIPT.py [--out tape.html] [--step N]" in done.stdout
 
 
 # ---- scripts that do not end where they are ended

@@ -111,7 +111,9 @@ def _detailed(tape: Rows, most: int, more: Mapping[str, Any]) -> tuple[str, int]
 def assets() -> dict[str, str]:
     """The page without a tape: its HTML, style and script."""
     folder = resources.files(__package__) / "assets"
-    text = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css")}
+    text = {
+        name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "plain.html", "watch.js")
+    }
     return text | {"page.js": "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)}
 
 

@@ -118,15 +118,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser(
         "explore",
         help="run a script, and write a page that steps through one of its backwards",
-        usage="python -m tinyreg explore SCRIPT.py [--out tape.html] [--step N] [--definitions] [arguments of the script]",
+        usage="python -m tinyreg explore [--watch] SCRIPT.py [--out tape.html] [--step N] [--definitions] "
+        "[arguments of the script]",
         description="Runs the script under tr.explain() until it calls its N-th .backward(), and writes the page of that "
-        "tape. What stands after -- goes to the script as it is.",
+        "tape. What stands after -- goes to the script as it is. With --watch the page is served on this machine alone, "
+        "and made again when the script is saved.",
         allow_abbrev=False,
     )
     command.add_argument("script", type=Path, metavar="SCRIPT.py", help="the script")
     command.add_argument("--out", type=Path, default=Path("tape.html"), help="the page to write (default: %(default)s)")
     command.add_argument("--step", type=int, default=1, metavar="N", help="which backward, from 1 (default: %(default)s)")
     command.add_argument("--definitions", action="store_true", help="run definitions in place of fast forms")
+    command.add_argument("--watch", action="store_true", help="serve the page, and run the script again when it is saved")
+    command.add_argument("--port", type=int, default=0, help="where to serve it (default: any that is free)")
     given = list(sys.argv[1:] if arguments is None else arguments)
     end = given.index("--") if "--" in given else len(given)
     chosen, rest = parser.parse_known_args(given[:end])
@@ -138,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out, folder = printable(str(chosen.out)), printable(str(chosen.out.parent))
         return _say(f"explore: got --out {out}, but there is no folder {folder}; make it first", 2)
     arguments = [*rest, *given[end + 1 :]]
+    if chosen.watch:
+        from .watch import watch  # here, since it loads what serves
+
+        options = [f"--step={chosen.step}", *["--definitions"] * chosen.definitions]
+        return watch(chosen.script, options, arguments, chosen.port)
     return _Script(chosen.script, arguments, chosen.step, chosen.out, definitions=chosen.definitions).run()
 
 
