@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import files
 from ..core.backend import Array, described, get
+from ..messages import html_table
 from ..nn.module import Module
 from ..training.callbacks import Callback
-from ..training.extra import extra
+from ..training.extra import extra, figure
 from ..training.run_state import Run
 
 if TYPE_CHECKING:
@@ -73,6 +74,13 @@ class GradientFlow(Callback):
         """As a callback of `fit`: note the norms after the last step of each epoch."""
         self.record()
 
+    def _repr_html_(self) -> str:
+        """The latest norms in a notebook, a row for each name, of many the first and the last."""
+        if not len(self):
+            return "<p>Nothing was recorded yet: call record() after each backward.</p>"
+        rows = [[name, *(_told(norms[name][-1]) for norms in (self.values, self.gradients))] for name in self.rows]
+        return html_table([["parameter", "norm of the value", "norm of the gradient"], *rows])
+
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw values and gradients as two maps, a row for each name; returns matplotlib's figure, saved at `path`.
 
@@ -85,12 +93,10 @@ class GradientFlow(Callback):
             raise ValueError("plot: nothing was recorded; call record() after each backward")
         layers = {_shown(layer) for layer, names in self._layers.items() if len(names) > 1}
         rows = self.rows if len(self.rows) <= MOST else [name for name in self.rows if name in layers]
-        figure: Figure = extra("matplotlib.figure").Figure(
-            figsize=(11, 1.6 + ROW * max(len(rows), 6)), layout="constrained"
-        )
-        axes = figure.subplots(1, 2, sharey=True)
+        picture = figure(figsize=(11, 1.6 + ROW * max(len(rows), 6)))
+        axes = picture.subplots(1, 2, sharey=True)
         for ax, title, norms in zip(axes, ("value", "gradient"), (self.values, self.gradients), strict=True):
-            _draw(figure, ax, [norms[name] for name in rows])
+            _draw(picture, ax, [norms[name] for name in rows])
             ax.set(title=f"norm of the {title}", xlabel="record")
             for row in (row for row, name in enumerate(rows) if row and name in layers):
                 ax.axhline(row - 0.5, color="white", linewidth=2)
@@ -98,10 +104,10 @@ class GradientFlow(Callback):
         axes[0].set_yticks(range(len(rows)), rows, fontsize=letters)
         for label, name in zip(axes[0].get_yticklabels(), rows, strict=True):
             label.set_fontweight("bold" if name in layers else "normal")
-        figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)
+        picture.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)
         if path is not None:
-            files.write_figure(path, figure, "plot")
-        return figure
+            files.write_figure(path, picture, "plot")
+        return picture
 
 
 def gradient_flow(model: Module) -> GradientFlow:
@@ -125,6 +131,10 @@ def gradient_flow(model: Module) -> GradientFlow:
     [4.0, 4.0, 4.0]
     """
     return GradientFlow(model)
+
+
+def _told(norm: float | None) -> str:
+    return "none" if norm is None else f"{norm:.5g}"
 
 
 def _shown(layer: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
@@ -16,6 +17,15 @@ LONGEST = 300  # characters of a name, and of a line of code in an error
 # ---- what explain() notes of an op
 
 
+def cell(path: str) -> str:
+    """The name of the cell of a notebook that a path stands for, such as In[3]; empty for a file."""
+    try:
+        named = sys.modules["IPython"].get_ipython().compile.format_code_name(path)
+    except (KeyError, AttributeError):  # no IPython, or none that runs, or an old one
+        return ""
+    return str(named[1]) if named else ""
+
+
 class Line(NamedTuple):
     """A line of the reader's code."""
 
@@ -23,7 +33,7 @@ class Line(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        return f"{printable(os.path.basename(self.path), LONGEST)}:{self.number}"
+        return f"{printable(cell(self.path) or os.path.basename(self.path), LONGEST)}:{self.number}"
 
     @property
     def source(self) -> str:

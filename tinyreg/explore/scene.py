@@ -16,7 +16,7 @@ from . import derivative
 from .checks import arrays_in
 from .fold import groups
 from .part import Part
-from .rows import LONGEST, Input, Line, Row, Rows, results
+from .rows import LONGEST, Input, Line, Row, Rows, cell, results
 from .summary import Detail, summary
 from .text import call, setting
 
@@ -255,7 +255,9 @@ def _code(text: str, longest: int) -> str:
 
 
 def short_path(path: str) -> str:
-    """A path as one would write it from here; a file elsewhere goes by its name."""
+    """A path as one would write it from here; a file elsewhere goes by its name, a cell of a notebook as In[n]."""
+    if name := cell(path):
+        return name
     try:
         here = os.path.relpath(path) if os.path.isabs(path) else path
     except OSError:  # the working folder is gone

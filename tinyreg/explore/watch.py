@@ -11,12 +11,12 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..messages import printable
@@ -39,7 +39,7 @@ class Watched:
         self._options, self._arguments = list(options), list(arguments)
         self._changed: Any = None
         self._process: subprocess.Popen[str] | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="tinyreg-")
+        self._folder = TemporaryDirectory(prefix="tinyreg-")
         self._page = Path(self._folder.name) / "tape.html"
         self._stderr = Path(self._folder.name) / "stderr"
         self._show(_plain(self.script.name, f"<p>{html.escape(self.script.name)} is running.</p>"))

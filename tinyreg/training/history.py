@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from .. import files
-from ..messages import printable
+from ..messages import html_table, printable
 from .batches import number
-from .extra import extra
+from .extra import figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +81,12 @@ class History:
         rows = zip(*cells, strict=True)
         return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
 
+    def _repr_html_(self) -> str:
+        """The table in a notebook: of many epochs the first and the last."""
+        columns = self.to_dict()
+        rows = [[f"{value:.5g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        return html_table([list(columns), *rows])
+
     # ---- to elsewhere
 
     def to_dict(self) -> dict[str, list[float]]:
@@ -118,9 +124,9 @@ class History:
         if not self.epochs:
             raise ValueError("plot: this history has no epochs; expected at least one")
         names = dict.fromkeys(name.removeprefix("validation_") for name in self.columns)
-        figure: Figure = extra("matplotlib.figure").Figure(figsize=(5 * len(names), 4), layout="constrained")
+        picture = figure(figsize=(5 * len(names), 4))
         epochs = range(1, len(self) + 1)
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for axes, name in zip(picture.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             for column, look in ((name, "o--"), (f"validation_{name}", "s-")):
                 if column in self.columns:
                     label = "training" if column == name else "validation"
@@ -129,8 +135,8 @@ class History:
             axes.legend()
             axes.grid(alpha=0.25)
         if path is not None:
-            files.write_figure(path, figure, "plot")
-        return figure
+            files.write_figure(path, picture, "plot")
+        return picture
 
     # ---- state
 
