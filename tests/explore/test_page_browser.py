@@ -442,6 +442,42 @@ def contrast(page, selector):
     return (max(luminances) + 0.05) / (min(luminances) + 0.05)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (1000, 700), (700, 450), (400, 800)])  # 700: 1400 at 200%
+def test_calls_have_room_and_nothing_is_wider_than_the_window(page, files, width, height):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        page.open(files(fast))
+        page.press("b", "n", "n", "n", "n")
+        assert page.run("return document.documentElement.scrollWidth") <= width
+        clipped = page.run(
+            "return [...document.querySelectorAll('.row:not(.head) .call')]"
+            ".filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+        )
+        assert [call for call in clipped if len(call) < 24] == []
+        for selector in ("#entry figcaption", "#entry .formula", "#entry h2", "#sentence", "#entry .call"):
+            wide = page.run(
+                "return [...document.querySelectorAll(arguments[0])].filter((each) => each.scrollWidth > each.clientWidth + 1)"
+                ".map((each) => each.textContent)",
+                selector,
+            )
+            assert wide == [], selector
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_long_names_are_whole_where_they_are_chosen_and_in_a_title(page, tmp_path):
+    name = "a_rather_long_name_of_a_parameter_that_somebody_gave_to_it"
+    x = tr.tensor([1.0, 2.0], requires_grad=True)
+    with tr.explain():
+        tr.tape((x * 2.0).sum(), **{name: x}).save_html(tmp_path / "tape.html")
+    page.open(tmp_path / "tape.html")
+    assert page.find("#row-l0").get_attribute("title") == name
+    page.click("#row-l0")
+    assert page.text("#entry h2") == name
+    assert page.run("const h = document.querySelector('#entry h2'); return h.scrollWidth <= h.clientWidth")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_follow_the_system_and_the_button(page, files, scheme):
     page.emulate(prefers_color_scheme=scheme)

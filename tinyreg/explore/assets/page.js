@@ -250,12 +250,15 @@ function listen() {
 
 function begin() {
   const { entries: n, leaves: m, bytes: size } = scene.totals;
+  const dtypes = new Set([...leaves, ...entries.flatMap(({ results }) => results)].map(({ dtype }) => dtype));
   byId("totals").textContent =
     `${count(n, "entry", "entries")} · ${count(m, "leaf", "leaves")} · ${count(size, "byte")} saved for backward` +
+    (dtypes.size === 1 ? ` · all ${[...dtypes][0]}` : "") +
     (scene.first ? ` · the last ${entries.length.toLocaleString("en")} are shown, the tape is too long for more` : "");
   byId("slider").max = Math.max(0, END);
   document.documentElement.style.setProperty("--split", steps.length ? entries.length / steps.length : 1);
   document.documentElement.classList.toggle("no-backward", !backward.length);
+  document.documentElement.classList.toggle("one-dtype", dtypes.size === 1);
   byId("layers").hidden = !groups.length;
   byId("theme").setAttribute("aria-pressed", String(matchMedia("(prefers-color-scheme: dark)").matches));
   beginSource();
