@@ -457,8 +457,8 @@ def test_calls_have_room_and_nothing_is_wider_than_the_window(page, files, width
         assert [call for call in clipped if len(call) < 24] == []
         for selector in ("#entry figcaption", "#entry .formula", "#entry h2", "#sentence", "#entry .call"):
             wide = page.run(
-                "return [...document.querySelectorAll(arguments[0])].filter((each) => each.scrollWidth > each.clientWidth + 1)"
-                ".map((each) => each.textContent)",
+                "return [...document.querySelectorAll(arguments[0])]"
+                ".filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.textContent)",
                 selector,
             )
             assert wide == [], selector
