@@ -124,11 +124,14 @@ def test_an_error_is_shown_with_its_line_and_the_tape_up_to_there(watching):
 def test_a_script_that_does_not_end_is_ended_when_it_is_saved_again(watching):
     one = watching()
     one.until(2)
-    one.save("import time\nprint('begun', flush=True)\ntime.sleep(1000)\n")
-    while one.process.stdout.readline() != "begun\n":
-        pass
+    worker = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'])"
+    one.save(f"import subprocess, sys, time\nprint({worker}.pid, flush=True)\ntime.sleep(1000)\n")
+    while not (said := one.process.stdout.readline()).strip().isdigit():
+        assert said
     one.save(SCRIPT.replace("h * h", "h * h * h"))
     assert "(h * h * h)" in one.until(3)
+    state = Path(f"/proc/{said.strip()}/stat")
+    assert not state.exists() or ") Z " in state.read_text()  # what it began has ended too
 
 
 def test_step_definitions_and_arguments_are_those_of_the_command(watching):

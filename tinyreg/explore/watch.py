@@ -6,9 +6,11 @@ point here is refused. Nothing is served but the page, and the number of its run
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -56,9 +58,13 @@ class Watched:
             self._take_up(status)
 
     def stop(self) -> None:
-        """End a run that is going on."""
+        """End a run that is going on, with the processes that it has begun."""
         if self._process:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                else:
+                    self._process.kill()
             self._process.wait()
             self._process = None
 
@@ -72,7 +78,11 @@ class Watched:
         command = [sys.executable, "-m", "tinyreg", "explore", str(self.script), "--out", str(self._page)]
         with self._stderr.open("w") as errors:
             self._process = subprocess.Popen(
-                [*command, *self._options, "--", *self._arguments], stderr=errors, stdin=subprocess.DEVNULL, text=True
+                [*command, *self._options, "--", *self._arguments],
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,  # so that it can be ended as a whole
             )
 
     def _take_up(self, status: int) -> None:

@@ -308,7 +308,10 @@ def svd(xp: Backend, x: Array, /, full_matrices: bool = False) -> tuple[Array, A
 
 @svd.vjp("x")
 def _(g: Any, y: Any) -> Any:
-    """u (diag(gs) + F * (A - A^T) s + s F * (B - B^T)) vh, with A = u^T gu, B = v^T gv, F[i, j] = 1 / (s[j]^2 - s[i]^2)."""
+    """u (diag(gs) + F * (A - A^T) s + s F * (B - B^T)) vh for a square x, with A = u^T gu, B = v^T gv.
+
+    F[i, j] = 1 / (s[j]^2 - s[i]^2). Where u or vh spans a part of the space, what turns it out of that is added.
+    """
     (gu, gs, gvh), (u, s, vh) = g, y
     rows, columns = expand_dims(s, axis=-1), expand_dims(s, axis=-2)
     gaps = _reciprocal((columns - rows) * (columns + rows))

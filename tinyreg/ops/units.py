@@ -73,7 +73,7 @@ def _(xp: Backend, x: Array, *, approximate: str) -> tuple[Array, Array]:
 
 @gelu.backward
 def _(g: Any, residuals: Any) -> Any:
-    """g (P(Z <= x) + x p(x)), for the density p of a standard normal Z."""
+    """g (P(Z <= x) + x p(x)), for the density p of a standard normal Z, or the slope of the form with tanh."""
     return g * residuals
 
 
