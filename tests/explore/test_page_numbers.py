@@ -132,6 +132,24 @@ def test_a_contribution_of_a_product_is_shown_as_matrices_and_its_numbers_say_ho
     assert net.text("#entry .told") == ""
 
 
+def test_a_linear_layer_is_a_product_of_the_rows_of_its_input(page, tmp_path):
+    tr.seed(0)
+    layer = tr.nn.Linear(3, 2)
+    x = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
+    with tr.explain():
+        tr.tape((layer(x) ** 2).sum()).save_html(tmp_path / "tape.html")
+    page.open(tmp_path / "tape.html")
+    page.press("b")
+    page.until("#0, linear: the VJP for weight")
+    g = 2 * (x @ layer.weight.numpy().T + layer.bias.numpy()).reshape(4, 2)
+    close(page.numbers("g, transposed"), g.T)
+    close(page.numbers("x", of="In the backward"), x)
+    close(page.numbers("gradient of weight, complete"), g.T @ x.reshape(4, 3))
+    page.run("document.querySelector('#entry .chain li:last-child table').focus()")
+    page.press(Keys.END)
+    assert page.text("#entry .told").endswith(f"= {(g.T @ x.reshape(4, 3))[1, 2]:.4g}")
+
+
 def test_of_an_elementwise_op_local_derivative_and_incoming_gradient_are_told_of_each_number(net):
     net.press("b")
     net.until("#2, multiply: the VJP for x1")

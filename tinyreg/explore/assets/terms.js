@@ -21,6 +21,10 @@ function transposed(array) {
   };
 }
 
+/** An array of more axes as a matrix, whose rows are its last: so a linear layer sees its input. */
+const asRows = (array) =>
+  array?.shape.length > 2 ? { ...array, shape: [array.shape.slice(0, -1).reduce((n, m) => n * m), array.shape.at(-1)] } : array;
+
 /** The value of an op's argument, whether it is on the tape or a constant. */
 function valueOf(entry, argument) {
   const at = entry.arguments.indexOf(argument);
@@ -34,18 +38,18 @@ function factors(entry, { argument, local, raw }, g) {
   const coming = { says: "comes in", label: "g, the incoming gradient", array: g };
   if (local) return [coming, { says: "times", label: "local derivative", array: local }];
   const names = PRODUCTS[entry.op]?.[argument];
-  if (!names || raw.shape.length !== 2) return null;
+  const fit = entry.op === "linear" ? asRows : (array) => array;
+  if (!names || fit(raw).shape.length !== 2) return null;
   const both = names.map((name) => {
     const plain = name.replace("ᵀ", "");
-    const array = plain === "g" ? g : valueOf(entry, plain);
+    const array = fit(plain === "g" ? g : valueOf(entry, plain));
     const label = plain === name ? plain : `${plain}, transposed`;
-    return array && { says: name, label, array: plain === name ? array : transposed(array) };
+    return array?.shape.length === 2 && { says: name, label, array: plain === name ? array : transposed(array) };
   });
-  if (both.some((factor) => factor?.array.shape.length !== 2)) return null;
-  const incoming = both.find(({ says }) => says.startsWith("g"));
-  if (incoming.says === "g") Object.assign(incoming, { says: "comes in", label: coming.label });
-  const other = both.find((factor) => factor !== incoming);
-  other.says = `${incoming === both[0] ? "times" : "of"} ${other.says}`;
+  if (!both.every(Boolean)) return null;
+  for (const factor of both) if (factor.says === "g") factor.label = coming.label;
+  both[0].says = both[0].says === "g" ? coming.says : both[0].says;
+  both[1].says = `times ${both[1].says}`;
   return both;
 }
 
