@@ -161,6 +161,32 @@ def test_a_vjp_without_a_source_is_left_empty():
 ELEMENTWISE = [case for case in CASES.values() if case.order and is_elementwise(case.primitive or case.op)]
 
 
+def test_an_op_that_only_says_that_it_works_elementwise_has_no_local_derivative():
+    @tr.primitive
+    def reversed_(xp, x):
+        """x, elementwise."""
+        return x[::-1] * 1.0
+
+    @reversed_.vjp("x")
+    def _(g):
+        return tr.flip(g)
+
+    REGISTRY.pop("reversed_")
+    x = tr.tensor([1.0, 2.0], requires_grad=True)
+    with tr.explain():
+        tape = tr.tape((reversed_(x) * np.array([3.0, 4.0], dtype="float32")).sum())
+    contributions = {tape[step.entry.entry].op.name: step.contributions for step in tape.walk.steps}
+    assert contributions["reversed_"][0].local is None
+    np.testing.assert_array_equal(contributions["multiply"][0].local, [3.0, 4.0])
+
+
+def test_a_derivative_that_is_infinite_raises_nothing_where_the_gradient_does_not_ask_for_it():
+    x = tr.tensor([0.0, 4.0], requires_grad=True)
+    with np.errstate(all="raise"), tr.explain():
+        tape = tr.tape(tr.where(np.array([False, True]), tr.hypot(x, 0.0), 1.0).sum(), x=x)
+    assert tape.walk.error == ""
+
+
 def test_ops_that_work_elementwise_are_known_from_their_docstring():
     names = {case.name for case in ELEMENTWISE}
     assert names >= {"multiply", "tanh", "softplus", "leaky_relu", "silu", "gelu", "pow", "relu"}

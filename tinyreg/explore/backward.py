@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..core.backend import Array, as_zero_dimensional, home
+from ..core.backend import Array, as_zero_dimensional, get, home
 from ..core.tape import Entry, Node, Result, explainer, observed, walk
 from .checks import unwrapped
 from .derivative import is_elementwise
@@ -37,7 +38,8 @@ def recorded_backward(root: Node, g: Array, places: Mapping[Node, Input]) -> Wal
         before = gradients.get(parent)
         gradients[parent] = total = fitted if before is None else as_zero_dimensional(before + fitted)
         argument = next(i for i in arguments if entry.parents[i] is parent)
-        steps[-1].contributions.append(Contribution(argument, places[parent], raw, fitted, total, local.get(argument)))
+        derivative = _agreeing(local.get(argument), steps[-1].incoming[0], raw)
+        steps[-1].contributions.append(Contribution(argument, places[parent], raw, fitted, total, derivative))
 
     try:
         with explainer(None), observed(note):
@@ -56,12 +58,22 @@ def _incoming(entry: Entry, gradients: Mapping[Node, Any]) -> tuple[Array | None
 
 def _local(entry: Entry, g: Array) -> Mapping[int, Array]:
     """The local derivatives of an op that works elementwise: what its VJPs give for an incoming gradient of 1."""
-    op = unwrapped(entry.op)
-    if not is_elementwise(op) or isinstance(entry.dtype, list):
+    op, where = unwrapped(entry.op), home(g)
+    if where is None or isinstance(entry.dtype, list) or not is_elementwise(op):
         return {}
-    where: Any = home(g)
-    pulled = op.pull(entry, entry.parents, where.ones_like(g), False)
-    return {i: local for i, local in pulled if local is not None and local.shape == g.shape}
+    with get("numpy").errstate(all="ignore"), contextlib.suppress(ArithmeticError):
+        pulled = op.pull(entry, entry.parents, where.ones_like(g), False)
+        return {i: local for i, local in pulled if local is not None and local.shape == g.shape}
+    return {}
+
+
+def _agreeing(local: Array, g: Array, raw: Array) -> Array:
+    """The local derivative where a contribution is the product of it with g, as it is of all that works elementwise."""
+    if local is None:
+        return None
+    with get("numpy").errstate(all="ignore"):
+        where: Any = home(g)
+        return local if bool(where.allclose(raw, local * g, rtol=1e-3, equal_nan=True)) else None
 
 
 def _arguments(entry: Entry) -> Iterator[int]:
