@@ -41,7 +41,7 @@ class Page:
 
     def open(self, path):
         self.driver.get(path.as_uri())
-        self.run("document.getElementById('tour').hidden = true")
+        self.run("const tour = document.getElementById('tour'); if (tour) tour.hidden = true")
         self.run("document.getElementById('rows').focus()")
 
     def emulate(self, **features):
@@ -69,6 +69,15 @@ class Page:
 
     def style(self, selector, name):
         return self.run("return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name)
+
+    def contrast(self, selector):
+        """Of the text of an element with what is behind it, from 1 to 21 (WCAG 2.2)."""
+        luminances = []
+        for colour in (self.style(selector, "color"), self.style("main > section", "backgroundColor")):
+            channels = [float(part) / 255 for part in colour[4:-1].split(",")]
+            linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+            luminances.append(sum(a * b for a, b in zip(linear, (0.2126, 0.7152, 0.0722), strict=True)))
+        return (max(luminances) + 0.05) / (min(luminances) + 0.05)
 
     @property
     def sentence(self):

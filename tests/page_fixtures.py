@@ -1,13 +1,12 @@
-"""Fixtures of the tests of the page: one browser for each file of tests, and in it the pages of tapes."""
+"""Fixtures of the tests of pages: one browser for each file of tests, and in it the pages of tapes and programs."""
 
 import pytest
 from page_browser import Page
-from page_tapes import small
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Pages by the name of the function that makes their tape."""
+    """Pages by the name of the function that makes their tape or program."""
     folder = tmp_path_factory.mktemp("pages")
     known = {}
 
@@ -37,5 +36,7 @@ def page(browser):
 
 @pytest.fixture
 def net(page, files):
+    from page_tapes import small  # which stands beside the tests of tapes
+
     page.open(files(small))
     return page

@@ -14,7 +14,8 @@ the two programs are
 
 A block is memory that results share; the first program writes four results of 4 MB into two of them in turn,
 the second writes one. `standardized` is a layer norm. It has to know the mean of a row before it can subtract
-it, and the mean of the squares before it can divide.
+it, and the mean of the squares before it can divide. (`step.program.save_html("program.html")` shows all of a
+program beside its source, each block with what stands in it from call to call.)
 
 Before you run this: by NumPy it is 7 calls. How many groups will it be, and how many bytes will its blocks have?
 And `of_columns`, where the mean is over the first axis, so that it is known only where the last row is read?

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
-from tinyreg.explore.page import assets, fragment, page, save_html
+from tinyreg.explore.page import fragment, page, save_html
 from tinyreg.explore.scene import scene
+from tinyreg.pages import assets
 
 
 def squares(*, name="x", size=3, times=1):
@@ -223,7 +224,7 @@ def scene_in(text):
 @pytest.mark.parametrize("name", LARGE)
 def test_no_tape_passes_the_limit_of_a_page(name, tmp_path, monkeypatch):
     tape = LARGE[name](tmp_path)
-    limit = 300_000 + sum(map(len, assets().values()))
+    limit = 300_000 + sum(map(len, assets("page").values()))
     monkeypatch.setattr("tinyreg.explore.page.MOST_BYTES", limit)
     text = page(tape)
     assert len(text.encode()) <= limit

@@ -1,6 +1,5 @@
 """How the page looks, and who can use it: names, order, contrast, motion, narrow windows, long names."""
 
-import numpy as np
 import pytest
 from page_tapes import fast, small
 from selenium.webdriver.common.action_chains import ActionChains
@@ -42,16 +41,6 @@ def test_help_opens_by_key_and_by_button_and_closes(net):
 
 
 # ---- how it looks
-
-
-def contrast(page, selector):
-    """Of the text of an element with what is behind it, from 1 to 21 (WCAG 2.2)."""
-    luminances = []
-    for colour in (page.style(selector, "color"), page.style("main > section", "backgroundColor")):
-        channels = np.array([float(part) for part in colour[4:-1].split(",")]) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        luminances.append(linear @ [0.2126, 0.7152, 0.0722])
-    return (max(luminances) + 0.05) / (min(luminances) + 0.05)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 900), (1000, 700), (700, 450), (400, 800)])  # 700: 1400 at 200%
@@ -105,7 +94,7 @@ def test_light_and_dark_follow_the_system_and_the_button(page, files, scheme):
         "#entry .keyword",
         "#entry figcaption",
     ):
-        assert contrast(page, selector) >= 4.5, selector
+        assert page.contrast(selector) >= 4.5, selector
     page.click("#theme")
     assert page.style("body", "backgroundColor") != background
     assert page.find("#theme").get_attribute("aria-pressed") == str(scheme == "light").lower()

@@ -24,6 +24,7 @@ LEFT_OUT = {  # tests that break things on purpose themselves, take long, or run
     "test_options.py",
     "test_page_browser.py",
     "test_page_numbers.py",
+    "test_program_browser.py",
     "test_other_frameworks.py",
 }
 

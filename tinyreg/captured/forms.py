@@ -25,7 +25,7 @@ def form(i: Instruction) -> Callable[[Instruction, str | None, Text], list[str]]
     """What writes an instruction as lines, given where its result goes (None: to a variable), or None: as it was called."""
     if i.kind not in ("call", "method") or i.writes or i.out is None:
         return None
-    if _reduces(i, (*REDUCTIONS, "mean")):
+    if reduces(i, (*REDUCTIONS, "mean")):
         return _mean if i.name == "mean" else _reduction
     if i.out.strides is None:
         return None
@@ -38,7 +38,7 @@ def form(i: Instruction) -> Callable[[Instruction, str | None, Text], list[str]]
     return None
 
 
-def _reduces(i: Instruction, names: tuple[str, ...]) -> bool:
+def reduces(i: Instruction, names: tuple[str, ...]) -> bool:
     """Whether it is a reduction of one array by axis, whose dtype does not depend on where the result goes."""
     if i.name not in names or len(i.args) != 1 or not set(i.settings) <= {"axis", "dtype", "keepdims"}:
         return False

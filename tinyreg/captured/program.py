@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..symbols import Symbol
 from .forms import form, masked_by_bits
 from .layouts import extent
 from .moving import OPERATORS, Moving
-from .recording import Instruction, Storage, View, comparable, found, numpy
+from .recording import Instruction, Storage, View, comparable, found, numpy, typed
 from .refusal import CaptureError
 from .tracing import Trace
 
@@ -26,6 +28,17 @@ class Block:
         self.number: int = number
         self.size: int = size
         self.memory: Any = numpy.empty(size, numpy.uint8)
+
+
+class Call(NamedTuple):
+    """A line of a program: what is called, and whether its result stands in memory then. group: its kind and number."""
+
+    name: str
+    out: View | None
+    of: Instruction
+    reads: list[View]
+    stands: bool = True
+    group: str = ""
 
 
 class Program:
@@ -66,6 +79,7 @@ class Program:
         self.planned: set[int] = self._planned()
         self.blocks: list[Block] = []
         self.block_of: dict[int, Block] = {}
+        self.lives: dict[int, tuple[int, int]] = {}  # of each storage in a block or that goes out, by instructions
         self._place()
 
     # ---- which instructions count
@@ -193,17 +207,23 @@ class Program:
             for view in (*found(View, (i.args, i.settings)), *([i.out] if i.out else [])):
                 last[view.storage] = n
         lasting = [*(view.storage for view in self.copies), *(self.moved[storage] for storage in self.returning)]
-        last |= dict.fromkeys(lasting, len(order))
+        last |= dict.fromkeys([*lasting, *self.out], len(order))
         ending: dict[int, list[int]] = {}
         for storage, n in last.items():
             ending.setdefault(n, []).append(storage)
         free: list[Block] = []
-        for storage in {self.moved[storage] for storage in self.begun} - set(self.out):
-            self.block_of[storage] = self._block(free, extent(self.storages[storage].memory))
-        for n, i in enumerate(order):
-            for storage in dict.fromkeys(view.storage for view in self._made(i)):
-                if storage in self.planned and storage not in self.out and storage not in self.block_of:
+
+        def begin(storage: int, n: int) -> None:
+            if storage in self.planned and storage not in self.lives:
+                self.lives[storage] = n, last.get(storage, n)
+                if storage not in self.out:
                     self.block_of[storage] = self._block(free, extent(self.storages[storage].memory))
+
+        for storage in self.begun:
+            begin(self.moved[storage], 0)
+        for n, i in enumerate(order):
+            for view in self._made(i):
+                begin(view.storage, n)
             free += [self.block_of[storage] for storage in ending.get(n, ()) if storage in self.block_of]
 
     def _block(self, free: list[Block], size: int) -> Block:
@@ -216,36 +236,59 @@ class Program:
         self.blocks.append(Block(len(self.blocks), size))
         return self.blocks[-1]
 
-    # ---- as text
+    # ---- to be read
 
     def __repr__(self) -> str:
-        rows = [self._heading, *(row for i in self.instructions for row in self._rows(i))]
+        rows = [self._heading, *(self._row(call) for i in self.instructions for call in self.calls(i))]
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         shared, out_bytes = sum(b.size for b in self.blocks), sum(extent(self.storages[s].memory) for s in self.out)
         total = (
-            f"{self._counted()} of {len(self.trace.recording.instructions)} recorded; {len(self.blocks)} blocks of "
+            f"{self.counted()} of {len(self.trace.recording.instructions)} recorded; {len(self.blocks)} blocks of "
             f"{shared} bytes, {out_bytes} bytes go out"
         )
         return "\n".join([*lines, total])
 
+    def save_html(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
+        """Write the program as a page beside its source, and return its path: what runs, in which loop and which memory.
+
+        It is one file, which needs no network. title: of the page; the step's name if not said. Raises `TypeError` for a
+        title that is no text, and `OSError` where the folder is missing or cannot be written.
+
+        >>> import tempfile, pathlib, tinyreg as tr
+        >>> step = tr.capture(lambda x: (x * x).sum())
+        >>> for _ in range(4):
+        ...     y = step(tr.ones(3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     step.program.save_html(pathlib.Path(folder) / "program.html", title="Squares").name
+        'program.html'
+        """
+        from .page import save_html  # here, since it loads what no replay has need of
+
+        return save_html(self, path, title)
+
     _heading: tuple[str, ...] = ("line", "op", "result", "memory", "bytes")
 
-    def _counted(self) -> str:
+    def counted(self) -> str:
+        """How many calls there are."""
         return f"{len(self.instructions)} calls"
 
-    def _rows(self, i: Instruction) -> list[tuple[str, ...]]:
+    def calls(self, i: Instruction) -> list[Call]:
         """The lines of an instruction."""
-        return [self._row(i, i.name, i.out)]
+        return [Call(i.name, i.out, i, found(View, (i.args, i.settings)))]
 
-    def _row(self, i: Instruction, name: str, out: View | None) -> tuple[str, ...]:
-        arrayed = out is not None and out.strides is not None
-        what = f"{out.dtype}{list(out.shape)}" if arrayed and out else ""
-        size = self.storages[out.storage].memory.nbytes if arrayed and out else 0
-        file = i.line[0].replace("\\", "/").rpartition("/")[2]
-        return f"{file}:{i.line[1]}", name, what, self._where(out), str(size) if size else ""
+    def _row(self, call: Call) -> tuple[str, ...]:
+        file = call.of.line[0].replace("\\", "/").rpartition("/")[2]
+        size = self.nbytes(call.out) if call.stands else 0
+        where = self.where(call.out) if call.stands else ""
+        return f"{file}:{call.of.line[1]}", call.name, typed(call.out), where, str(size) if size else ""
 
-    def _where(self, out: View | None) -> str:
+    def nbytes(self, out: View | None) -> int:
+        """How many bytes the memory takes in which a result stands."""
+        return 0 if out is None or out.strides is None else self.storages[out.storage].memory.nbytes
+
+    def where(self, out: View | None) -> str:
+        """In what memory a result stands."""
         if out is None:
             return ""
         storage = out.storage
@@ -276,4 +319,4 @@ def ufunc(i: Instruction) -> str | None:
     return name if arrays and fitting and all(a.strides is not None for a in arrays) and not i.settings else None
 
 
-__all__ = ["Program", "comparable", "ufunc"]
+__all__ = ["Call", "Program", "comparable", "ufunc"]

@@ -66,6 +66,7 @@ class Instruction:
     line: tuple[str, int]
     errors: tuple[tuple[str, str], ...]  # how NumPy treats overflow and the like here, where that is not as outside
     f: Any = field(default=None)
+    origin: refusal.Origin = refusal.NOWHERE
 
     def key(self) -> tuple[Any, ...]:
         """What has to be the same in two recordings of a step."""
@@ -181,7 +182,8 @@ class Recording:
     ) -> None:
         """Append an instruction that makes its result."""
         errors = tuple([(k, v) for k, v in numpy.geterr().items() if v != self.errors[k]])
-        self.instructions.append(Instruction(kind, name, args, settings, out, False, refusal.line(), errors, f))
+        line, origin = refusal.whence()
+        self.instructions.append(Instruction(kind, name, args, settings, out, False, line, errors, f, origin))
 
     def call(self, kind: str, name: str, f: Callable[..., Any], args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         """Run a call that makes its results, and append it, unless what it gives is a view."""
@@ -299,6 +301,11 @@ def held(value: Any) -> Any:
     if type(value) is dict:
         return {k: held(v) for k, v in value.items()}
     return value
+
+
+def typed(view: View | None) -> str:
+    """The dtype and the shape of an array; of a number nothing."""
+    return "" if view is None or view.strides is None else f"{view.dtype}{list(view.shape)}"
 
 
 def found(kind: type[T], value: Any) -> list[T]:

@@ -8,8 +8,12 @@ import re
 import sys
 import traceback
 from types import FrameType
+from typing import NamedTuple
 
-from ..callers import is_own
+from ..callers import PACKAGE, is_own
+from ..core.primitive import Primitive
+from ..core.tape import fitted, walk
+from ..nn.module import Module
 
 
 class CaptureError(RuntimeError):
@@ -34,6 +38,9 @@ class WarnedError(Exception):
     """Machine code met overflow or the like, of which NumPy tells, or its bits may not be NumPy's: as `ChangedError`."""
 
 
+HERE = os.path.dirname(__file__) + os.sep
+TRACING = HERE + "tracing.py"
+"""Beyond its frames the step was not yet begun."""
 MIXED = re.compile("and traced|traced and|on traced where NumPy")
 """How an error tells of an array of the recording beside another library's."""
 
@@ -43,12 +50,48 @@ def _is_between(frame: FrameType) -> bool:
     return is_own(frame) or f"{os.sep}numpy{os.sep}" in frame.f_code.co_filename
 
 
+class Origin(NamedTuple):
+    """What an instruction was a part of: an op of the tape, forward or backward, or else a layer or a function."""
+
+    name: str
+    phase: str  # "forward", "backward", or ""
+
+
+NOWHERE = Origin("", "")
+
+
+def whence() -> tuple[tuple[str, int], Origin]:
+    """The file and the line of the reader's code that called into tinyreg, and what for: the outermost op, if any."""
+    place, origin, layer, outermost = ("", 0), NOWHERE, "", ""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != TRACING:
+        code = frame.f_code
+        if _is_between(frame):
+            origin = _of_op(frame, origin)
+            if not place[1] and code.co_filename.startswith(PACKAGE) and not code.co_filename.startswith(HERE):
+                outermost = code.co_qualname.partition(".<locals>")[0]
+                layer = layer or (type(frame.f_locals["self"]).__name__ if code is Module.__call__.__code__ else "")
+        elif not place[1]:
+            place = code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return place, origin if origin.phase else Origin(layer or outermost, "")
+
+
+def _of_op(frame: FrameType, inner: Origin) -> Origin:
+    """What a frame of tinyreg is a part of: an op, an entry of the tape on the way back, or what it calls."""
+    code = frame.f_code
+    if code is Primitive.apply.__code__:
+        return Origin(frame.f_locals["self"].name, "forward")
+    if code.co_name == "pull" and "entry" in code.co_varnames:
+        return Origin(frame.f_locals["entry"].op.name, "backward")
+    if code is fitted.__code__:
+        return Origin(frame.f_locals["op"].name, "backward")
+    return Origin(inner.name or "sum of gradients", "backward") if code is walk.__code__ else inner
+
+
 def line() -> tuple[str, int]:
     """The file and the line of the reader's code that called into tinyreg."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_between(frame):
-        frame = frame.f_back
-    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("", 0)
+    return whence()[0]
 
 
 def shown(place: tuple[str, int]) -> str:

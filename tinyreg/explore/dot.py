@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..messages import printable
+from ..pages import LONGEST
 from .fold import Layer, layers
-from .rows import LONGEST, Rows, results
+from .rows import Rows, results
 from .text import call
 
 

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import html
-import json
 import os
-import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import files, pages
+from ..pages import cut, short_path
 from .replay import NUDGES, Nudged, by_definition, nudged
 from .rows import Row, Rows, results
-from .scene import cut, detail, scene, short_path
+from .scene import detail, scene
 from .summary import number
 from .text import call
-
-SCRIPTS = (
-    "elements",
-    "place",
-    "timeline",
-    "arrays",
-    "terms",
-    "tape",
-    "program",
-    "source",
-    "panel",
-    "graph",
-    "tour",
-    "page",
-)
-"""In this order, since they are run as one."""
 
 NO_DEFINITIONS = '<script type="application/json" id="definitions"></script>'
 MOST_BYTES = 4_800_000  # of a page
@@ -68,7 +49,7 @@ def _with_definitions(text: str, tape: Rows) -> str:
     if defined is None or len(defined) > room // LEAST_OF_ENTRY:
         return text
     for share in DETAIL:
-        second = _json(scene(defined, int(room * share)))
+        second = pages.as_json(_packed(scene(defined, int(room * share))))
         if len(second) <= room:
             return text.replace(NO_DEFINITIONS, NO_DEFINITIONS.replace("></", f">{second}</"), 1)
     return text
@@ -107,29 +88,8 @@ def _detailed(tape: Rows, most: int, more: Mapping[str, Any]) -> tuple[str, int]
     return text, budget
 
 
-@functools.cache
-def assets() -> dict[str, str]:
-    """The page without a tape: its HTML, style and script."""
-    folder = resources.files(__package__) / "assets"
-    text = {
-        name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "plain.html", "watch.js")
-    }
-    return text | {"page.js": "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)}
-
-
 def _page(known: Mapping[str, Any]) -> str:
-    parts = {
-        "title": html.escape(known["title"]),
-        "style": assets()["page.css"],
-        "scene": _json(known),
-        "script": assets()["page.js"],
-    }
-    return re.sub(r"@@(\w+)@@", lambda mark: parts[mark[1]], assets()["page.html"])
-
-
-def _json(known: Mapping[str, Any]) -> str:
-    """A scene in ASCII, in which no text can end the element that it stands in."""
-    return json.dumps(_packed(known), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return pages.page("page", known["title"], _packed(known))
 
 
 def _changes(nudged: Nudged) -> dict[str, Any]:

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import linecache
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 from ..core.backend import Array, DType, Shape
 from ..core.tape import Op
 from ..messages import printable
-
-LONGEST = 300  # characters of a name, and of a line of code in an error
+from ..pages import LONGEST, cell
 
 # ---- what explain() notes of an op
-
-
-def cell(path: str) -> str:
-    """The name of the cell of a notebook that a path stands for, such as In[3]; empty for a file."""
-    try:
-        named = sys.modules["IPython"].get_ipython().compile.format_code_name(path)
-    except (KeyError, AttributeError):  # no IPython, or none that runs, or an old one
-        return ""
-    return str(named[1]) if named else ""
 
 
 class Line(NamedTuple):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-import linecache
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.backend import Array
 from ..core.primitive import Primitive
 from ..messages import printable
+from ..pages import LONGEST_LINE, code, cut, sources
 from . import derivative
 from .checks import arrays_in
 from .fold import groups
 from .part import Part
-from .rows import LONGEST, Input, Line, Row, Rows, cell, results
+from .rows import Input, Row, Rows, results
 from .summary import Detail, summary
 from .text import call, setting
 
@@ -24,11 +21,6 @@ DETAILS = [Detail(256, 16), Detail(64, 8), Detail(16, 4), Detail(4, 2), Detail(1
 """How much is shown of each array: the first with which the whole stays within the budget."""
 
 BYTES = {"entry": 900, "array": 150, "number": 10}  # that each takes as JSON, about
-
-LONGEST_LINE = 1000  # characters of code
-
-WHOLE = 2000  # lines: a longer file is shown around the lines that made entries
-AROUND = 40  # lines before and after
 
 
 def scene(tape: Rows, budget: int = 4_300_000, last: int | None = None) -> dict[str, Any]:
@@ -48,9 +40,9 @@ def scene(tape: Rows, budget: int = 4_300_000, last: int | None = None) -> dict[
     ('multiply(x, x)', [2, 4])
     """
     part = Part(tape, last)
-    sources = _sources(sorted({row.record.line for row in part.rows if row.record}), budget // 4)
-    drawn = _Drawn(tape, part, detail(tape, budget), {path: i for i, (path, _) in enumerate(sources)})
-    return {"sources": [source for _, source in sources], **drawn.parts()}
+    files = sources((row.record.line for row in part.rows if row.record), budget // 4)
+    drawn = _Drawn(tape, part, detail(tape, budget), {path: i for i, (path, _) in enumerate(files)})
+    return {"sources": [source for _, source in files], **drawn.parts()}
 
 
 def detail(tape: Rows, budget: int) -> Detail:
@@ -206,7 +198,7 @@ class _Drawn:
     def _vjp(self, row: Row, i: int) -> dict[str, str]:
         key = row.op, min(i, 16)
         if key not in self._vjps:
-            source = _code(derivative.source(row.op, i), LONGEST_LINE)
+            source = code(derivative.source(row.op, i), LONGEST_LINE)
             texts = {"formula": derivative.formula(row.op, i), "expression": derivative.expression(row.op, i)}
             self._vjps[key] = {name: printable(text, LONGEST_LINE) for name, text in texts.items()} | {"source": source}
         return self._vjps[key]
@@ -226,40 +218,3 @@ def argument_name(row: Row, i: int) -> str:
         return f"input {i}"
     signature = row.op.signature
     return f"{signature.variadic}[{i - signature.first}]" if i >= signature.first else signature.argument(i)
-
-
-def _sources(lines: Sequence[Line], budget: int) -> list[tuple[str, dict[str, Any]]]:
-    """The files that the lines stand in; of one that is long, or too long for its share, the part from before the first."""
-    files = []
-    paths = {path: list(group) for path, group in itertools.groupby(lines, lambda line: line.path)}
-    for path, lit in paths.items():
-        text = [_code(line.rstrip("\n"), LONGEST_LINE) for line in linecache.getlines(path)]
-        share = budget // len(paths)
-        whole = len(text) < WHOLE and sum(map(len, text)) <= share
-        first = 1 if whole else max(1, lit[0].number - AROUND)
-        last = len(text) if whole else min(lit[-1].number + AROUND, first + WHOLE - 1)
-        sizes = itertools.accumulate(len(line) + 3 for line in text[first - 1 : last])
-        shown = text[first - 1 : last] if whole else text[first - 1 : first - 1 + sum(size <= share for size in sizes)]
-        files.append((path, {"path": cut(short_path(path)), "first": first, "lines": shown}))
-    return files
-
-
-def cut(text: str) -> str:
-    """A name, in one line that is not too long."""
-    return printable(text, LONGEST)
-
-
-def _code(text: str, longest: int) -> str:
-    """Code with its lines and tabs, and nothing else that one cannot see."""
-    return "".join(part if part in "\n\t" else printable(part, longest) for part in re.split(r"([\n\t])", text))
-
-
-def short_path(path: str) -> str:
-    """A path as one would write it from here; a file elsewhere goes by its name, a cell of a notebook as In[n]."""
-    if name := cell(path):
-        return name
-    try:
-        here = os.path.relpath(path) if os.path.isabs(path) else path
-    except OSError:  # the working folder is gone
-        here = ".."
-    return os.path.basename(path) if here.startswith("..") else here

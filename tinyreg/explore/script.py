@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 from ..core.tape import Result, explainer
 from ..core.tensor import Tensor, wrap
 from ..messages import printable
+from ..pages import assets
 from .explain import explain
-from .page import assets, save_html
+from .page import save_html
 from .tape import Tape, tape
 
 GRACE = 5  # seconds, for threads that the script has begun, and as much for processes
@@ -53,7 +54,7 @@ class _Script:
 
     def run(self) -> int:
         """Run the script until it comes to that backward, ends, or raises, and write the page; the status."""
-        assets()  # now, since the script may change where modules are looked for
+        assets("page")  # now, since the script may change where modules are looked for
         with self._surroundings(), explain(definitions=self.definitions):
             try:
                 runpy.run_path(str(self.place), run_name="__main__")

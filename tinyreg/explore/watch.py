@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..messages import printable
-from .page import assets
+from ..pages import read
 
 ADDRESS = "127.0.0.1"
 EVERY = 0.2  # seconds: how often the script's time of change is looked at
@@ -97,7 +97,7 @@ class Watched:
 
     def _show(self, text: str) -> None:
         self.version += 1
-        watching = assets()["watch.js"].replace("@@version@@", str(self.version))
+        watching = read("watch.js").replace("@@version@@", str(self.version))
         at = text.rindex(MARK)
         text = f"{text[:at]}<script>\n{watching}</script>\n{text[at:]}"
         self.text = text.replace("img-src data:", "img-src data:; connect-src 'self'", 1)
@@ -115,8 +115,8 @@ def _time_of_change(path: Path) -> tuple[int, int] | None:
 def _plain(title: str, body: str) -> str:
     """A page without a tape."""
     return (
-        assets()["plain.html"]
-        .replace("@@style@@", assets()["page.css"])
+        read("plain.html")
+        .replace("@@style@@", read("page.css"))
         .replace("@@title@@", html.escape(title))
         .replace("@@body@@", body)
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...symbols import Symbol
-from ..forms import _reduces as reduces
+from ..forms import reduces
 from ..layouts import array_at
 from ..moving import OPERATORS
 from ..recording import Instruction, Lent, Storage, View, comparable, numpy, pointer

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..program import Program
+from ..program import Call, Program
 from ..recording import Instruction, View
 from . import flags
 from .columns import Columns
 from .function import Function
 from .graph import Graph, renamed, with_scalars
-from .groups import Group, Scheduler
+from .groups import Group, Placed, Scheduler
+from .lowering import Number
 from .rows import Rows
 
 KINDS = {"map": Function, "rows": Rows, "columns": Columns}
@@ -55,9 +56,10 @@ class NativeProgram(Program):
     def _made(i: Instruction) -> list[View]:
         return i.function.written if isinstance(i, Native) else Program._made(i)
 
-    # ---- as text
+    # ---- to be read
 
-    def _counted(self) -> str:
+    def counted(self) -> str:
+        """How many calls and groups there are."""
         own = groups(self.instructions)
         runs = sum(
             a is None or not isinstance(a, Native)
@@ -66,20 +68,24 @@ class NativeProgram(Program):
         )
         return f"{len(self.instructions) - len(own)} calls and {len(own)} groups in {runs} runs"
 
-    def _rows(self, i: Instruction) -> list[tuple[str, ...]]:
+    def calls(self, i: Instruction) -> list[Call]:
+        """The lines of an instruction: of a group, one for each op."""
         if not isinstance(i, Native):
-            return [self._with_group(super()._row(i, i.name, i.out), "")]
-        number = groups(self.instructions).index(i)
-        rows = []
-        for member in i.group.members:
-            row = super()._row(member.op.of, member.op.name, member.op.out)
-            row = row if i.function.needs_store(member) else (*row[:3], "", "")
-            rows.append(self._with_group(row, f"{i.name} {number}"))
-        return rows
+            return super().calls(i)
+        name = f"{i.name} {next(n for n, each in enumerate(groups(self.instructions)) if each is i)}"
+        return [self._member(i, member, name) for member in i.group.members]
 
     @staticmethod
-    def _with_group(row: tuple[str, ...], group: str) -> tuple[str, ...]:
-        return (*row[:3], group, *row[3:])
+    def _member(i: Native, member: Placed, group: str) -> Call:
+        """The line of an op in a group; what the group hands on is not read from memory."""
+        numbers = [x.source for x in member.op.operands if isinstance(x, Number) and isinstance(x.source, View)]
+        reads = [view for view, _ in member.read() if i.group.source(member, view) is None]
+        op = member.op
+        return Call(op.name, op.out, op.of, [*reads, *numbers], i.function.needs_store(member), group)
+
+    def _row(self, call: Call) -> tuple[str, ...]:
+        row = super()._row(call)
+        return (*row[:3], call.group, *row[3:])
 
 
 def _native(group: Group, lasting: set[int], graph: Graph, errors: dict[str, str]) -> Native:
@@ -88,7 +94,8 @@ def _native(group: Group, lasting: set[int], graph: Graph, errors: dict[str, str
     numbers = tuple(number.source for number in function.numbers)
     first = group.members[0].op.of
     warned = flags.warned({**errors, **dict(first.errors)})
-    return Native("native", group.kind, (views, numbers), {}, None, False, first.line, (), None, group, function, warned)
+    own: Any = {"group": group, "function": function, "warned": warned}
+    return Native("native", group.kind, (views, numbers), {}, None, False, first.line, (), **own)
 
 
 def groups(instructions: Iterable[Instruction]) -> list[Native]:

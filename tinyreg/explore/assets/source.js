@@ -34,7 +34,7 @@ function programRow(line, number) {
 function sourceLine(line, source, number) {
   if (source === PROGRAM) return programRow(line, number);
   const numbers = made.get(`${source}:${number}`);
-  const title = numbers && `${count(numbers.length, "entry", "entries")}, from ${numbered(numbers[0])}`;
+  const title = numbers && `${count(numbers.length, ...UNIT)}, from ${numbered(numbers[0])}`;
   const attributes = { role: "option", id: `line-${number}`, "data-line": number, title, "aria-selected": "false" };
   const badge = numbers && make("small", { "aria-label": title }, numbers.length);
   const kind = numbers ? { class: "made" } : { "aria-disabled": "true" };
@@ -84,7 +84,7 @@ tape.save_html("tape.html")`;
 
 /** In place of the source, where there is none. */
 function note() {
-  if (scene.explained) return make("div.note", make("p", "No source lines are known for this tape."));
+  if (scene.explained) return make("div.note", make("p", "No source lines are known."));
   const why = "Values, gradients and source lines were not recorded. To see them, compute the loss and take its tape ";
   return make("div.note", make("p", why, "inside tr.explain():"), make("pre", HOW));
 }
@@ -95,8 +95,9 @@ function beginSource() {
     byId("source").append(note());
     return;
   }
-  byId("file").append(...[...sources, programSource].map(({ path }, i) => make("option", { value: i }, path)));
-  byId("file").hidden = false;
+  const files = program.length ? [...sources, programSource] : sources;
+  byId("file").append(...files.map(({ path }, i) => make("option", { value: i }, path)));
+  byId("file").hidden = files.length < 2;
   if (sources.length === 1) byId("source-title").textContent = sources[0].path;
   openSource(0);
 }

@@ -36,6 +36,7 @@ function stepsBack() {
 }
 
 const steps = [...entries.map((entry) => ({ kind: "forward", entry: entry.number })), ...stepsBack()];
+const UNIT = ["entry", "entries"]; // what a line of the source makes
 const LOSS = entries.length - 1; // the step of the last entry of the forward
 const BACKWARD = Math.min(entries.length, steps.length - 1); // the first step of the backward
 const END = steps.length - 1;
