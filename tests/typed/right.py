@@ -108,6 +108,10 @@ assert_type(tr.dropout.dropout(x, 0.5, training=True), tr.Tensor)
 assert_type(tr.regularizers.l2(tr.regularizers.weights(net), 0.1), tr.Tensor)
 optim.SGD(net.parameters(), lr=0.1).step()
 losses.mse(net(x), w).backward()
+sgd = optim.SGD(net.parameters(), lr=0.1)
+early, proximal = tr.training.EarlyStopping(), optim.Proximal(net, l1=0.1)  # which is a callback by its methods
+run = tr.training.fit(net, (x, w), loss=losses.mse, optimizer=sgd, epochs=1, callbacks=[early, proximal])
+assert_type(run, tr.training.History)
 
 
 # ---- functions of functions, ops of one's own

@@ -50,6 +50,7 @@ losses.kl_divergence(x, x, dim=1)  # error: dim
 tr.regularizers.l2(x, strengh=0.1)  # error: strengh
 tr.metrics.accuracy(x)  # error: too few
 optim.SGD(net.parameters(), learning_rate=0.1)  # error: learning_rate
+tr.training.fit(net, (x, x), loss=losses.mse, optimizer=None, epochs=1, callbacks=[print])  # error: CallbackLike
 tr.dropout.dropout(x, 0.5)  # error: training
 tr.tensor([1.0], require_grad=True)  # error: require_grad
 

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ..arguments import integer, number
 from .run_state import Run
+
+
+class CallbackLike(Protocol):
+    """What `fit` takes as a callback: a `Callback`, or anything else with its methods, such as `optim.Proximal`."""
+
+    def on_start(self, run: Run, /) -> None:
+        """Before the first batch."""
+
+    def on_batch_end(self, run: Run, /) -> None:
+        """After each step of the optimizer."""
+
+    def on_epoch_end(self, run: Run, /) -> None:
+        """After each epoch."""
+
+    def on_end(self, run: Run, /) -> None:
+        """When training ends."""
 
 
 class Callback:

@@ -13,7 +13,7 @@ from ..messages import printable
 from ..nn.module import Module
 from ..random import Generator, default_generator
 from . import settings
-from .callbacks import Callback
+from .callbacks import CallbackLike
 from .extra import extra
 from .progress import say
 from .run_state import Run
@@ -34,7 +34,7 @@ class Checkpoint:
     run: Run
     schedule: Any
     generators: dict[str, Generator]
-    callbacks: dict[str, Callback]
+    callbacks: dict[str, CallbackLike]
     contents: dict[str, Any]
     places: dict[str, tuple[dict[str, Any], str]]
     seeds: dict[int, str]
@@ -46,7 +46,7 @@ class Checkpoint:
         path: str | os.PathLike[str],
         run: Run,
         schedule: Any,
-        callbacks: Sequence[Callback],
+        callbacks: Sequence[CallbackLike],
         rng: Generator,
         own: dict[str, Any],
         code: Mapping[str, Callable[..., Any] | None],
@@ -182,7 +182,7 @@ def _bits(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: (str(value.dtype), value.shape, value.numpy().tobytes()) for name, value in state.items()}
 
 
-def _numbered(callbacks: Sequence[Callback]) -> Iterator[tuple[str, Callback]]:
+def _numbered(callbacks: Sequence[CallbackLike]) -> Iterator[tuple[str, CallbackLike]]:
     """The callbacks by the name of their class, and which of that class each is."""
     seen: dict[str, int] = {}
     for callback in callbacks:

@@ -18,7 +18,7 @@ from ..nn.module import Module
 from ..random import Generator, as_generator
 from ..structure import leaves
 from .batches import Batch, Means, as_batches, as_data, parts, place
-from .callbacks import Callback
+from .callbacks import CallbackLike
 from .checkpoint import RESUME, Checkpoint
 from .history import History
 from .nested import detached, elements, shapes_in
@@ -47,7 +47,7 @@ def fit(
     metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
     reduction: str = "mean",
     count: Callable[[Any, Any], Any] | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[CallbackLike] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str = "error",
     progress: bool | None = None,
@@ -197,7 +197,7 @@ def _checked_metrics(metrics: Any) -> Mapping[str, Callable[[Any, Any], Any]]:
     return metrics
 
 
-def _checked_callables(code: Mapping[str, Any], callbacks: Any) -> list[Callback]:
+def _checked_callables(code: Mapping[str, Any], callbacks: Any) -> list[CallbackLike]:
     """The callbacks; `TypeError` for what cannot be called where it is to be."""
     for name, function in code.items():
         if not callable(function) and (function is not None or name.startswith(("loss", "metric"))):
@@ -317,14 +317,14 @@ def _softened(before: Any, after: Any) -> bool:
     return kinds[0] in ("b", "i", "u") and kinds[1] == "f" and before.shape[:1] == after.shape[:1]
 
 
-def _train(run: Run, step: _Step, batches: Any, callbacks: Sequence[Callback], bar: Progress) -> dict[str, float]:
+def _train(run: Run, step: _Step, batches: Any, callbacks: Sequence[CallbackLike], bar: Progress) -> dict[str, float]:
     """An epoch of training: its means."""
     run.model.train()
     bar.start_epoch()
     return _gone_through(run, step.train, batches, "data", lambda means: _batch_ended(run, callbacks, bar, means))
 
 
-def _batch_ended(run: Run, callbacks: Sequence[Callback], bar: Progress, means: Means) -> None:
+def _batch_ended(run: Run, callbacks: Sequence[CallbackLike], bar: Progress, means: Means) -> None:
     bar.count_batch(means)
     for callback in callbacks:
         callback.on_batch_end(run)

@@ -36,8 +36,7 @@ def binding() -> Any:
     try:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        engine = Engine.__new__(Engine)
-        engine._llvm = llvm
+        engine = Engine(llvm)
         engine.load(engine.compiled("define void @none(ptr %p) {\n  ret void\n}"), ["none"])
     except Exception as error:
         version = getattr(importlib.import_module("llvmlite"), "__version__", "")
@@ -56,10 +55,10 @@ def missing() -> str:
 
 
 class Engine:
-    """Compiles modules."""
+    """Compiles modules, by `llvmlite.binding`."""
 
-    def __init__(self) -> None:
-        self._llvm = binding()
+    def __init__(self, llvm: Any) -> None:
+        self._llvm = llvm
 
     def functions(self, text: str, names: Iterable[str], kind: Any = KIND) -> list[Function]:
         """The functions of a module by name; compiled, or from the cache."""

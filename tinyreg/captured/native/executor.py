@@ -10,7 +10,7 @@ from typing import Any
 from ..executor import Executor
 from ..recording import Instruction, View
 from . import flags
-from .compile import ATTRIBUTES, Engine
+from .compile import ATTRIBUTES, Engine, binding
 from .draws import FILL, SIGNATURE, drawing
 from .program import Native, NativeProgram, groups
 
@@ -33,7 +33,7 @@ class NativeExecutor(Executor):
         self._kernels: dict[str, str] = {}
         self._declared: dict[str, None] = {}
         self._runs: list[list[str]] = []
-        self._engine = Engine()
+        self._engine = Engine(binding())
         self._fill: list[Any] = []
         return super()._compiled()
 
