@@ -1,7 +1,7 @@
 """Programs for the tests of their page: a step with norm, dropout and clipping, by each executor."""
 
 import pytest
-from steps import data, layers, network
+from captured.steps import data, layers, network
 
 import tinyreg as tr
 from tinyreg import nn

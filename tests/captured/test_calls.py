@@ -12,6 +12,7 @@ import pytest
 from captured.steps import data, network, plain, state, values
 
 import tinyreg as tr
+from tinyreg.captured.refusal import ChangedError
 from tinyreg.core.tape import explainer
 
 
@@ -168,3 +169,44 @@ def test_arithmetic_that_raises_runs_eagerly():
         step(tr.full(2, 100.0))
     with contextlib.suppress(RuntimeWarning), np.errstate(over="ignore"):
         assert values(step(tr.full(2, 100.0))) == values(np.full(2, np.inf, "f4"))
+
+
+def inverse(x):
+    """The inverse, or zeros where there is none."""
+    try:
+        return tr.inv(x)
+    except ValueError:
+        return tr.zeros_like(x)
+
+
+def test_a_step_that_catches_an_error_runs_eagerly_where_there_is_one_and_says_so(each_executor):
+    step = tr.capture(inverse)
+    regular, singular = tr.tensor([[2.0, 0.0], [0.0, 4.0]]), tr.ones((2, 2))
+    for _ in range(4):
+        step(regular)
+    with pytest.warns(UserWarning, match=r"a replay ended with LinAlgError: Singular matrix; the step itself did not"):
+        assert not step(singular).numpy().any()
+    assert step(regular).numpy()[1, 1] == 0.25
+    assert step.replays == 2
+
+
+def test_an_error_that_the_step_has_too_is_its_own_and_no_warning(each_executor):
+    step = tr.capture(lambda x: tr.inv(x))
+    for _ in range(4):
+        step(tr.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    with pytest.raises(ValueError, match="Singular matrix"):
+        step(tr.ones((2, 2)))
+
+
+def test_a_fault_of_a_program_is_noticed_and_the_result_is_the_steps(each_executor, monkeypatch):
+    step = tr.capture(lambda x: tr.exp(x) * 2.0)
+    for _ in range(4):
+        step(tr.ones(2))
+    (variant,) = step._variants
+
+    def broken(*arguments):
+        raise ChangedError from NameError("name 't3' is not defined")
+
+    monkeypatch.setattr(variant, "replay", broken)
+    with pytest.warns(UserWarning, match=r"a replay ended with NameError: name 't3' is not defined"):
+        assert step(tr.zeros(2)).tolist() == [2.0, 2.0]

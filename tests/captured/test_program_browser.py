@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from page_programs import by_numpy, in_machine_code
+from captured.page_programs import by_numpy, in_machine_code
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from page_programs import MAKERS, by_numpy, in_machine_code
+from captured.page_programs import MAKERS, by_numpy, in_machine_code
 
 import tinyreg as tr
 from tinyreg import nn

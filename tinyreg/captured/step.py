@@ -178,15 +178,23 @@ class Captured(Generic[P, R]):
             )
 
     def _replayed(self, variant: Variant, arrays: list[Any], args: Any, kwargs: Any) -> Any:
-        result = CHANGED
+        """Replay a program; where a check comes out otherwise or a call fails, run the step, whose error counts then."""
+        failed: BaseException | None = None
         try:
             result = variant.replay(arrays)
         except ChangedError as error:
-            variant.warned += isinstance(error.__cause__, WarnedError)
+            result, failed = CHANGED, error.__cause__
+            variant.warned += isinstance(failed, WarnedError)
         if result is CHANGED:
             if variant.warned > max(OFTEN, variant.replays):
                 self._variants[self._variants.index(variant)] = variant.by_numpy()
-            return self._plain(args, kwargs)
+            outcome = self._plain(args, kwargs)
+            if failed is not None and not isinstance(failed, ChangedError | WarnedError | MemoryError):
+                warn_caller(
+                    f"capture: a replay ended with {type(failed).__name__}: {failed}; the step itself did not, and has run "
+                    "eagerly. Where it catches that error, this is as it should be, and otherwise a fault of capture"
+                )
+            return outcome
         if variant is not self._variants[-1]:
             self._variants = [*(v for v in self._variants if v is not variant), variant]
         return result
