@@ -16,9 +16,9 @@ THREADS = (
 
 
 def surroundings(threads: str = "one") -> dict[str, str]:
-    """The environment: one thread or all, this repository first, OpenBLAS free to choose its kernels, bytecode as usual."""
+    """The environment: one thread or all, this repository first, any kernel of OpenBLAS, bytecode, no code of ours kept."""
     number = "1" if threads == "one" else str(os.cpu_count())
-    own = {**os.environ, **dict.fromkeys(THREADS, number), "PYTHONPATH": str(ROOT)}
+    own = {**os.environ, **dict.fromkeys(THREADS, number), "PYTHONPATH": str(ROOT), "TINYREG_CACHE": ""}
     for variable in ("OPENBLAS_CORETYPE", "PYTHONDONTWRITEBYTECODE"):
         own.pop(variable, None)
     return own

@@ -64,7 +64,7 @@ def measure(workload: Workload, cases: Mapping[str, Settings], names: Sequence[s
             peers = stack.enter_context(running(taking_part, plan.threads))
             found_in = functools.partial(take_turns, peers=peers)
         else:
-            found_in = functools.partial({"peak": peaks, "import": imports}[workload.quantity], names=taking_part)
+            found_in = functools.partial({"import": imports}.get(workload.quantity, fresh), names=taking_part)
         for case, settings in cases.items():
             print(f"{workload.name}: {case}, threads: {plan.threads}", file=sys.stderr, flush=True)
             found = found_in(workload, settings, plan=plan) | without
@@ -96,7 +96,7 @@ def take_turns(workload: Workload, settings: Settings, peers: Iterable[Any], pla
             continue
         found[peer.name] = []
         ready.append(peer)
-    for i in range(plan.rounds):
+    for i in range(plan.rounds if ready else 0):
         first = i % len(ready)
         for peer in [*ready[first:], *ready[:first]]:
             if plan.threads == "all":
@@ -115,19 +115,20 @@ def _note(found: Found, name: str, told: float | str) -> None:
         rounds.append(told)
 
 
-def peaks(workload: Workload, settings: Settings, names: Sequence[str], plan: Plan) -> Found:
-    """The bytes that steps add, each time in a fresh process, which has run the same at a small size before."""
+def fresh(workload: Workload, settings: Settings, names: Sequence[str], plan: Plan) -> Found:
+    """What fresh processes tell; of memory, when they have run the same at a small size before."""
     found: Found = {}
-    first = {**settings, "case": settings["first"]}
+    what, first = workload.quantity, {**settings, "case": settings["first"]}
     for _ in range(plan.rounds):
         for name in names:
             if isinstance(found.get(name), str):
                 continue
             peer = Peer(name, plan.threads)
-            peer.ask(peak=workload.name, settings=first, steps=3)
-            told = peer.ask(peak=workload.name, settings=settings, steps=3)
+            if workload.unit == "MB":
+                peer.ask(fresh=what, workload=workload.name, settings=first)
+            told = peer.ask(fresh=what, workload=workload.name, settings=settings)
             peer.close()
-            _note(found, name, told["lacks"] if "lacks" in told else told["bytes"])
+            _note(found, name, told["lacks"] if "lacks" in told else told["number"])
     return found
 
 

@@ -39,6 +39,9 @@ PEERS: dict[str, Entrant] = {
     "tinyreg, memory kept": Entrant("tinyreg", "layered", "TinyReg", {"keep_memory": True}),
     "tinyreg captured (NumPy)": Entrant("tinyreg", "layered", "TinyReg", {"captured": "numpy"}),
     "tinyreg captured (native)": Entrant("tinyreg", "layered", "TinyReg", {"captured": "native"}),
+    "tinyreg captured, definitions only": Entrant(
+        "tinyreg", "layered", "TinyReg", {"captured": "native", "definitions": True}
+    ),
     "PyTorch eager": Entrant("torch", "layered", "PyTorch"),
     "PyTorch compiled": Entrant("torch", "layered", "PyTorch", {"compiled": True}),
     "JAX jit": Entrant("jax", "jax", "Jax"),

@@ -60,11 +60,11 @@ def table(results: Sequence[Result]) -> str:
         if before != (workload, threads):
             before = (workload, threads)
             heads = "".join(f"{'x ' + name:>27}" for name in REFERENCES)
-            lines += ["", f"{workload}, threads: {threads}", f"{'':22}{group[0].unit + ' [quartiles]':>27}{heads}"]
+            lines += ["", f"{workload}, threads: {threads}", f"{'':36}{group[0].unit + ' [quartiles]':>27}{heads}"]
         lines.append(case)
         for result in group:
             said = f"    left out: {result.left_out}" if result.left_out else _row(result, group)
-            lines.append(f"  {result.peer:20}{said}")
+            lines.append(f"  {result.peer:34}{said}")
     return "\n".join(lines[1:])
 
 
@@ -105,7 +105,7 @@ def stored(results: Sequence[Result], about: Mapping[str, Any]) -> str:
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
 
-LOOKS = dict(zip(PEERS, ("k|", "C3o", "C3*", "C3P", "C3X", "C0s", "C0D", "C2^", "C4v", "C5<", "C7>"), strict=True))
+LOOKS = dict(zip(PEERS, ("k|", "C3o", "C3*", "C3P", "C3X", "C3d", "C0s", "C0D", "C2^", "C4v", "C5<", "C7>"), strict=True))
 
 
 def picture(results: Sequence[Result], path: Path, note: str) -> None:

@@ -4,7 +4,7 @@ It prints a line of JSON when it is ready, `{"version": ...}` or `{"missing": re
 
     {"prepare": workload, "settings": ...}  {"values": ...} of the first steps, without dropout, or {"lacks": reason}
     {"seconds": s}                          {"seconds": of one step}, in steps that take about s together
-    {"peak": steps}                         {"bytes": the peak memory that steps add}
+    {"fresh": what, "workload": ..., ...}    {"number": what a process tells that has run nothing yet: see FRESH}
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from .workloads import WORKLOADS
 from .workloads.base import Lacks, Library, Program
 
 COMPARED_STEPS = 3
+LATER_RUNS = 5
 STATUS = Path("/proc/self/status")
 
 
@@ -75,15 +76,59 @@ class Runner:
         self.library.wait(result)
         return (time.perf_counter() - start) / steps
 
-    def peak(self, workload: str, settings: Mapping[str, Any], steps: int) -> int:
+    # ---- what a fresh process tells
+
+    def first(self) -> float:
+        """The seconds of the first step."""
+        return self._run(1)
+
+    def compiling(self) -> float:
+        """The seconds that the first steps take beyond later ones."""
+        began = COMPARED_STEPS * self._run(COMPARED_STEPS)
+        return began - COMPARED_STEPS * min(self._run(COMPARED_STEPS) for _ in range(LATER_RUNS))
+
+    def peak(self) -> float:
         """The bytes that steps add, at their peak, to a process that holds parameters and data."""
-        if not STATUS.exists():
-            raise Lacks(f"peak memory is read from {STATUS}, which this system does not have")
-        self.program = WORKLOADS[workload].build(self.library, settings)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-        self._run(steps)
+        before = _reset()
+        self._run(COMPARED_STEPS)
         return _status("VmHWM") - before
+
+    def later(self) -> float:
+        """The bytes that later steps add to that, at their peak."""
+        before = _reset()
+        self._run(COMPARED_STEPS)
+        _reset()
+        self._run(COMPARED_STEPS)
+        return _status("VmHWM") - before
+
+    def arena(self) -> float:
+        """The bytes that a program plans."""
+        self._run(COMPARED_STEPS)
+        library: Any = self.library
+        return float(library.arena(self.program))
+
+    def fresh(self, what: str, workload: str, settings: Mapping[str, Any]) -> float:
+        """One of FRESH."""
+        self.program = WORKLOADS[workload].build(self.library, settings)
+        return float(FRESH[what](self))
+
+
+FRESH: Mapping[str, Callable[[Runner], float]] = {
+    "first": Runner.first,
+    "compiling": Runner.compiling,
+    "peak": Runner.peak,
+    "later": Runner.later,
+    "arena": Runner.arena,
+}
+"""The quantities of workloads that each round asks of a process of its own."""
+
+
+def _reset() -> int:
+    """Let the peak begin from now; the bytes that there are."""
+    if not STATUS.exists():
+        raise Lacks(f"peak memory is read from {STATUS}, which this system does not have")
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
 
 
 def _status(field: str) -> int:
@@ -97,8 +142,8 @@ def answer(runner: Runner, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if "prepare" in request:
             return {"values": runner.prepare(request["prepare"], request["settings"])}
-        if "peak" in request:
-            return {"bytes": runner.peak(request["peak"], request["settings"], request["steps"])}
+        if "fresh" in request:
+            return {"number": runner.fresh(request["fresh"], request["workload"], request["settings"])}
         return {"seconds": runner.seconds(request["seconds"])}
     except Lacks as lacks:
         return {"lacks": str(lacks)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from ..workloads.base import (
@@ -43,16 +44,26 @@ def model_of(nn: Any, network: Network, checkpoint: Callable[[Function], Functio
     return model, lambda x: run(x).reshape((-1, network.classes))
 
 
-class TinyReg:
-    """tinyreg, from this repository; with keep_memory the process keeps what is freed, captured: the executor of steps."""
+def nothing(*_: Any) -> None:
+    """In place of a program."""
 
-    def __init__(self, *, keep_memory: bool = False, captured: str = "") -> None:
+
+class TinyReg:
+    """tinyreg, from this repository; with keep_memory the process keeps what is freed.
+
+    captured: the executor of steps. definitions: without fast forms.
+    """
+
+    def __init__(self, *, keep_memory: bool = False, captured: str = "", definitions: bool = False) -> None:
         import tinyreg as tr
+        from tinyreg.core.fused import FUSED
 
         if keep_memory and not tr.keep_freed_memory():
             raise ModuleNotFoundError("keep_freed_memory needs glibc", name="tinyreg")
         if captured == "native":
             importlib.import_module("llvmlite")
+        for op in FUSED.values() if definitions else ():
+            op.rules.clear()  # without which an op is its definition
         self.tr = tr
         self.captured: str = captured
         self.capture: Callable[..., Any] = lambda step, **_: step
@@ -121,6 +132,27 @@ class TinyReg:
         optimizer = getattr(tr.optim, kind)(leaves, lr=LR, **SETTINGS[kind])
         step = self.capture(optimizer.step, keep_grads=True)
         return Program(step, lambda _: _numbered(leaves))
+
+    def arena(self, program: Program) -> int:
+        """The bytes of a captured step's blocks, and of what goes out."""
+        step: Any = program.step
+        made = step.program
+        out: int = sum(made.storages[storage].memory.nbytes for storage in made.out)
+        return out + sum(int(block.size) for block in made.blocks)
+
+    def idle(self, program: Program) -> Program:
+        """A captured step whose program is left out: what remains of a call is the way there."""
+        step: Any = program.step
+        while not step.replays:
+            step()
+        (variant,) = step._variants
+        executor, turn_of = variant.executor, variant.executor.turn
+
+        def turn(where: Any) -> Any:
+            return SimpleNamespace(run=nothing) if turn_of(where) else None
+
+        executor.turn = turn
+        return Program(step, lambda _: {"replays": self.tr.tensor([float(step.replays)])})
 
     def numpy(self, value: Any) -> Array:
         """By its own method."""

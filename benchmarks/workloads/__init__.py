@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import Workload
+from .capturing import ARENA, COMPILING, FIRST, LATER, OVERHEAD
 from .chain import CHAIN
 from .convolution import CONVOLUTION
 from .imports import IMPORTS
@@ -13,7 +14,6 @@ from .optimizers import OPTIMIZERS
 from .parts import PARTS
 from .transformer import TRANSFORMER
 
-WORKLOADS: dict[str, Workload] = {
-    workload.name: workload
-    for workload in (NETWORKS, CONVOLUTION, TRANSFORMER, PARTS, OPS, CHAIN, OPTIMIZERS, IMPORTS, MEMORY, GROWTH)
-}
+STEPS = (NETWORKS, CONVOLUTION, TRANSFORMER, PARTS, OPS, CHAIN, OPTIMIZERS, IMPORTS, MEMORY, GROWTH)
+PROGRAMS = (FIRST, COMPILING, LATER, ARENA, OVERHEAD)
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*STEPS, *PROGRAMS)}

@@ -92,7 +92,7 @@ class Workload:
     """The same, so small that it only shows that it runs."""
     build: Callable[[Library, Settings], Program]
     quantity: str = "seconds"
-    """"seconds" of a step; "peak": the bytes that steps add; "import": the seconds of an import."""
+    """"seconds" of a step; "import": the seconds of an import; or what a fresh process tells: see `worker.FRESH`."""
     without: Mapping[str, str] | None = None
     """Peers that are left out, and why."""
 
@@ -112,6 +112,11 @@ class Shrinking:
 def milliseconds(_: Settings) -> float:
     """From seconds."""
     return 1e3
+
+
+def microseconds(_: Settings) -> float:
+    """From seconds."""
+    return 1e6
 
 
 def decays(array: Array) -> bool:

@@ -17,6 +17,8 @@ def _case(of: str, settings: Settings) -> Settings:
     return {"of": of, "case": settings, "first": {**next(iter(OF[of].SMALL.values())), **checkpoint}}
 
 
+TRAINED = [case for family in OF.values() for cases in (family.CASES, family.SMALL) for case in cases]
+"""The steps that are timed too."""
 CASES: dict[str, Settings] = {
     **{case: _case(of, settings) for of, family in OF.items() for case, settings in family.CASES.items()},
     "16 blocks of width 512, batch 1024": _case("networks", DEEP),

@@ -110,6 +110,42 @@ def test_what_needs_fresh_processes_is_measured_too(name):
     assert by_hand.rounds or by_hand.left_out == "checkpoint is not written out by hand"
 
 
+CAPTURED, DEFINITIONS = "tinyreg captured (NumPy)", "tinyreg captured, definitions only"
+FRESH = ["first call", "compiling", "memory later", "arena"]
+
+
+def measured_small(name, peers):
+    """What peers come to in the first small case of a workload."""
+    case, settings = next(iter(WORKLOADS[name].small.items()))
+    return list(measure(WORKLOADS[name], {case: settings}, peers, Plan(rounds=1, seconds=0.001)))
+
+
+@pytest.mark.parametrize("name", FRESH)
+def test_what_a_program_costs_is_told_by_a_fresh_process(name):
+    ours, captured = measured_small(name, [OURS, CAPTURED])
+    assert len(captured.rounds) == 1
+    assert captured.rounds[0] > 0 or name == "memory later"
+    assert ours.left_out == ("there is no program" if name == "arena" else "")
+
+
+def test_the_overhead_of_a_call_is_the_way_to_its_first_instruction():
+    ours, captured = measured_small("overhead", [OURS, CAPTURED])
+    assert ours.left_out == "there is no program"
+    (whole,) = measured_small("networks", [CAPTURED])
+    assert 0 < captured.rounds[0] < 1000 * whole.rounds[0]  # us and ms
+
+
+def test_without_fast_forms_a_captured_step_does_the_same():
+    by_hand, captured = measured_small("networks", [BY_HAND, DEFINITIONS])
+    if "llvmlite" in captured.left_out or DEFINITIONS not in VERSIONS()[0]:
+        pytest.skip(captured.left_out)
+    assert by_hand.rounds
+    assert captured.rounds
+    (program,) = measured_small("arena", [DEFINITIONS])
+    (fast,) = measured_small("arena", ["tinyreg captured (native)"])
+    assert program.rounds != fast.rounds  # it is another program
+
+
 class Scripted:
     """A peer that answers from a script."""
 
@@ -197,6 +233,7 @@ def test_measured_processes_have_the_threads_that_were_asked_for_and_free_kernel
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert "OPENBLAS_CORETYPE" not in surroundings(threads)
     assert surroundings(threads)["OMP_NUM_THREADS"] == number
+    assert surroundings(threads)["TINYREG_CACHE"] == ""  # or a second run would compile nothing
 
 
 # ---- what docs/speed.md says of them
