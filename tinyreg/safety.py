@@ -31,6 +31,11 @@ def unchecked(*names: str) -> Context:
     return Context("unchecked", lambda: _off(_off.get() | set(names)))
 
 
+def switched_off() -> frozenset[str]:
+    """The checks that are off."""
+    return _off.get()
+
+
 def checked(name: str) -> bool:
     """Whether a check is on."""
     return name not in _off.get()

@@ -19,7 +19,7 @@ from ..core.tensor import wrap
 from ..interrupts import uninterrupted
 from ..symbols import Symbol, literal
 from .forms import exact, form
-from .layouts import Memory, array_at, below, copied
+from .layouts import Memory, array_at, below, copied, is_dense
 from .moving import OPERATORS
 from .program import Program, ufunc
 from .recording import Instruction, Lent, View, numpy, pointer
@@ -174,14 +174,17 @@ class Executor:
                 lines.append(f"with errstate({', '.join(f'{k}={v!r}' for k, v in errors)}):")
                 inside = [f"    {line}" for line in inside]
             lines += inside
-        lines += [
-            f"r{k} = {self._ref(v) if v.strides is None else f'copied({self._ref(v)})'}"
-            for k, v in enumerate(program.copies)
-        ]
+        lines += [f"r{k} = {self._copy(v)}" for k, v in enumerate(program.copies)]
         lines += [
             f"x{k} = {f'g{k}()' if view.storage in program.out else f'expose({k})'}" for k, view in enumerate(program.going)
         ]
         return [*lines, *trace.writer.making, f"result = {trace.result}"]
+
+    def _copy(self, view: View) -> str:
+        """A result as a new array that stands in memory as it does."""
+        if view.strides is None:
+            return self._ref(view)
+        return f"{self._ref(view)}.copy('K')" if is_dense(view) else f"copied({self._ref(view)})"
 
     def _committing(self) -> str:
         """What changes the state: an iterator over functions of C that neither fail nor ask for memory."""

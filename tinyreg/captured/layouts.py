@@ -83,6 +83,12 @@ def array_at(lent: Lent, address: int, view: View) -> Any:
     return numpy.asarray(lent)
 
 
+def is_dense(view: View) -> bool:
+    """Whether NumPy's own copy of an array with the layout of a view has that layout too."""
+    array = numpy.lib.stride_tricks.as_strided(numpy.empty(1, view.dtype), view.shape, view.strides)  # which is not read
+    return bool(numpy.empty_like(array).strides == view.strides)
+
+
 def copied(array: Any) -> Any:
     """A copy that stands in memory as the array does; of a scalar a 0-d array."""
     array = numpy.asarray(array)
@@ -150,4 +156,4 @@ def _is_temporary(count: int, k: int) -> bool:
     return count <= temporary
 
 
-__all__ = ["LARGE", "Memory", "View", "array_at", "below", "copied", "extent", "in_place_of_a_temporary"]
+__all__ = ["LARGE", "Memory", "View", "array_at", "below", "copied", "extent", "in_place_of_a_temporary", "is_dense"]

@@ -156,7 +156,7 @@ class Walk:
         if hasattr(type(x), "program") and hasattr(x, "_captured"):  # another captured step
             return _fixed([x._captured], x, path)
         if isinstance(x, tuple):
-            return _fixed(list(x), x, path)
+            return _fixed(list(x), x, path, numbers)
         if isinstance(x, list | dict | deque):
             return _elements(x, path, numbers)
         if isinstance(x, set):
@@ -296,8 +296,8 @@ def _attributes(x: Any, keys: list[str], path: str) -> Holder:
     return Holder("attribute", x, tuple(keys), [getattr(x, key) for key in keys], path)
 
 
-def _fixed(values: list[Any], x: Any, path: str) -> Holder:
-    return Holder("fixed", x, tuple(range(len(values))), values, path)
+def _fixed(values: list[Any], x: Any, path: str, numbers: bool = False) -> Holder:
+    return Holder("fixed", x, tuple(range(len(values))), values, path, False, numbers)
 
 
 def _is_full(cell: types.CellType) -> bool:

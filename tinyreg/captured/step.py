@@ -15,7 +15,7 @@ from ..core.backend import current, described, get
 from ..core.tape import explainer, is_recording, observed, watch
 from ..core.tensor import Tensor
 from ..creation import get_default_dtype
-from ..safety import CHECKS, checked
+from ..safety import switched_off
 from ..structure import leaves, mapped
 from ..switches import Switch
 from ..symbols import tracing
@@ -119,7 +119,8 @@ class Captured(Generic[P, R]):
                 return self._plain(args, kwargs)  # type: ignore[no-any-return]
             arrays: list[Any] = []
             objects: list[Any] = []
-            kind = (_kind(args, arrays, objects), _kind(kwargs, arrays, objects), _together(arrays), _context(errors))
+            given = _kind(args, arrays, objects), _kind(kwargs, arrays, objects) if kwargs else ()
+            kind = *given, _together(arrays), _context(errors)
             for variant in self._variants[::-1]:
                 if variant.kind == kind and variant.unchanged():
                     return self._replayed(variant, arrays, args, kwargs)  # type: ignore[no-any-return]
@@ -339,22 +340,17 @@ def _kind(value: Any, arrays: list[Any], objects: list[Any]) -> Any:
 def _together(arrays: list[Any]) -> Any:
     """Which matrices among the arguments begin where another does: the product of one with itself has other bits."""
     matrices = [array for array in arrays if array.ndim > 1]
-    starts = [pointer(array) for array in matrices] if len(matrices) > 1 else []
+    if len(matrices) < 2:
+        return ()
+    starts = [pointer(array) for array in matrices]
     return tuple(map(starts.index, starts))
 
 
 def _context(errors: dict[str, str]) -> Any:
     """The switches that decide what a step computes, and with which warnings."""
-    settings = get("numpy").block, *errors.values()
-    replayed = [repr(sorted(s.get().items()) if isinstance(s.get(), dict) else s.get()) for s in Switch.REPLAYED]
-    return (
-        is_recording(),
-        *[checked(name) for name in CHECKS],
-        get_default_dtype(),
-        *replayed,
-        id(random.default_generator),
-        *settings,
-    )
+    replayed = [frozenset(v.items()) if isinstance(v := s.get(), dict) else v for s in Switch.REPLAYED]
+    born = get_default_dtype(), id(random.default_generator), get("numpy").block
+    return is_recording(), switched_off(), *replayed, *born, *errors.values()
 
 
 def _unusual(errors: dict[str, str]) -> bool:

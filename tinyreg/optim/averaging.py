@@ -47,8 +47,8 @@ class WeightAverage(Locked):
         of_module = getattr(model_or_parameters, "parameters", None)
         parameters: Iterable[Tensor] = of_module() if callable(of_module) else model_or_parameters
         self.decay: float = accepted.number("WeightAverage", "decay", decay, below=1)
-        self._parameters = accepted.leaves("WeightAverage", parameters)
-        self._packs = Pack.all(self._parameters)
+        self._parameters = tuple(accepted.leaves("WeightAverage", parameters))
+        self._packs = tuple(Pack.all(self._parameters))
         self._averages = self._gathered([parameter.data for parameter in self._parameters])
 
     def update(self) -> None:

@@ -22,17 +22,18 @@ class Groups(Locked):
         self._name = type(self).__name__
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = self._as_groups(parameters)
-        self._parameters: list[Tensor] = []
-        self._sizes: list[int] = []
-        self._group_of: list[int] = []  # of each parameter
-        self._decays: list[bool] = []
+        # Tuples, since they come and go as a whole: a captured step has nothing to look at inside of them.
+        self._parameters: tuple[Tensor, ...] = ()
+        self._sizes: tuple[int, ...] = ()
+        self._group_of: tuple[int, ...] = ()  # of each parameter
+        self._decays: tuple[bool, ...] = ()
         self._take_in_groups()
 
     @property
     def parameters(self) -> list[Tensor]:
         """The parameters of all groups, in order."""
         self._take_in_groups()
-        return self._parameters
+        return [*self._parameters]
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add a group: a dict of parameters under "params" and of settings, those of the optimizer where it has none.
@@ -88,11 +89,11 @@ class Groups(Locked):
         groups = self.param_groups
         completed = [self._completed(group) for group in groups]
         parameters = accepted.leaves(self._name, [parameter for group in completed for parameter in group["params"]])
-        sizes = [len(group["params"]) for group in completed]
-        group_of = [k for k, size in enumerate(sizes) for _ in range(size)]
-        decays = [getattr(parameter, "decay", True) for parameter in parameters]
+        sizes = tuple([len(group["params"]) for group in completed])
+        group_of = tuple([k for k, size in enumerate(sizes) for _ in range(size)])
+        decays = tuple([getattr(parameter, "decay", True) for parameter in parameters])
         further = self._for_parameters(parameters)
-        own = {"_parameters": parameters, "_sizes": sizes, "_group_of": group_of, "_decays": decays}
+        own = {"_parameters": tuple(parameters), "_sizes": sizes, "_group_of": group_of, "_decays": decays}
         uninterrupted(map(dict.update, [*groups, vars(self)], [*completed, {**own, **further}]))
 
     def _unchanged(self) -> bool:
@@ -103,7 +104,7 @@ class Groups(Locked):
             if type(params) is not list or not self.defaults.keys() <= group.keys():
                 return False
             lists.append(params)
-        same_sizes = list(map(len, lists)) == self._sizes
+        same_sizes = tuple(map(len, lists)) == self._sizes
         return same_sizes and all(map(is_, chain.from_iterable(lists), self._parameters))
 
     def _for_parameters(self, parameters: list[Tensor]) -> dict[str, Any]:

@@ -61,9 +61,9 @@ class Optimizer(Groups):
         self, parameters: Parameters, *, lr: float, l2: float = 0.0, weight_decay: float = 0.0, **settings: Any
     ) -> None:
         # The state of a parameter stands in its pack, or here while it is in none.
-        self._states: list[State] = []
-        self._packs: list[Pack] = []
-        self._stepping: list[bool] = []
+        self._states: tuple[State, ...] = ()
+        self._packs: tuple[Pack, ...] = ()
+        self._stepping: tuple[bool, ...] = ()
         super().__init__(parameters, {"lr": lr, **settings, "l2": l2, "weight_decay": weight_decay})
 
     # ---- what an optimizer writes
@@ -95,7 +95,7 @@ class Optimizer(Groups):
             self._take_in_groups()
             settings = [self._settings(group) for group in self.param_groups]
             gradients = [parameter.grad for parameter in self._parameters]
-            stepping = [gradient is not None for gradient in gradients]
+            stepping = tuple([gradient is not None for gradient in gradients])
             if stepping != self._stepping:
                 self._repack(stepping)
             # Where arithmetic does not raise, the state changes in place, and no old values wait for the other packs.
@@ -156,18 +156,18 @@ class Optimizer(Groups):
         else:  # 0 times an infinite direction is NaN
             out[:] = w
 
-    def _repack(self, stepping: list[bool]) -> None:
+    def _repack(self, stepping: tuple[bool, ...]) -> None:
         """Put the parameters that have a gradient into packs, and take the others out of theirs."""
         states = self._state_of_each()
         active = sorted((i for i, steps in enumerate(stepping) if steps), key=lambda i: not self._decays[i])
         # Only a direction that is elementwise sees no difference where its parameters are together with others.
-        apart = [False] * len(stepping) if self._elementwise else self._decays
+        apart = (False,) * len(stepping) if self._elementwise else self._decays
         keys = [(self._group_of[i], apart[i], states[i].get("step"), *states[i]) for i in active]
-        self._packs = Pack.all(self._parameters, active, self._decays, keys)
+        self._packs = tuple(Pack.all(self._parameters, active, self._decays, keys))
         for pack in self._packs:
             pack.gather_states(states)
             pack.in_blocks = self._elementwise and pack.large
-        self._states = [{} if steps else state for steps, state in zip(stepping, states, strict=True)]
+        self._states = tuple([{} if steps else state for steps, state in zip(stepping, states, strict=True)])
         self._stepping = stepping
 
     def _state_of_each(self) -> list[State]:
@@ -180,8 +180,8 @@ class Optimizer(Groups):
     def _for_parameters(self, parameters: list[Tensor]) -> dict[str, Any]:
         """Let each parameter take its state along."""
         known = dict(zip(map(id, self._parameters), self._state_of_each(), strict=True))
-        states = [known.get(id(parameter), {}) for parameter in parameters]
-        return {"_states": states, "_packs": [], "_stepping": []}
+        states = tuple([known.get(id(parameter), {}) for parameter in parameters])
+        return {"_states": states, "_packs": (), "_stepping": ()}
 
     # ---- saving and loading
 
@@ -213,7 +213,8 @@ class Optimizer(Groups):
             groups, states = self._checked(state)
             own = self.param_groups
             loaded = [{**new, "params": group["params"]} for group, new in zip(own, groups, strict=True)]
-            changes = map(dict.update, [*own, vars(self)], [*loaded, {"_states": states, "_packs": [], "_stepping": []}])
+            held = {"_states": tuple(states), "_packs": (), "_stepping": ()}
+            changes = map(dict.update, [*own, vars(self)], [*loaded, held])
             uninterrupted(chain(map(dict.clear, own), changes))  # of what the state does not have, too
 
     def _checked(self, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[State]]:

@@ -36,13 +36,13 @@ class Pack:
     optimizer to say: it has to be elementwise, and the pack `large`.
     """
 
-    positions: Sequence[int]
-    tensors: list[Tensor]
+    positions: tuple[int, ...]
+    tensors: tuple[Tensor, ...]
     decayed: int
     in_blocks: bool
 
     def __init__(self, tensors: Sequence[Tensor], positions: Sequence[int], decays: Sequence[bool] = ()) -> None:
-        self.positions, self.tensors = positions, [tensors[i] for i in positions]
+        self.positions, self.tensors = tuple(positions), tuple([tensors[i] for i in positions])
         self.decayed = sum(tensors[i].size for i in positions if decays[i]) if decays else 0
         self.state: State = {}
         self._dtype = self.tensors[0].dtype
