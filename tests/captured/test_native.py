@@ -204,6 +204,65 @@ def test_an_update_with_momentum_decay_and_clipping_is_one_loop():
     assert len({line[line.index("map") + 1] for line in lines if "map" in line}) == 1
 
 
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9, l2=0.01), lambda p: optim.AdamW(p, lr=0.1)])
+def test_an_update_of_small_parameters_is_a_loop_for_each_and_the_whole_is_never_put_together(make):
+    def made():
+        tr.seed(0)
+        model = nn.Sequential(nn.Linear(40, 50), nn.Linear(50, 60))
+        return model, make(model.parameters())
+
+    def body(model, optimizer):
+        def step(x):
+            optimizer.zero_grad()
+            (model(x) ** 2).mean().backward()
+            optim.clip_grad_norm(model.parameters(), 1.0)
+            optimizer.step()
+
+        return step
+
+    step = compare(made, [(tr.tensor(normal(8, 40, seed=i)),) for i in range(6)], body)
+    lines = [line.split() for line in str(step.program).splitlines()]
+    n = 40 * 50 + 50 + 50 * 60 + 60
+    assert not [line for line in lines if f"float32[{n}]" in line and "map" in line]
+    last = {line[line.index("map") + 1] for line in lines if "map" in line and line[-2] == "out"}
+    assert len(last) == 4  # a loop for each parameter, from clipping to its next value
+
+
+def test_many_tiny_parameters_are_updated_in_one_loop():
+    def made():
+        leaves = [tr.tensor(normal(7, seed=i), requires_grad=True) for i in range(40)]
+        return nn.Module(), optim.SGD(leaves, lr=0.1, momentum=0.9)
+
+    def body(_, optimizer):
+        def step(x):
+            optimizer.zero_grad()
+            loss = sum((w * x).sum() for w in optimizer.parameters)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    step = compare(made, [(normal(7, seed=i),) for i in range(5)], body)
+    assert "float32[280]" in str(step.program)
+
+
+def parted(x, y):
+    """An array of parts, and what becomes of it: whole, in other parts, in place, and read by what is no loop."""
+    flat = home(x).concatenate([x.ravel(), y.ravel()])
+    doubled = flat * 2 + 1
+    doubled[700:2100] += flat[100:1500]
+    half = doubled[: len(doubled) // 2] - doubled[len(doubled) // 2 :]
+    again = home(x).concatenate([half[300:], half[:300]])
+    return doubled, half, again / 3, home(x).exp(doubled), home(x).concatenate([doubled[::2], flat[::-1]]) * 2
+
+
+def test_what_is_done_to_parts_has_the_bits_of_what_is_done_to_the_whole():
+    step = both(parted, (normal(50, 40), normal(60, 60, seed=1)), (normal(50, 40, seed=2), normal(60, 60, seed=3)))
+    assert len(set(groups(step))) > 3
+    both(parted, (normal(50, 40, dtype="f8"), normal(60, 60, seed=1, dtype="f8")))
+
+
 def test_what_only_a_group_needs_has_no_memory():
     step = both(lambda x: ((x + 1) * 2 - 3) / 4, (normal(100, 100),))
     assert sum(block.size for block in step.program.blocks) <= 2 * 40_000 + 64  # the argument and the result

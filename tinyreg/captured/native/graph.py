@@ -15,6 +15,7 @@ from . import probes
 from .draws import of_words
 from .loops import axes, joined
 from .lowering import Number, Op, lowered
+from .parts import by_parts
 from .views import Span, dense, overlap, span
 
 SCALARS = "fd?"
@@ -71,13 +72,15 @@ class Graph:
         self.nodes: list[Node] = []
         self.last: set[Node] = set()
         constant = set(constant)
+        made: list[tuple[Op | None, Instruction]] = []
         for i in instructions:
             if (words := of_words(i, storages)) is not None:
-                self.nodes += [Node(0, None, words[0]), Node(0, words[1], i)]
+                made += [(None, words[0]), (words[1], i)]
                 continue
             same = i.out is not None and i.out.storage in constant and not i.writes
             ops = [] if same else summable(lowered(i, storages)) or []
-            self.nodes += [Node(0, op, i) for op in ops] or [Node(0, None, i)]
+            made += [(op, i) for op in ops] or [(None, i)]
+        self.nodes = [Node(0, op, i) for op, i in by_parts(made)]
         self._connect()
 
     def _connect(self) -> None:

@@ -251,12 +251,13 @@ def _part(view: View, key: Any, storages: list[Storage]) -> View:
 
 def _turned(out: View, source: View) -> View:
     """Where the elements of a source go that is copied in order, as a view of its shape."""
-    if out.strides != _contiguous(out.shape, out.dtype):
+    if out.strides != contiguous(out.shape, out.dtype):
         raise TypeError("not in order")
-    return out._replace(shape=source.shape, strides=_contiguous(source.shape, out.dtype))
+    return out._replace(shape=source.shape, strides=contiguous(source.shape, out.dtype))
 
 
-def _contiguous(shape: tuple[int, ...], dtype: Any) -> tuple[int, ...]:
+def contiguous(shape: tuple[int, ...], dtype: Any) -> tuple[int, ...]:
+    """The strides of an array in the order of its elements."""
     return tuple(math.prod(shape[k + 1 :]) * dtype.itemsize for k in range(len(shape)))
 
 
@@ -320,7 +321,7 @@ def _products(i: Instruction) -> list[Op] | None:
         or not probes.rounds_products()
     ):
         return None
-    rows = _contiguous(x.shape, x.dtype)
+    rows = contiguous(x.shape, x.dtype)
     if not x.dtype == y.dtype == i.out.dtype or x.shape != y.shape or not x.strides == y.strides == rows:
         return None
     return [Op("dot", (x, y), (x.dtype, y.dtype), i.out, (0,), i)]
