@@ -6,8 +6,13 @@ import sys
 import hypothesis
 import hypothesis.strategies as st
 import pytest
+from hypothesis import core
 
+import tinyreg as tr
+from tinyreg.testing import PROFILES, Case, use_profile
 from tinyreg.testing.drawing import by_seed
+from tinyreg.testing.search import each_call
+from tinyreg.testing.strategies import elementwise
 
 DRAWN = """
 import hashlib, sys
@@ -46,6 +51,30 @@ def test_a_case_draws_the_same_bits_whatever_modules_are_loaded(tmp_path):
     alone = drawn(tmp_path)
     assert drawn(tmp_path, "import full_of_numbers") == alone
     assert drawn(tmp_path, profile='use_profile("fast")') != alone
+
+
+def test_a_seed_of_hypothesis_draws_other_calls_in_every_search_and_the_same_ones_again(monkeypatch):
+    def searches(profile, seed):
+        monkeypatch.setattr(core, "global_force_seed", seed)
+        seen = {"first": [], "second": []}
+        before = use_profile(profile)
+        try:
+            for name, seeds in seen.items():
+                each_call(Case(tr.exp, elementwise()), name, lambda call, seed, seeds=seeds: seeds.append(seed))
+        finally:
+            use_profile(before)
+        return seen
+
+    monkeypatch.setitem(PROFILES, "deep", hypothesis.settings(PROFILES["deep"], max_examples=25, database=None))
+    for profile in ("fast", "deep"):
+        one = searches(profile, 1)
+        assert one == searches(profile, 1)
+        assert len(set(one["first"])) > 15  # each five calls of a search are a search of their own
+        assert one["first"] != one["second"]
+        assert one["first"] != searches(profile, 2)["first"]
+        assert one["first"] != searches(profile, "words")["first"]
+    assert searches("fast", None)["first"] == searches("fast", None)["first"]
+    assert searches("deep", None)["first"] != searches("deep", None)["first"]
 
 
 def found(wanted):

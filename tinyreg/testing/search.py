@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
+from hypothesis import core
 
 from ..creation import backends
 from . import values
@@ -34,6 +35,8 @@ PROFILES = {
     "deep": hypothesis.settings(_SEARCH, max_examples=2000),
 }
 """How long Hypothesis searches: on every push, in CI, and before a release (there at random, with a database).
+
+With Hypothesis's own `--hypothesis-seed` each of them draws other calls, the same ones again for the same seed.
 
 In the fast profile differences are taken of a composition at one call in three: the VJPs that it is made of have cases of
 their own. All else is asked of it at every call.
@@ -84,8 +87,10 @@ def _search(case: Subject, name: str, examples: int, check: Callable[[Call, int]
     run.__name__ = run.__qualname__ = _identifier(f"{case.name}_{name}")
     chosen = hypothesis.settings(PROFILES[_chosen], max_examples=examples)
     test = chosen(hypothesis.given(case.calls, st.integers(0, 2**32 - 1))(run))
-    if chosen.derandomize:  # by the name, since to Hypothesis all of these are one function
-        test = hypothesis.seed(zlib.crc32(run.__name__.encode()))(test)
+    seed = core.global_force_seed  # by --hypothesis-seed
+    if chosen.derandomize or seed is not None:  # by the name too, since to Hypothesis all of these are one function
+        text = run.__name__ if seed is None else f"{run.__name__} {seed}"
+        test = hypothesis.seed(zlib.crc32(text.encode()))(test)
     with by_seed():
         test()
 
