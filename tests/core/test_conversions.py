@@ -407,3 +407,41 @@ def test_dir_lists_the_public_names_all_of_them_and_nothing_else(name):
     assert not [each for each in names if each.startswith("_")]
     if not name:
         assert set(ROOMS.split()) <= set(names)
+
+
+# ---- what looks like something else ----------------------------------------------------------------------------------
+
+
+class Table(Frame):
+    """A data frame with methods that masked and sparse arrays have too, as some have."""
+
+    filled = toarray = None
+
+
+def test_what_numpy_makes_an_array_of_is_taken_whatever_else_it_has():
+    assert tr.tensor(Table()).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert tr.zeros((2, 2)).assign(Table()).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_an_array_is_moved_to_where_the_tensor_is_to_be():
+    array = tr.tensor([1.0, 2.0], backend="standin").data
+    assert tr.tensor(array, backend="numpy").backend == "numpy"
+    x = tr.zeros(2)
+    x.assign(array)
+    assert (x.backend, x.tolist()) == ("numpy", [1.0, 2.0])
+
+
+def test_a_number_that_is_too_large_for_a_dtype_is_an_error_where_numpy_was_asked_for_one():
+    with np.errstate(all="raise"):
+        assert tr.tensor([1e-60], dtype="float32").tolist() == [0.0]
+        with pytest.raises(FloatingPointError, match="overflow"):
+            tr.tensor([1e60], dtype="float32")
+        assert np.geterr()["under"] == "raise"
+
+
+def test_numpy_gets_an_array_of_the_dtype_that_it_asks_for():
+    x = tr.tensor([1.5, 2.5])
+    assert np.asarray(x).dtype == x.__array__().dtype == np.float32
+    assert np.asarray(x, dtype="float64").tolist() == x.__array__("float64").tolist() == [1.5, 2.5]
+    assert np.asarray(x, dtype="float64").dtype == x.__array__("float64").dtype == np.float64
+    assert np.array(x, dtype="int64").tolist() == [1, 2]

@@ -340,3 +340,51 @@ def test_a_fast_form_on_arrays_and_without_recording():
 def test_a_checkpoint_of_no_function():
     with pytest.raises(TypeError, match="checkpoint: got 3, expected a function"):
         tr.checkpoint(3)
+
+
+def test_a_checkpoint_that_raised_watches_nothing_more():
+    def f(x):
+        x * 2.0
+        raise ArithmeticError("inside")
+
+    with pytest.raises(ArithmeticError, match="inside"):
+        tr.checkpoint(f)(leaf(1.0))
+    buffer = tr.zeros(2)
+    buffer.assign([1.0, 2.0])
+    held = weakref.ref(buffer)
+    del buffer
+    assert held() is None
+
+
+class Pressed(tr.Generator):
+    """A generator at which Ctrl-C is pressed, once, when it is given a state for the second time."""
+
+    given = 0
+
+    @property
+    def state(self):
+        return super().state
+
+    @state.setter
+    def state(self, state):
+        self.given += 1
+        if self.given == 2:
+            raise KeyboardInterrupt
+        tr.Generator.state.__set__(self, state)
+
+
+def test_what_a_second_run_touched_is_put_back_where_ctrl_c_comes_meanwhile():
+    first, second, count = Pressed(0), tr.Generator(1), tr.zeros(())
+
+    def f(x):
+        count.assign(count + 1.0)
+        return (x * first.uniform(shape=3) * second.uniform(shape=3)).sum()
+
+    loss = tr.checkpoint(f)(leaf(np.ones(3)))
+    second.uniform(shape=5)
+    states = first.state, second.state
+    with pytest.raises(KeyboardInterrupt):
+        loss.backward()
+    assert first.given == 3
+    assert (first.state, second.state) == states
+    assert count.item() == 1.0

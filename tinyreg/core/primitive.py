@@ -221,7 +221,7 @@ class Primitive(Generic[P, R]):
         if self.residuals:
             y, residuals = self._apart(y)
         if HOMES.get(type(y)) is None:
-            y = tuple(map(xp.asarray, y)) if type(y) is tuple else xp.asarray(y)  # a scalar as an array
+            y = tuple(map(xp.asarray, y)) if isinstance(y, tuple) else xp.asarray(y)  # a scalar as an array
         return y, residuals
 
     def _apart(self, outcome: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
@@ -347,7 +347,7 @@ class Primitive(Generic[P, R]):
         """What was saved, as Tensors: an argument where its parent is on the tape, the result at this entry."""
         s, several = self.signature, isinstance(entry.dtype, list)
         nodes: dict[str, Any] = dict(zip(s.arguments, entry.parents, strict=False))
-        nodes[s.variadic] = nodes["others"] = list(entry.parents[s.first :])
+        nodes[s.variadic] = nodes["others"] = entry.parents[s.first :]
         nodes["y"] = [Result(entry, i) for i in range(len(entry.shape))] if several else entry
         saved = ((name, value, nodes.get(name)) for name, value in entry.saved.items())
         return {name: tuple(map(_lift, v, n)) if isinstance(n, list) else _lift(v, n) for name, v, n in saved}

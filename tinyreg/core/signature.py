@@ -87,7 +87,7 @@ class Signature:
         call.__kwdefaults__ = self.defaults if self.by_name else {}
         defaults = [p.default for p in parameters if p.default is not p.empty]
         call.__defaults__ = tuple(defaults[: len(defaults) - len(call.__kwdefaults__)])
-        call.__name__, call.__doc__ = self.name, self.doc
+        call.__doc__ = self.doc
         axis = ", where axis is PyTorch's dim" * ("axis" in self.settings)
         call.__qualname__ = f"expected {self}{axis}; {self.name}"  # Python's error for a call that does not fit begins so
         return call
