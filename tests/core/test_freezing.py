@@ -161,3 +161,38 @@ def test_a_frozen_leaf_stays_frozen_when_it_gets_a_value_or_is_copied():
     layer.load_state_dict(nn.Linear(2, 2).state_dict())
     assert not layer.weight.requires_grad
     assert layer.bias.requires_grad
+
+
+def test_what_is_asked_for_already_changes_nothing():
+    w, whole = tr.ones(2, requires_grad=True), tr.arange(2)
+    y = w * 2.0
+    y.requires_grad = True
+    w.requires_grad = True
+    whole.requires_grad = False
+    assert not whole.requires_grad
+    y.sum().backward()
+    assert w.grad.tolist() == [2.0, 2.0]
+
+
+def test_to_forget_a_gradient_that_nobody_asked_for_asks_for_none():
+    w, constant = tr.ones(2, requires_grad=True), tr.ones(2)
+    y = w * 2.0
+    for x in (constant, y):
+        x.zero_grad()
+        x.grad = None
+    (y * y).sum().backward()
+    assert (y.grad, constant.grad) == (None, None)
+    assert w.grad.tolist() == [8.0, 8.0]
+
+
+def test_a_gradient_given_to_a_computed_tensor_is_kept_and_added_to():
+    w, g = tr.ones(2, requires_grad=True), tr.tensor([5.0, 7.0])
+    y = w * 2.0
+    y.grad = g
+    assert y.grad is g
+    (y * y).sum().backward()
+    assert y.grad.tolist() == [9.0, 11.0]
+    y.retain_grad()  # which it does already
+    assert y.grad.tolist() == [9.0, 11.0]
+    y.zero_grad()
+    assert y.grad is None

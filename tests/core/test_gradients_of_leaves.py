@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg.core.primitive import REGISTRY
 
 
 def test_to_ask_for_a_gradient_twice_is_to_ask_once():
@@ -36,3 +37,24 @@ def test_where_a_float16_was_broadcast_its_gradients_are_added_up_in_float32(sha
     wide = g.astype("float32").sum(axis=axes).reshape(shape)
     assert x.grad.dtype == "float16"
     np.testing.assert_array_equal(x.grad.numpy(), wide.astype("float16"))
+
+
+def test_a_leaf_that_gets_a_value_during_the_way_back_gets_no_gradient_from_it():
+    w, v = tr.tensor(3.0, requires_grad=True), tr.tensor(2.0, requires_grad=True)
+
+    @tr.primitive
+    def tripled(xp, x):
+        return 3.0 * x
+
+    @tripled.vjp("x")
+    def _(g):
+        w.assign(5.0)
+        return 3.0 * g
+
+    try:
+        with pytest.raises(RuntimeError, match="was changed after the tape used it"):
+            (tripled(w) * v).backward()
+    finally:
+        del REGISTRY["tripled"]
+    assert (w.grad, v.grad) == (None, None)
+    assert w.item() == 5.0

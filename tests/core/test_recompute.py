@@ -388,3 +388,12 @@ def test_what_a_second_run_touched_is_put_back_where_ctrl_c_comes_meanwhile():
     assert first.given == 3
     assert (first.state, second.state) == states
     assert count.item() == 1.0
+
+
+def test_all_that_the_second_run_changes_together_is_put_back(float64):
+    layer = tr.nn.BatchNorm(2)
+    x = leaf([[1.0, 2.0], [3.0, 5.0], [0.0, -4.0]])
+    loss = (tr.checkpoint(layer)(x) ** 3).sum()
+    after = {name: buffer.tolist() for name, buffer in layer.state_dict().items()}
+    loss.backward()
+    assert {name: buffer.tolist() for name, buffer in layer.state_dict().items()} == after

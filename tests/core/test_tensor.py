@@ -1,5 +1,7 @@
 """Tensors as values: making, showing, converting, comparing, and their dtypes."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -198,3 +200,21 @@ def test_seeds_are_checked_at_once():
         with pytest.raises((TypeError, ValueError), match=f"seed: got seed={seed!r}, expected an integer of at least 0"):
             tr.Generator(seed)
     assert tr.Generator(np.int64(3)).permutation(3).tolist() == tr.Generator(3).permutation(3).tolist()
+
+
+@pytest.mark.parametrize("backend_name", ["numpy", "standin"])
+def test_a_pickled_tensor_comes_back_where_it_was_and_wants_a_gradient_where_it_is_a_leaf_that_does(backend_name):
+    x = tr.tensor([1.0, 2.0], backend=backend_name)
+    w = tr.tensor([1.0, 2.0], backend=backend_name, requires_grad=True)
+    for tensor, wants in ((x, False), (w, True), (w * 2.0, False)):
+        back = pickle.loads(pickle.dumps(tensor))
+        assert (back.backend, back.tolist(), back.requires_grad) == (backend_name, tensor.tolist(), wants)
+
+
+def test_a_tensor_shows_what_is_not_as_usual():
+    assert repr(tr.tensor([True])) == "tensor([ True])"
+    assert repr(tr.tensor([1])) == "tensor([1])"
+    assert repr(tr.tensor([1.0], dtype="float64")) == "tensor([1.], dtype=float64)"
+    assert repr(tr.tensor([1.0], backend="standin")) == "tensor([1.], backend='standin')"
+    there = tr.tensor([1], dtype="int32", backend="standin")
+    assert repr(there) == "tensor([1], dtype=int32, backend='standin')"

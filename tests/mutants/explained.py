@@ -13,10 +13,13 @@ NEVER_RAISES = "what is inside does not raise"
 FASTER = "the other way gives the same, in more time"
 LOCKED = "only threads that meet within one instruction of the other could tell"
 WHOLE = "it is a whole number"
+NO_SUBCLASS = "nothing here is of a subclass"
 BLOCKS = "how much is worked out at a time is a matter of speed"
 WORKED_OUT = "any negative size is the one that is worked out"
 EVEN = "its sign does not count"
 LOOKS = "how large and how grey it is drawn is a matter of looks"
+FIRST_CONSTANT = "the function is the first constant"
+CONSTANTS, IS_CODE = "compile(source, '<op>', 'exec').co_consts", "isinstance(part, CodeType)"
 ONE_AXIS = "there is only one axis"
 TWO_AXES = "a row stands along the last of two axes"
 
@@ -30,7 +33,29 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "preview: A.suptitle(B, ..., fontsize=8) -> A.suptitle(B, ..., fontsize=7); A.suptitle(B, ..., fontsize=9)": LOOKS,
         "_sample_block: A * B < 1 << 31 -> A * B <= 1 << 31": "the last index is one less",
     },
-    "core": OF_THE_ENGINE | {},
+    "core": OF_THE_ENGINE
+    | {
+        "_numpy: 2 ** 16 -> 2 ** 17; 2 ** 15": BLOCKS,
+        "place: A not in HOMES and B in LOADERS -> B in LOADERS": "what is loaded already is given at once",
+        "place: A not in HOMES and isinstance(B, C) -> isinstance(B, C)": "NumPy's arrays have the home that they had",
+        "arrayed: A and isinstance(B, C) -> isinstance(B, C)": FASTER,
+        "arrayed: if A.dtype in DTYPES: ... -> if False: ...": FASTER,
+        "copied: to.array(array, dtype=dtype) -> to.asarray(array, dtype=dtype) (2)": (
+            "only a cast underflows, and it makes a new array"
+        ),
+        "type(A) is Leaf -> isinstance(A, Leaf)": NO_SUBCLASS,
+        "type(A) is Entry -> isinstance(A, Entry)": NO_SUBCLASS,
+        "type(A) is Result -> isinstance(A, Result)": NO_SUBCLASS,
+        "type(A) is list -> isinstance(A, list)": NO_SUBCLASS,
+        "type(A) is tuple -> isinstance(A, tuple)": "several results were put into a tuple",
+        f"_compiled:  for part in {CONSTANTS} if {IS_CODE} ->  for part in {CONSTANTS}": FIRST_CONSTANT,
+        f"_compiled:  for part in {CONSTANTS} if {IS_CODE} ->  for part in [*{CONSTANTS}][:1] if {IS_CODE}": FIRST_CONSTANT,
+        "Signature.__init__:  for p in parameters ->  for p in [*parameters][:1]": "what only goes by position comes first",
+        "int(A) -> round(A)": WHOLE,
+        "Primitive.apply: A and is_recording() -> is_recording()": "a plan for no argument keeps nothing",
+        "Tensor.__init__: if A.dtype not in DTYPES: ... -> if True: ...": FASTER,
+        "set_together(A, B) -> set_together(B, A)": "all of it at once",
+    },
     "dropout": {
         "spatial_dropout: getattr(x, 'ndim', 0) -> getattr(x, 'ndim', 1)": "both are less than 2",
         "scale_of: 1.0 -> 1.0 * 1.1": "nothing is left that it could multiply",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from .explained import EXPLAINED
+from .explained import EXPLAINED, OF_THE_ENGINE
 from .functions import room_of
 from .trying import Tried
 
@@ -38,8 +38,8 @@ def rules_for(one: Tried) -> list[str]:
 
 
 def idle_rules(room: str, tried: Sequence[Tried]) -> list[str]:
-    """The rules of a room that explain none of its mutants."""
-    used = {rule for one in tried for rule in rules_for(one)}
+    """The rules of a room that explain none of its mutants, without those that the engine's own mutants need."""
+    used = {rule for one in tried for rule in rules_for(one)} | OF_THE_ENGINE.keys()
     return [rule for rule in EXPLAINED.get(room, {}) if rule not in used]
 
 

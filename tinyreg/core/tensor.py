@@ -104,7 +104,7 @@ class Tensor(_Base):
             return
         if not self.is_leaf:
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
-        if wanted and self.dtype not in FLOATS:
+        if self.dtype not in FLOATS:
             raise TypeError(f"requires_grad: got {self.dtype}, expected floats: only floats have gradients; use float32")
         self._leaf = leaf = _leaf_of(self) or Leaf(self.shape, self.dtype)
         set_together(([leaf], "frozen", [not wanted]), ([self], "_node", [leaf if wanted else None]))
