@@ -347,13 +347,14 @@ def test_a_checkpoint_that_raised_watches_nothing_more():
         x * 2.0
         raise ArithmeticError("inside")
 
-    with pytest.raises(ArithmeticError, match="inside"):
+    with pytest.raises(ArithmeticError, match="inside") as raised:
         tr.checkpoint(f)(leaf(1.0))
     buffer = tr.zeros(2)
     buffer.assign([1.0, 2.0])
     held = weakref.ref(buffer)
     del buffer
     assert held() is None
+    assert raised.tb is not None  # which holds all that was going on
 
 
 class Pressed(tr.Generator):

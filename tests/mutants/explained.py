@@ -43,6 +43,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "copied: to.array(array, dtype=dtype) -> to.asarray(array, dtype=dtype) (2)": (
             "only a cast underflows, and it makes a new array"
         ),
+        "explained: by, _, complaint = str(error).partition(': got ') -> if 'the first for all':": "nobody reads _",
         "type(A) is Leaf -> isinstance(A, Leaf)": NO_SUBCLASS,
         "type(A) is Entry -> isinstance(A, Entry)": NO_SUBCLASS,
         "type(A) is Result -> isinstance(A, Result)": NO_SUBCLASS,

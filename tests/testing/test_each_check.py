@@ -9,6 +9,7 @@ import threading
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from cases import CASES
 from errors_in_contexts import LAST_BIT
 from errors_in_values import RISING, ascending
 from planted import ONE, PLANTED, TWO, called, case, fast, op, slope, square, squared
@@ -237,3 +238,18 @@ def test_an_error_in_a_context_is_told_with_its_name():
 
     with pytest.raises(Failure, match=r"in a second thread: raised ValueError: .* elsewhere\n"):
         squared(forward).check("contexts", called(ONE))
+
+
+# ---- none is a false alarm
+
+OF_MATRICES = ["inv", "det", "cofactor", "slogdet", "cholesky", "qr", "eigh", "svd", "svdvals", "matrix_norm"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1, 1), (2, 3, 1, 1)])
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_an_op_on_a_stack_of_matrices_of_one_element_is_not_taken_for_an_elementwise_one(name, shape):
+    """Although each result comes from one element: at infinity it may be NaN."""
+    call = called(np.linspace(1.0, 3.0, int(np.prod(shape))).reshape(shape))
+    for which in (PROPERTIES["P22"], PROPERTIES["P23"]):
+        for seed in range(4) if which.applies(CASES[name]) else ():
+            which.check(Trial(CASES[name], call, seed))

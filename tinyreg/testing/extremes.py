@@ -175,12 +175,12 @@ def _all_elementwise(trial: Trial, k: int, others: Sequence[int]) -> bool:
 def _is_elementwise(trial: Trial, k: int) -> bool:
     """Whether an element has a part in no more results than each of its argument has where that broadcasts.
 
-    One element alone cannot show it: a matrix of one element is a matrix.
+    An axis of length 1 cannot show it: a matrix of one element is a matrix, and a stack of them is of matrices.
     """
     mine = _touched(trial, trial.x, trial.f(trial.x), [k])
     i, _ = trial.place(k)
-    size = trial.call.arrays[i].size
-    return mine is not None and size > 1 and int(mine.sum()) * size == mine.size
+    shape, size = trial.call.arrays[i].shape, trial.call.arrays[i].size
+    return mine is not None and shape != () and 1 not in shape and int(mine.sum()) * size == mine.size
 
 
 # ---- magnitudes ------------------------------------------------------------------------------------------------------
