@@ -11,6 +11,7 @@ import pytest
 import tinyreg as tr
 from tinyreg.core.fused import FUSED
 from tinyreg.core.primitive import REGISTRY
+from tinyreg.core.tape import explainer
 
 
 @pytest.fixture(autouse=True)
@@ -279,3 +280,18 @@ def test_an_error_of_a_vjp_leaves_numpys_settings_as_they_are():
         with pytest.raises(ArithmeticError, match="in the VJP"):
             own(leaf(1.0)).backward()
         assert np.geterr()["under"] == "raise"
+
+
+def test_who_listens_is_told_of_the_parents_that_have_a_gradient_or_of_all_where_nothing_is_recorded():
+    told = []
+    condition, w = leaf([1.0, 0.0]), leaf([1.0, 2.0])
+    with explainer(lambda *given: told.append(given)):
+        y = tr.where(condition, w, 0.0)
+        with tr.no_grad():
+            tr.where(condition, w, 0.0)
+    (name, entry, parents, arrays, result), (_, no_entry, nodes, _, _) = told
+    assert (name, entry) == ("where", y._node)
+    assert [*parents] == [None, w._node, None]
+    assert [*arrays] == [condition.data, w.data, 0.0]
+    assert result is y.data
+    assert (no_entry, [*nodes]) == (None, [condition._node, w._node, None])

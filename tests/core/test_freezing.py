@@ -196,3 +196,13 @@ def test_a_gradient_given_to_a_computed_tensor_is_kept_and_added_to():
     assert y.grad.tolist() == [9.0, 11.0]
     y.zero_grad()
     assert y.grad is None
+
+
+def test_only_a_tensor_like_it_can_be_the_gradient_of_a_tensor():
+    w = tr.ones(2, requires_grad=True)
+    w.grad = g = tr.ones(2)
+    tensors = [tr.ones(3), tr.ones(2, dtype="float64"), tr.tensor([1.0, 1.0], backend="standin")]
+    for unlike in [np.ones(2, dtype="float32"), [1.0, 1.0], 1.0, *tensors]:
+        with pytest.raises(ValueError, match=r"^grad: got .*, expected as the tensor: float32\[2\] on numpy"):
+            w.grad = unlike
+        assert w.grad is g

@@ -44,6 +44,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
             "only a cast underflows, and it makes a new array"
         ),
         "explained: by, _, complaint = str(error).partition(': got ') -> if 'the first for all':": "nobody reads _",
+        "_walk: with underflow_ignored(): ... -> if not 'left only where all goes well': ...": (
+            "it is called in a context of its own, which ends with it"
+        ),
         "type(A) is Leaf -> isinstance(A, Leaf)": NO_SUBCLASS,
         "type(A) is Entry -> isinstance(A, Entry)": NO_SUBCLASS,
         "type(A) is Result -> isinstance(A, Result)": NO_SUBCLASS,
