@@ -69,6 +69,8 @@ def test_what_is_no_room_is_refused(capsys):
 TESTS = """
 import subprocess
 import sys
+import threading
+import time
 from tinyreg.structure import leaves
 
 def all_of(tree):
@@ -80,6 +82,10 @@ def test_of_all(): assert all_of([1, 2])
 def test_of_the_exit(): all_of([1, 2]) or sys.exit()
 def test_of_time():
     while not all_of([1, 2]): pass
+def test_of_waiting(): all_of([1, 2]) or threading.Event().wait()
+def test_of_work():
+    until = time.process_time() + 1.5
+    while time.process_time() < until and not all_of([1, 2]): pass
 def test_of_memory(): all_of([1, 2]) or bytearray(2**38)
 def test_of_what_it_leaves():
     if not all_of([1, 2]):
@@ -94,7 +100,7 @@ import json, sys
 from mutants import trying
 from mutants.functions import functions, wrong_versions
 
-trying.SECONDS = 1
+trying.SECONDS, trying.WALL = 1, 0.5
 file, *asked = sys.argv[1:]
 (mutant,) = [m for m in wrong_versions(functions()["structure.leaves"]) if m.name.endswith("[:1]:`")]
 tried = [trying.Tried("structure.leaves", mutant, [f"::{test}" for test in tests.split()]) for tests in asked]
@@ -113,6 +119,8 @@ def test_what_a_test_notices_is_told_from_what_none_does(tmp_path):
         "test_of_nothing test_of_the_first test_of_all test_of_time",
         "test_of_the_exit",
         "test_of_time",
+        "test_of_waiting",
+        "test_of_work",
         "test_of_memory",
         "test_of_what_it_leaves",
         "test_that_is_wrong",
@@ -127,6 +135,8 @@ def test_what_a_test_notices_is_told_from_what_none_does(tmp_path):
         "test_of_all",
         "test_of_the_exit",
         "test_of_time",
+        "test_of_waiting",
+        None,
         "test_of_memory",
         "test_of_what_it_leaves",
         None,

@@ -127,20 +127,33 @@ class Trying:
 
 
 def _ended(child: int) -> tuple[int, float]:
-    """How a process ended, and the CPU time that it took: one that waits for what never comes is ended."""
-    until = time.monotonic() + WALL
+    """How a process ended, and the CPU time that it took: one that waits for what never comes is ended.
+
+    Not one that works, however slowly other work lets it: its CPU time has a limit.
+    """
+    until, worked = time.monotonic() + WALL, 0
     while True:
         done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
             break
         if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
-            _, status, usage = os.wait4(child, 0)
-            break
+            before, worked = worked, _worked(child)
+            if worked <= before:
+                os.killpg(child, signal.SIGKILL)
+                _, status, usage = os.wait4(child, 0)
+                break
+            until = time.monotonic() + WALL
         time.sleep(0.002)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)  # what it started
     return status, usage.ru_utime + usage.ru_stime
+
+
+def _worked(process: int) -> int:
+    """The CPU time that a process has taken, in ticks of the clock; 0 where the system does not tell."""
+    stat = Path(f"/proc/{process}/stat")
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13] if stat.exists() else ("0", "0")
+    return int(user) + int(system)
 
 
 def _plant(right: Any, mutant: Mutant) -> None:
