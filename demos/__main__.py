@@ -15,6 +15,7 @@ from typing import Any
 import tinyreg as tr
 from tinyreg.interrupts import Interrupts, counted
 
+from . import sizes
 from .base import Demo, Result, Settings
 from .report import write
 
@@ -77,6 +78,7 @@ def command_line() -> argparse.ArgumentParser:
     add("names", nargs="*", metavar="NAME", help=f"which demos, or all (default: {' '.join(MAIN_JOB)})")
     add("--list", action="store_true", help="list the demos, with their questions and times")
     add("--backend", help="numpy or cupy (default: TINYREG_BACKEND, or numpy)")
+    add("--size", choices=sizes.SIZES, default=sizes.SMALL, help=larger())
     add("--seeds", type=positive, metavar="N", help="over how many seeds (default: the demo's own number)")
     add("--jobs", type=positive, metavar="N", help="in how many processes (default: one a core; on a GPU one)")
     add("--fast", action="store_true", help="two seeds, few epochs: shows that it runs, and nothing else")
@@ -84,6 +86,12 @@ def command_line() -> argparse.ArgumentParser:
     add("--out", type=Path, default=out, metavar="DIR", help="where pictures go (default: %(default)s)")
     add("--report", type=Path, metavar="DIR", help="write one page with all that was found, DIR/index.html")
     return parser
+
+
+def larger() -> str:
+    """What the large size is, for the help."""
+    width, digits = sizes.SIZES[sizes.LARGE]
+    return f"large: hidden layers {width} times as wide, and {digits} times the digits for the ladder (default: small)"
 
 
 def cores() -> int:
@@ -117,7 +125,7 @@ def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
     with counted() as interrupts:
         for number, one in enumerate(demos, 1):
             print(f"{number}/{len(demos)} " * (len(demos) > 1) + f"{one.name} ({one.section}): {one.question}")
-            if not given.fast:
+            if not given.fast and given.size == sizes.SMALL:
                 print(f"about {one.seconds} s on two idle cores; nothing is downloaded", flush=True)
             started = time.perf_counter()
             result = attempt(one, given, interrupts)
@@ -138,7 +146,7 @@ def run(demos: Sequence[Demo[Any]], given: argparse.Namespace) -> int:
 def attempt(one: Demo[Any], given: argparse.Namespace, interrupts: Interrupts) -> Result | None:
     """What a demo finds; None, and a line that says so, where Ctrl-C came before there was anything to show."""
     seeds = given.seeds or (2 if given.fast else one.seeds)
-    settings = Settings(given.backend, seeds, given.fast, given.out, given.jobs, given.fresh)
+    settings = Settings(given.backend, seeds, given.fast, given.out, given.jobs, given.fresh, given.size)
     with contextlib.suppress(KeyboardInterrupt):
         if (result := one.run(settings, interrupts)) is not None:
             return result

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from tinyreg.interrupts import Interrupts
 
+from . import sizes
 from .seeds import Tick, Work, over_seeds
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ T = TypeVar("T")
 class Settings:
     """How to run: on which backend, over how many seeds, whether briefly, where pictures go, in how many processes.
 
-    fresh: whether all is measured anew, also what is finished; brief runs are never stored.
+    fresh: whether all is measured anew, also what is finished; brief runs are never stored. size: of `sizes.SIZES`.
     """
 
     backend: str
@@ -27,6 +28,7 @@ class Settings:
     out: Path
     jobs: int = 1
     fresh: bool = False
+    size: str = sizes.SMALL
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,12 @@ class Demo(Generic[T]):
 
     def run(self, settings: Settings, interrupts: Interrupts | None = None) -> Result | None:
         """Measure for each seed and report; None where it was interrupted before a seed was finished."""
+        with sizes.use(settings.size):
+            return self._run(settings, interrupts)
+
+    def _run(self, settings: Settings, interrupts: Interrupts | None) -> Result | None:
         finished = None if settings.fast or settings.fresh else settings.out / "finished"
-        work = Work(self.measure, settings.fast, settings.backend, self.steps(settings.fast), finished)
+        work = Work(self.measure, settings.fast, settings.backend, self.steps(settings.fast), finished, settings.size)
         runs = over_seeds(work, settings.seeds, min(settings.jobs, settings.seeds), interrupts)
         if not runs:
             return None

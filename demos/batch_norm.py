@@ -12,6 +12,7 @@ from .base import Demo, Result, Settings
 from .batch_norm_runs import ARMS, BEFORE, FEW, NONE, RATES, SCALES, SIZES, TARGET, Run
 from .deep_network import DEPTH, WIDTH
 from .estimate import INTERVALS, PICKED, Estimate, listed, over
+from .sizes import wide
 
 
 def usual(run: Run, arm: str) -> float:
@@ -62,7 +63,7 @@ def note(runs: list[Run], fast: bool) -> str:
         (m.FAST_EACH, m.FAST_EPOCHS, m.FAST_NOISE_EPOCHS) if fast else (m.EACH, m.EPOCHS, m.NOISE_EPOCHS)
     )
     return (
-        f"{DEPTH} hidden layers of {WIDTH}. {len(runs)} seeds: {INTERVALS}.\n"
+        f"{DEPTH} hidden layers of {wide(WIDTH)}. {len(runs)} seeds: {INTERVALS}.\n"
         f"Steps: of SGD at rate {RATES[m.RATE]:g} in batches of {m.BATCH} from {10 * each} digits, until the mean "
         f"training loss of an\nepoch is {TARGET:g}; {runs[0].budget} where {epochs} epochs do not do. Best rate: of "
         f"{numbers(RATES)}. Settings: each\nof these with initial weights times {numbers(SCALES)}. Movement: of layer "

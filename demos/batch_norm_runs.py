@@ -15,12 +15,13 @@ from .data import Split, digits
 from .deep_network import WIDTH, Between, GroupedBatchNorm, Watch, Watching, deep
 from .learning import accuracy, answers, train
 from .seeds import Tick
+from .sizes import wide
 
 nn = tr.nn
 ARMS: dict[str, Between] = {
     "none": lambda: [nn.ReLU()],
-    "before relu": lambda: [nn.BatchNorm(WIDTH), nn.ReLU()],
-    "after relu": lambda: [nn.ReLU(), nn.BatchNorm(WIDTH)],
+    "before relu": lambda: [nn.BatchNorm(wide(WIDTH)), nn.ReLU()],
+    "after relu": lambda: [nn.ReLU(), nn.BatchNorm(wide(WIDTH))],
 }
 NONE, BEFORE, AFTER = ARMS
 RATES, SCALES = (0.03, 0.1, 0.3, 1.0), (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -101,7 +102,7 @@ def losses_and_moves(training: Split, arm: str, seed: int, epochs: int, tick: Ti
 
 def grouped(size: int) -> list[tr.nn.Module]:
     """Batch norm before relu, by the statistics of `size` digits."""
-    return [GroupedBatchNorm(WIDTH, size), nn.ReLU()]
+    return [GroupedBatchNorm(wide(WIDTH), size), nn.ReLU()]
 
 
 def score(few: Split, held_out: Split, kind: Between, seed: int, epochs: int, tick: Tick) -> Score:

@@ -14,8 +14,9 @@ from .data import digits
 from .estimate import INTERVALS, PICKED, Estimate, over
 from .learning import answers, train
 from .seeds import Tick
+from .sizes import wide
 
-WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+WIDEST = 512
 FAST_WIDTHS = (1, 8, 64)
 # Standard deviations of the noise added to each of a digit's ten targets; 0.3 is also that of the targets themselves.
 NOISES = (0.1, 0.3)
@@ -127,8 +128,8 @@ def one_hot(labels: tr.Tensor) -> tr.Tensor:
 
 
 def widths(fast: bool) -> Sequence[int]:
-    """Which are tried."""
-    return FAST_WIDTHS if fast else WIDTHS
+    """Which are tried; all powers of 2 up to the widest."""
+    return FAST_WIDTHS if fast else [2**k for k in range(wide(WIDEST).bit_length())]
 
 
 # ---- what came out ---------------------------------------------------------------------------------------------------

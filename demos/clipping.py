@@ -18,6 +18,7 @@ from .estimate import INTERVALS, PICKED, Estimate, clearly, listed, over
 from .learning import accuracy, answers, train
 from .seeds import Tick
 from .sequences import LastState, pixels
+from .sizes import wide
 
 HIDDEN, MAX_NORM = 32, 1.0
 EACH, HELD_OUT, BATCH, EPOCHS = 50, 50, 50, 15
@@ -87,9 +88,9 @@ def measure(seed: int, fast: bool, tick: Tick) -> Run:
 
 def network(kind: Kind, rng: tr.Generator) -> tr.nn.Sequential:
     """It reads a digit and gives logits."""
-    reader: Any = (tr.nn.LSTM if kind.network == "LSTM" else tr.nn.RNN)(1, HIDDEN, batch_first=True, rng=rng)
+    reader: Any = (tr.nn.LSTM if kind.network == "LSTM" else tr.nn.RNN)(1, wide(HIDDEN), batch_first=True, rng=rng)
     reader.weight_hh_l0.assign(kind.scale * reader.weight_hh_l0.detach())
-    return tr.nn.Sequential(LastState(reader), tr.nn.Linear(HIDDEN, 10, nonlinearity="linear", rng=rng))
+    return tr.nn.Sequential(LastState(reader), tr.nn.Linear(wide(HIDDEN), 10, nonlinearity="linear", rng=rng))
 
 
 def trained(training: Split, held_out: Split, kind: Kind, max_norm: float, seed: int, epochs: int, tick: Tick) -> Scores:
@@ -119,8 +120,9 @@ def report(runs: list[Run], settings: Settings) -> Result:
     each, held, epochs = (FAST_EACH, FAST_HELD_OUT, FAST_EPOCHS) if settings.fast else (EACH, HELD_OUT, EPOCHS)
     return Result(
         table=table(runs),
-        note=f"{10 * each} digits to learn from, read as 64 pixels; {HIDDEN} hidden units; SGD, rate {LEARNING_RATE:g}, "
-        f"momentum {MOMENTUM:g}, batches of {BATCH},\n{epochs} epochs. Clipped: to norm {MAX_NORM:g}. Loss and accuracy: on"
+        note=f"{10 * each} digits to learn from, read as 64 pixels; {wide(HIDDEN)} hidden units; SGD, "
+        f"rate {LEARNING_RATE:g}, momentum {MOMENTUM:g}, batches of "
+        f"{BATCH},\n{epochs} epochs. Clipped: to norm {MAX_NORM:g}. Loss and accuracy: on"
         f" {10 * held} other digits; to guess has {math.log(10):.2f} nats.\n{len(runs)} seeds: {INTERVALS}.\n"
         "First and largest gradient: norm over all weights, without clipping, geometric mean over seeds. Recurrent\n"
         "weights start orthogonal; those times 1.5 and 2 are no usual start, but show what exploding gradients do.\n"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import tinyreg as tr
 
+from .sizes import wide
+
 DEPTH, WIDTH = 6, 32
 Between = Callable[[], Sequence[tr.nn.Module]]
 
@@ -13,9 +15,10 @@ Between = Callable[[], Sequence[tr.nn.Module]]
 def deep(rng: tr.Generator, between: Between, scale: float = 1.0) -> tr.nn.Sequential:
     """64-32-...-32-10 with DEPTH hidden layers, each followed by what between() gives; initial weights times `scale`."""
     layers: list[tr.nn.Module] = []
-    for inputs in [64] + [WIDTH] * (DEPTH - 1):
-        layers += [scaled(tr.nn.Linear(inputs, WIDTH, rng=rng), scale), *between()]
-    return tr.nn.Sequential(*layers, scaled(tr.nn.Linear(WIDTH, 10, nonlinearity="linear", rng=rng), scale))
+    width = wide(WIDTH)
+    for inputs in [64] + [width] * (DEPTH - 1):
+        layers += [scaled(tr.nn.Linear(inputs, width, rng=rng), scale), *between()]
+    return tr.nn.Sequential(*layers, scaled(tr.nn.Linear(width, 10, nonlinearity="linear", rng=rng), scale))
 
 
 def scaled(layer: tr.nn.Linear, scale: float) -> tr.nn.Linear:

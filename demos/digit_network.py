@@ -10,14 +10,15 @@ import tinyreg as tr
 from .data import Split
 from .learning import train
 from .seeds import Tick
+from .sizes import wide
 
 WIDTH, BATCH, LEARNING_RATE, MOMENTUM = 128, 25, 0.05, 0.9
 
 
 def linears(rng: tr.Generator) -> list[tr.nn.Linear]:
     """The layers, 64-128-128-10; relu is to come after the first two."""
-    hidden = [tr.nn.Linear(64, WIDTH, rng=rng), tr.nn.Linear(WIDTH, WIDTH, rng=rng)]
-    return [*hidden, tr.nn.Linear(WIDTH, 10, nonlinearity="linear", rng=rng)]
+    hidden = [tr.nn.Linear(64, wide(WIDTH), rng=rng), tr.nn.Linear(wide(WIDTH), wide(WIDTH), rng=rng)]
+    return [*hidden, tr.nn.Linear(wide(WIDTH), 10, nonlinearity="linear", rng=rng)]
 
 
 def learn(

@@ -15,6 +15,7 @@ from .estimate import INTERVALS, PICKED, Estimate, over
 from .learning import answers, train
 from .mixup import apart
 from .seeds import Tick
+from .sizes import more, wide
 
 LEARNED, VALIDATION = 50, 50  # digits of every class; all others are the test
 WIDTH, BATCH, LEARNING_RATE, MOMENTUM = 128, 50, 0.05, 0.9
@@ -56,7 +57,7 @@ class Run(NamedTuple):
 
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
     """Networks for every rung; they start from the same weights and see the same batches."""
-    parts = mnist(LEARNED, VALIDATION, seed=seed)
+    parts = mnist(more(LEARNED), VALIDATION, seed=seed)
     run = Run({}, {}, {})
     below: dict[str, Any] = {}
     for rung, settings in {BASELINE: {}, **RUNGS}.items():
@@ -108,10 +109,10 @@ def trained(
 
 def network(rng: tr.Generator, dropout: float, norm: Norm) -> tr.nn.Sequential:
     """784-128-128-10, with a norm before and dropout behind each relu."""
-    nn, hidden = tr.nn, []
-    for units in (28 * 28, WIDTH):
-        hidden += [nn.Linear(units, WIDTH, rng=rng), norm(WIDTH), nn.ReLU(), nn.Dropout(dropout, rng=rng)]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(WIDTH, 10, nonlinearity="linear", rng=rng))
+    nn, hidden, width = tr.nn, [], wide(WIDTH)
+    for inputs in (28 * 28, width):
+        hidden += [nn.Linear(inputs, width, rng=rng), norm(width), nn.ReLU(), nn.Dropout(dropout, rng=rng)]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, 10, nonlinearity="linear", rng=rng))
 
 
 def scores(model: tr.nn.Module, test: Split) -> Scores:
@@ -138,7 +139,8 @@ def report(runs: list[Run], settings: Settings) -> Result:
     return Result(
         table=table(runs),
         note=f"On the test digits: {INTERVALS}, {len(runs)} seeds.\n"
-        f"A network 784-{WIDTH}-{WIDTH}-10 learns from {10 * LEARNED} digits of 28 x 28 pixels in {epochs} epochs.\n"
+        f"A network 784-{wide(WIDTH)}-{wide(WIDTH)}-10 learns from {10 * more(LEARNED)} digits of 28 x 28 pixels in "
+        f"{epochs} epochs.\n"
         f"{10 * VALIDATION} others say when to stop early; the test is all the rest of 5,000. Loss in nats; calibration\n"
         "error in points. Stacked: with all rungs above it in the table. Augmentation: turns and shifts, of tr.augment's\n"
         f"default strengths. {PICKED}",

@@ -15,6 +15,7 @@ from .estimate import INTERVALS, PICKED, Estimate, clearly, listed, over
 from .learning import accuracy, answers, train
 from .seeds import Tick
 from .sequences import FEATURES, ColumnLSTM, ColumnTransformer, Norm, inked_columns
+from .sizes import wide
 
 nn = tr.nn
 SIZES, EACH, EPOCHS, FAST_EPOCHS = (1, 2, 5, 10, 25, 50), 10, 20, 2
@@ -77,7 +78,7 @@ def of_size(training: Split, held_out: Split, name: str, size: int, seed: int, e
         return None  # a single value has no variance: nn.BatchNorm refuses it
     rng, norm = tr.Generator(seed), NORMS[name]
     first, second, last = linears(rng)
-    model = nn.Sequential(first, norm(WIDTH), nn.ReLU(), second, norm(WIDTH), nn.ReLU(), last)
+    model = nn.Sequential(first, norm(wide(WIDTH)), nn.ReLU(), second, norm(wide(WIDTH)), nn.ReLU(), last)
     optimizer = tr.optim.SGD(model.parameters(), lr=LEARNING_RATE * size / BATCH, momentum=MOMENTUM)
     learn(model, training, optimizer, epochs, size, rng)
     return float(accuracy(answers(model, held_out.inputs), held_out.labels).item())
@@ -88,7 +89,7 @@ def of_reader(
 ) -> tuple[float, float]:
     """Accuracy after training to read sequences: as always, and by the statistics of the held-out digits themselves."""
     rng = tr.Generator(seed)
-    model = nn.Sequential(READERS[network](NORMS[name], rng), nn.Linear(FEATURES, 10, nonlinearity="linear", rng=rng))
+    model = nn.Sequential(READERS[network](NORMS[name], rng), nn.Linear(wide(FEATURES), 10, nonlinearity="linear", rng=rng))
     optimizer = tr.optim.Adam(model.parameters(), lr=SEQUENCE_RATE)
     learn(model, columns, optimizer, epochs, SEQUENCE_BATCH, rng)
     tick()
@@ -136,8 +137,8 @@ def note(seeds: int, fast: bool) -> str:
     return (
         f"Accuracy on held-out digits in %, {seeds} seeds: {INTERVALS};\n"
         "change: from batch norm to layer norm, in points. Batches: a network with two hidden layers of "
-        f"{WIDTH}, norms before\nrelu, {10 * EACH} digits to learn from in {epochs} epochs, learning rate in proportion to "
-        "the batch. LSTM and Transformer:\na digit is the sequence of its columns that have ink, padded to 8; "
+        f"{wide(WIDTH)}, norms before\nrelu, {10 * EACH} digits to learn from in {epochs} epochs, learning rate in "
+        "proportion to the batch. LSTM and Transformer:\na digit is the sequence of its columns with ink, padded to 8; "
         f"{10 * each} digits in batches of {SEQUENCE_BATCH}, {long} epochs of Adam.\nNorms are on what goes into the gates,"
         " and in place of those of the block. Batch norm is over digits and steps,\npadding too, with the same running "
         "averages for all steps. Own statistics: in training mode, with all held-out\ndigits as one batch.\n"

@@ -17,6 +17,7 @@ from .data import Split, digits, patches
 from .estimate import INTERVALS, PICKED, Estimate, clearly, over
 from .learning import accuracy, answers, train
 from .seeds import Tick
+from .sizes import wide
 
 SIZE = 8  # pixels, the height and width of all images of this demo
 CHANNELS, HIDDEN, LEARNING_RATE, BATCH = (16, 32), 64, 0.003, 25
@@ -55,8 +56,8 @@ def network(task: Task, rng: tr.Generator) -> tr.nn.Sequential:
     return nn.Sequential(
         *(nn.Conv2d(task.channels, first, 3, padding="same", rng=rng), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(first, second, 3, padding="same", rng=rng), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(second * (SIZE // 4) ** 2, HIDDEN, rng=rng), nn.ReLU()),
-        nn.Linear(HIDDEN, task.classes, nonlinearity="linear", rng=rng),
+        *(nn.Flatten(), nn.Linear(second * (SIZE // 4) ** 2, wide(HIDDEN), rng=rng), nn.ReLU()),
+        nn.Linear(wide(HIDDEN), task.classes, nonlinearity="linear", rng=rng),
     )
 
 

@@ -13,6 +13,7 @@ from tinyreg.augment import Compose
 from . import mixup, text
 from .data import Split, mnist
 from .docstrings import PACKAGES, Texts, docstrings, encode
+from .sizes import wide
 
 WIDTH, BATCH, FAST_EACH = 128, 50, 5
 
@@ -43,8 +44,8 @@ def norm(kind: str) -> tr.nn.Module:
     """A norm of WIDTH units, "layer" or "batch"; "" is none."""
     makers: dict[str, Callable[[], tr.nn.Module]] = {
         "": tr.nn.Sequential,
-        "layer": partial(tr.nn.LayerNorm, WIDTH),
-        "batch": partial(tr.nn.BatchNorm, WIDTH),
+        "layer": partial(tr.nn.LayerNorm, wide(WIDTH)),
+        "batch": partial(tr.nn.BatchNorm, wide(WIDTH)),
     }
     return makers[kind]()
 
@@ -72,13 +73,13 @@ class Images:
 
     def model(self, method: Method, rng: tr.Generator) -> tr.nn.Module:
         """The network, which starts from the same weights whatever the method: two hidden layers of WIDTH units."""
-        nn = tr.nn
+        nn, width = tr.nn, wide(WIDTH)
 
         def hidden(inputs: int) -> list[tr.nn.Module]:
-            return [nn.Linear(inputs, WIDTH, rng=rng), norm(method.norm), nn.ReLU(), nn.Dropout(method.dropout, rng=rng)]
+            return [nn.Linear(inputs, width, rng=rng), norm(method.norm), nn.ReLU(), nn.Dropout(method.dropout, rng=rng)]
 
-        layers = [nn.Flatten(), *hidden(self.task.channels * self.task.size**2), *hidden(WIDTH)]
-        return nn.Sequential(*layers, nn.Linear(WIDTH, self.task.classes, nonlinearity="linear", rng=rng))
+        layers = [nn.Flatten(), *hidden(self.task.channels * self.task.size**2), *hidden(width)]
+        return nn.Sequential(*layers, nn.Linear(width, self.task.classes, nonlinearity="linear", rng=rng))
 
     def learned_from(self, training: Split, method: Method, seed: int) -> dict[str, Any]:
         """What `train` is told about data: batches do not depend on the method, but for what augmentation changes."""

@@ -19,6 +19,8 @@ from typing import Any, Generic, TypeVar
 import tinyreg as tr
 from tinyreg.interrupts import Interrupts
 
+from . import sizes
+
 T = TypeVar("T")
 Tick = Callable[[], Any]
 """Called after each piece of a measurement: it moves the progress bar by one."""
@@ -27,7 +29,7 @@ POLLED = 0.2  # seconds
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """What to measure: measure(seed, fast, tick), which calls tick() `steps` times, on a backend.
+    """What to measure: measure(seed, fast, tick), which calls tick() `steps` times, on a backend, at a size.
 
     finished: the folder where what is finished is stored, and taken from; None for none.
     """
@@ -37,15 +39,18 @@ class Work(Generic[T]):
     backend: str
     steps: int
     finished: Path | None = None
+    size: str = sizes.SMALL
 
     def of(self, seed: int, tick: Tick) -> T:
         """What is measured for a seed, or was before."""
-        with tr.use(self.backend):
+        with tr.use(self.backend), sizes.use(self.size):
             if self.finished is None:
                 return self.measure(seed, self.fast, tick)
             from joblib import Memory
 
-            measure = Memory(self.finished / self.backend / code(), verbose=0).cache(self.measure, ignore=["tick"])
+            measure = Memory(self.finished / self.backend / self.size / code(), verbose=0).cache(
+                self.measure, ignore=["tick"]
+            )
             if measure.check_call_in_cache(seed, self.fast, tick):
                 for _ in range(self.steps):
                     tick()

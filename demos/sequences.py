@@ -10,6 +10,7 @@ import numpy as np
 import tinyreg as tr
 
 from .data import Split
+from .sizes import wide
 
 FEATURES, HEADS, HIDDEN = 32, 4, 64
 Norm = Callable[[int], tr.nn.Module]  # of a number of features
@@ -56,8 +57,8 @@ class NormalizedLSTM(tr.nn.LSTM):
     """
 
     def __init__(self, norm: Norm, rng: tr.Generator) -> None:
-        super().__init__(8, FEATURES, batch_first=True, rng=rng)
-        self.norm_x, self.norm_h = norm(4 * FEATURES), norm(4 * FEATURES)
+        super().__init__(8, wide(FEATURES), batch_first=True, rng=rng)
+        self.norm_x, self.norm_h = norm(4 * wide(FEATURES)), norm(4 * wide(FEATURES))
 
     def step(self, x: Any, h: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """A step of an LSTM."""
@@ -79,11 +80,11 @@ class ColumnTransformer(tr.nn.Module):
     """Of sequences that end in padding, (N, T, 8), T up to 8: the mean of block(W x + positions) where there is none."""
 
     def __init__(self, norm: Norm, rng: tr.Generator) -> None:
-        self.project = tr.nn.Linear(8, FEATURES, nonlinearity="linear", rng=rng)
-        self.positions = tr.nn.Parameter(rng.normal(shape=(8, FEATURES)))
-        self.block = tr.nn.TransformerBlock(FEATURES, HEADS, HIDDEN, dropout=0.0, batch_first=True, rng=rng)
+        self.project = tr.nn.Linear(8, wide(FEATURES), nonlinearity="linear", rng=rng)
+        self.positions = tr.nn.Parameter(rng.normal(shape=(8, wide(FEATURES))))
+        self.block = tr.nn.TransformerBlock(wide(FEATURES), HEADS, wide(HIDDEN), dropout=0.0, batch_first=True, rng=rng)
         for name in ("norm1", "norm2"):
-            setattr(self.block, name, norm(FEATURES))
+            setattr(self.block, name, norm(wide(FEATURES)))
 
     def forward(self, x: tr.Tensor) -> tr.Tensor:
         """(N, FEATURES)."""

@@ -15,6 +15,7 @@ from .docstrings import LENGTH, PACKAGES, PADDING, Texts, docstrings, encode, py
 from .estimate import INTERVALS, PICKED, Estimate, over
 from .learning import accuracy, answers, train
 from .seeds import Tick
+from .sizes import wide
 
 text = tr.augment.text
 Edit = Callable[..., str]
@@ -42,14 +43,14 @@ class Transformer(tr.nn.Module):
 
     def __init__(self, rng: tr.Generator, *, dropout: float = 0.0, layer_norm: bool = True) -> None:
         nn = tr.nn
-        self.table = nn.Embedding(max(vocabulary().values()) + 1, WIDTH, rng=rng)
-        self.positions = nn.Parameter(rng.normal(shape=(LENGTH, WIDTH)))
+        self.table = nn.Embedding(max(vocabulary().values()) + 1, wide(WIDTH), rng=rng)
+        self.positions = nn.Parameter(rng.normal(shape=(LENGTH, wide(WIDTH))))
         self.dropout = nn.Dropout(dropout, rng=rng)
-        self.block = nn.TransformerBlock(WIDTH, HEADS, HIDDEN, dropout=dropout, batch_first=True, rng=rng)
+        self.block = nn.TransformerBlock(wide(WIDTH), HEADS, wide(HIDDEN), dropout=dropout, batch_first=True, rng=rng)
         if not layer_norm:
             for name in ("norm1", "norm2"):
                 setattr(self.block, name, nn.Sequential())
-        self.classify = nn.Linear(WIDTH, len(PACKAGES), nonlinearity="linear", rng=rng)
+        self.classify = nn.Linear(wide(WIDTH), len(PACKAGES), nonlinearity="linear", rng=rng)
 
     def forward(self, words: tr.Tensor) -> tr.Tensor:
         """The logits."""

@@ -15,6 +15,7 @@ from .estimate import INTERVALS, PICKED, Estimate, listed, over
 from .learning import accuracy, answers, train
 from .problems import PROBLEMS, TECHNIQUES, WIDTH, Method, Problem
 from .seeds import Tick
+from .sizes import wide
 
 NOTHING, TOGETHER = "nothing", "the recommended together"
 RING = "recommended by the chapter"
@@ -84,8 +85,8 @@ def report(runs: list[Run], settings: Settings) -> Result:
         f"networks had at least {', '.join(f'{fit:.0f}' for fit in fits)} % right of what they learned from.\n"
         f"The sentences are those of {python()}; their Transformer, that of the demo text, is plain but for what a row\n"
         "says, and never has batch norm, which would count the padding. Images go into two dense layers of "
-        f"{WIDTH} units;\ntheir augmentation is geometric and of colour, with few data of all kinds; that of text edits a "
-        f"word.\n{PICKED}",
+        f"{wide(WIDTH)} units;\ntheir augmentation is geometric and of colour, with few data of all kinds; that of text "
+        f"edits a word.\n{PICKED}",
         finding=finding(runs),
         picture=draw(runs, settings),
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 import tinyreg as tr
 
-from .. import batch_norm_runs, bias_variance, layer_norm, linear_penalties, sub_networks, text
+from .. import arms, batch_norm_runs, bias_variance, layer_norm, linear_penalties, sub_networks, text
+from ..arms import once
 from ..data import Split, digits
 from ..docstrings import docstrings, encode
 from ..learning import answers
@@ -17,8 +18,6 @@ from ..linear_model import descend, diabetes, distance, model, ridge
 from ..linear_stopping import BY_L2, STOPPED, descents
 from ..sequences import inked_columns
 from ..spectral_norm import layer_norm as largest
-from . import arms
-from .arms import once
 
 nn = tr.nn
 Pair = tuple[float, float]

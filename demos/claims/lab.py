@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from . import arms
-from .arms import Arm
+from .. import arms
+from ..arms import Arm
 
 UNITS = {"loss": "nats", "norm": "", "zeros": "% of weights"}  # by the last word of a score; others are in points
 CLEAN, NOISY = "500 digits", "500 with noisy labels"

@@ -13,6 +13,7 @@ from tinyreg import files
 
 from ..base import Result, Settings
 from ..estimate import over
+from ..sizes import wide
 from .chapter import CLAIMS, TECHNIQUES
 from .lab import BASE, DATA, Claim, Lab
 from .verdicts import CONFIRMED, CONTRADICTED, DEPENDS, LEVEL, NOT_SEEN, VERDICTS, Evidence, by_holm, of_claim
@@ -56,7 +57,8 @@ def report(runs: list[Run], settings: Settings) -> Result:
     """A row for each claim, and below it one for each of its tests."""
     evidence = judged(runs)
     directed = sum(isinstance(one.expected, str) for tests in evidence for one in tests)
-    note, found = NOTE.format(n=len(runs), directed=directed, base=BASE), finding(evidence, len(runs))
+    note = NOTE.format(n=len(runs), directed=directed, width=wide(BASE.width), base=BASE)
+    found = finding(evidence, len(runs))
     settings.out.mkdir(parents=True, exist_ok=True)
     files.write(settings.out / "claims.md", written(evidence, note, found), "page of claims")
     return Result(
@@ -74,7 +76,7 @@ t), at the level that Holm's procedure gives a test, so that one or more of the 
 at most 5% of such pages. "At least": the change that as many seeds find four times in five; a smaller one may be there
 unseen. A claim is confirmed where all of its tests confirm it; it depends where only some do.
 
-Networks 784-{base.width}-{base.width}-10 learn from MNIST's digits for {base.steps} steps, with and without a
+Networks 784-{width}-{width}-10 learn from MNIST's digits for {base.steps} steps, with and without a
 technique: where nothing else is said, dropout is 0.2 on the input and 0.5 elsewhere, and L2 is 0.01. Of noisy labels three
 in ten are drawn anew."""
 

@@ -10,9 +10,10 @@ import pytest
 from fast_runs import fast_runs
 
 import tinyreg as tr
+from demos import arms
+from demos.arms import Arm
 from demos.base import Settings
-from demos.claims import DEMO, arms, chapter, lab, page
-from demos.claims.arms import Arm
+from demos.claims import DEMO, chapter, lab, page
 from demos.claims.chapter import CLAIMS
 from demos.claims.verdicts import (
     CONFIRMED,

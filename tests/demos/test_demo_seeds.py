@@ -84,12 +84,13 @@ def test_what_is_finished_is_not_measured_again(jobs, tmp_path, monkeypatch, cap
     assert "3/3" in capsys.readouterr().err
 
 
-def test_nothing_is_taken_from_a_run_of_other_code_or_on_another_backend(tmp_path, monkeypatch):
+def test_nothing_is_taken_from_a_run_of_other_code_on_another_backend_or_of_another_size(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     work = Work(counting, False, "numpy", 1, tmp_path / "finished")
     over_seeds(work, 1, 1)
     over_seeds(replace(work, backend="standin"), 1, 1)
+    over_seeds(replace(work, size="large"), 1, 1)
     monkeypatch.setattr("demos.seeds.code", lambda: "other")
     over_seeds(work, 1, 1)
     over_seeds(replace(work, finished=None), 1, 1)
-    assert (tmp_path / "asked.txt").read_text().split() == ["0"] * 4
+    assert (tmp_path / "asked.txt").read_text().split() == ["0"] * 5

@@ -14,7 +14,7 @@ from findings import clear, unclear
 
 import tinyreg as tr
 from demos import __main__ as command
-from demos import picture
+from demos import picture, sizes
 from demos.base import Demo, Result, Settings, aligned
 from demos.seeds import Work
 
@@ -131,6 +131,37 @@ def test_the_list_gives_question_section_and_time(capsys):
         assert f"{demo.name}   {demo.section}, about {demo.seconds} s\n    {demo.question}\n" in said
 
 
+# ---- how large
+
+
+def test_the_small_size_is_the_default_and_multiplies_by_one():
+    assert set(sizes.SIZES[sizes.SMALL]) == {1}
+    assert command.command_line().parse_args([]).size == Settings("numpy", 1, True, Path()).size == sizes.chosen()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_seeds_are_measured_and_reported_at_the_size_that_was_asked_for(jobs, tmp_path):
+    def report(runs, settings):
+        return Result([], f"{runs} {size_of(0, True, int)}", "", tmp_path)
+
+    sized = small("one", size_of, report)
+    assert sized.run(Settings("numpy", 2, True, tmp_path, jobs, size="large")).note == "[(160, 60), (160, 60)] (160, 60)"
+    assert size_of(0, True, int) == (10, 10)
+
+
+def size_of(seed, fast, tick):
+    tick()
+    return sizes.wide(10), sizes.more(10)
+
+
+def test_a_demo_runs_at_the_large_size(run, tmp_path):
+    """Two steps of six networks of 2,048 units."""
+    demo = command.demo("label_smoothing")
+    status, out, _ = run([demo], "--fast", "--seeds", "1", "--size", "large")
+    assert status == 0
+    assert out != run([demo], "--fast", "--seeds", "1")[1]
+
+
 # ---- what is refused
 
 
@@ -140,6 +171,7 @@ def test_the_list_gives_question_section_and_time(capsys):
         (["overfitting"], "unknown demo overfitting; there are: ladder, claims, bias_variance"),
         (["all", "overfitting"], "unknown demo overfitting; there are: ladder"),
         (["--backend", "tpu"], "unknown backend 'tpu': expected one of 'numpy', 'cupy'"),
+        (["--size", "huge"], "argument --size: invalid choice: 'huge'"),
         (["--seeds", "0"], "argument --seeds: got 0, expected at least 1"),
         (["--seeds", "many"], "argument --seeds: invalid positive value: 'many'"),
         (["--report", __file__], f"File exists: '{__file__}'"),

@@ -12,11 +12,12 @@ import numpy as np
 import tinyreg as tr
 from tinyreg.augment import Apply, Compose
 
-from ..data import Split, mnist
-from ..deep_network import scaled
-from ..learning import answers, train
-from ..mixup import apart
-from ..overfitting import weights
+from .data import Split, mnist
+from .deep_network import scaled
+from .learning import answers, train
+from .mixup import apart
+from .overfitting import weights
+from .sizes import chosen, wide
 
 F = TypeVar("F", bound=Callable[..., Any])
 VALIDATION = 50  # digits of every class, which only early stopping and `course` look at
@@ -102,9 +103,9 @@ def trained(arm: Arm, seed: int, fast: bool) -> tuple[tr.nn.Module, Sequence[Spl
 
 
 def once(f: F) -> F:
-    """f, worked out once for the same arguments on the same backend, of which the last eight are held."""
-    held = lru_cache(maxsize=8)(lambda backend, *args: f(*args))
-    return cast("F", lambda *args: held(tr.zeros(0).backend, *args))
+    """f, worked out once for the same arguments at one size on one backend, of which the last eight are held."""
+    held = lru_cache(maxsize=8)(lambda backend, size, *args: f(*args))
+    return cast("F", lambda *args: held(tr.zeros(0).backend, chosen(), *args))
 
 
 @once  # most arms ask for the same
@@ -121,16 +122,17 @@ def digits(each: int, redrawn: float, seed: int, most: int | None) -> tuple[Spli
 
 
 def network(arm: Arm, rng: tr.Generator) -> tr.nn.Sequential:
-    """784-width-width-10."""
+    """784-width-width-10, the width that of the arm times that of the size."""
     nn = tr.nn
     norms = {"batch": nn.BatchNorm, "layer": nn.LayerNorm}
     before, after = ([], [norms["batch"]]) if arm.norm == "batch after" else ([norms[arm.norm]] if arm.norm else [], [])
     first, *others = (nn.Dropout(p, rng=rng) for p in arm.dropout)
     layers: list[nn.Module] = [nn.Flatten(), first]
-    for inputs, dropout in zip((28 * 28, arm.width), others, strict=True):
-        linear = scaled(nn.Linear(inputs, arm.width, rng=rng), arm.scale)
-        layers += [linear, *(norm(arm.width) for norm in before), nn.ReLU(), *(norm(arm.width) for norm in after), dropout]
-    return nn.Sequential(*layers, scaled(nn.Linear(arm.width, 10, nonlinearity="linear", rng=rng), arm.scale))
+    width = wide(arm.width)
+    for inputs, dropout in zip((28 * 28, width), others, strict=True):
+        linear = scaled(nn.Linear(inputs, width, rng=rng), arm.scale)
+        layers += [linear, *(norm(width) for norm in before), nn.ReLU(), *(norm(width) for norm in after), dropout]
+    return nn.Sequential(*layers, scaled(nn.Linear(width, 10, nonlinearity="linear", rng=rng), arm.scale))
 
 
 def absolute(model: tr.nn.Module, strength: float) -> tr.Tensor:
