@@ -14,9 +14,7 @@ from tinyreg.augment import Apply, Compose
 
 from .data import Split, mnist
 from .deep_network import scaled
-from .learning import answers, train
-from .mixup import apart
-from .overfitting import weights
+from .learning import answers, apart, train
 from .sizes import chosen, wide
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +31,9 @@ AUGMENTATIONS: dict[str, Compose] = {
     "mixup 1": Compose([Apply(tr.augment.mixup, alpha=1.0, num_classes=10)]),
     "CutMix": Compose([Apply(tr.augment.cutmix, alpha=1.0, num_classes=10)]),
 }
+"""Strengths are the defaults of tr.augment. No digit is mirrored."""
+ALL_KINDS = "all together"
+AUGMENTATIONS[ALL_KINDS] = Compose(Apply(kind, chance=0.5) for name, kind in AUGMENTATIONS.items() if name != "mixup 0.2")
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,21 @@ class Arm:
     patience: int = 0  # steps without a lower validation loss, after which it stops; 0 is to go on to the end
     clip: float = 0.0  # the largest norm of the gradient; 0 is any
 
+    def epoch(self, fast: bool) -> int:
+        """How many steps an epoch has."""
+        return -(-10 * (FAST_EACH if fast else self.each) // self.batch)
+
+    def epochs(self, fast: bool) -> int:
+        """How many there are where nothing stops it."""
+        return max((FAST_STEPS if fast else self.steps) // self.epoch(fast), 1)
+
 
 class Look(tr.training.Callback):
     """Looks at the network at each of MOMENTS."""
 
-    def __init__(self, parts: Sequence[Split], epochs: int) -> None:
-        self.parts, self.seen = parts, dict[str, float]()
-        self.moments = {name: max(epochs // part, 1) for name, part in MOMENTS.items()}
+    def __init__(self, arm: Arm, seed: int, fast: bool) -> None:
+        self.parts, self.seen = of_arm(arm, seed, fast), dict[str, float]()
+        self.moments = {name: max(arm.epochs(fast) // part, 1) for name, part in MOMENTS.items()}
 
     def on_epoch_end(self, run: tr.training.Run) -> None:
         """One epoch is done."""
@@ -70,36 +79,49 @@ class Look(tr.training.Callback):
             self.seen |= {f"{name} {moment}": value for name, value in course(run.model, self.parts).items()}
 
 
-def trained(arm: Arm, seed: int, fast: bool) -> tuple[tr.nn.Module, Sequence[Split], dict[str, float]]:
-    """A network, the digits (to learn from, to validate by, to test), and what was seen of it at each of MOMENTS.
+def trained(
+    arm: Arm, seed: int, fast: bool, *, callbacks: Sequence[Any] = (), watched: bool = False
+) -> tuple[tr.nn.Module, Sequence[Split], tr.training.History]:
+    """A network, the digits (to learn from, to validate by, to test), and how it learned.
 
-    Arms of one seed start from the same weights and see the same batches, where these are of one size.
+    Arms of one seed start from the same weights and see the same batches, where these are of one size. watched: with the
+    validation loss after each epoch.
     """
-    parts = digits(FAST_EACH if fast else arm.each, arm.redrawn, seed, FAST_TEST if fast else None)
-    model = network(arm, tr.Generator(seed))
-    a_epoch = -(-len(parts[0].labels) // arm.batch)
-    epochs = max((FAST_STEPS if fast else arm.steps) // a_epoch, 1)
-    look = Look(parts, epochs)
-    callbacks: list[Any] = [look]  # Proximal is one by what it does, not by its class
-    callbacks += [tr.optim.Proximal(model, l1=arm.proximal)] if arm.proximal else []
-    callbacks += [tr.training.EarlyStopping(patience=max(arm.patience // a_epoch, 1))] if arm.patience else []
-    train(
+    parts, model = of_arm(arm, seed, fast), network(arm, tr.Generator(seed))
+    own: list[Any] = [tr.optim.Proximal(model, l1=arm.proximal)] if arm.proximal else []
+    early = [tr.training.EarlyStopping(patience=max(arm.patience // arm.epoch(fast), 1))] if arm.patience else []
+    history = train(
         model,
         parts[0],
-        validation=[parts[1]] if arm.patience else None,
+        validation=[parts[1]] if arm.patience or watched else None,
         loss=partial(tr.losses.cross_entropy, label_smoothing=arm.smoothing),
         optimizer=tr.optim.SGD(model.parameters(), lr=arm.rate, momentum=0.9, l2=arm.l2),
         penalty=partial(absolute, strength=arm.l1) if arm.l1 else None,
         clip_norm=arm.clip or None,
-        epochs=epochs,
+        epochs=arm.epochs(fast),
         batch_size=arm.batch,
         rng=tr.Generator(seed),
         transform=apart(AUGMENTATIONS[arm.augmentation], seed) if arm.augmentation else None,
-        callbacks=callbacks,
+        callbacks=[*callbacks, *own, *early],
         capture=not fast,
         tick=lambda: None,
     )
-    return model, parts, look.seen
+    return model, parts, history
+
+
+def about(arm: Arm) -> str:
+    """What an arm is, for a note."""
+    width, rest = wide(arm.width), 10 * (500 - arm.each - VALIDATION)
+    return (
+        f"A network 784-{width}-{width}-10 learns from {10 * arm.each} of MNIST's digits for {arm.steps} steps of SGD at\n"
+        f"rate {arm.rate:g} and momentum 0.9, in batches of {arm.batch}; the test is on {rest:,} others. Of noisy labels\n"
+        "three in ten are drawn anew.\n"
+    )
+
+
+def of_arm(arm: Arm, seed: int, fast: bool) -> tuple[Split, Split, Split]:
+    """The digits of an arm."""
+    return digits(FAST_EACH if fast else arm.each, arm.redrawn, seed, FAST_TEST if fast else None)
 
 
 def once(f: F) -> F:
@@ -142,8 +164,14 @@ def absolute(model: tr.nn.Module, strength: float) -> tr.Tensor:
 
 def scores(arm: Arm, seed: int, fast: bool) -> dict[str, float]:
     """All that is measured of an arm, by name: on test digits, but where the name says otherwise."""
-    model, parts, seen = trained(arm, seed, fast)
-    logits, labels = answers(model, parts[2].inputs), parts[2].labels
+    look = Look(arm, seed, fast)
+    model, parts, _ = trained(arm, seed, fast, callbacks=[look])
+    return measured(model, parts[2]) | look.seen | course(model, parts)
+
+
+def measured(model: tr.nn.Module, test: Split) -> dict[str, float]:
+    """What is measured of a network, on test digits."""
+    logits, labels = answers(model, test.inputs), test.labels
     flat = weights(model)
     return {
         "accuracy": 100 * tr.metrics.accuracy(logits, labels),
@@ -152,10 +180,14 @@ def scores(arm: Arm, seed: int, fast: bool) -> dict[str, float]:
         "confidence": 100 * tr.softmax(logits, axis=1).max(axis=1).mean().item(),
         "norm": tr.norm(flat).item(),
         "zeros": 100 * (flat == 0).astype("float32").mean().item(),
-        "correlation": correlation(hidden(model, parts[2].inputs)),
-        **seen,
-        **course(model, parts),
+        "correlation": correlation(hidden(model, test.inputs)),
     }
+
+
+def weights(model: tr.nn.Module) -> tr.Tensor:
+    """All weights in one row, without biases."""
+    row: tr.Tensor = tr.concat([p.detach().reshape((-1,)) for p in model.parameters() if p.ndim > 1])
+    return row
 
 
 def course(model: tr.nn.Module, parts: Sequence[Split]) -> dict[str, float]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+K = TypeVar("K")
 INTERVALS = "mean ± half of its 95% interval (Student's t)"
 """What the numbers of a table are, for its note."""
+LEVEL = 0.05
+"""How often chance alone may seem to be an effect, in all of a comparison."""
 PICKED = "Where the finding picks among several, its intervals are so wide that they hold for all of them together."
 """For the note where an estimate was `among` several."""
 
@@ -56,6 +60,42 @@ class Estimate:
         if not self.clear:
             return f"not clearly different ({self.text(decimals, '+')}{unit})"
         return f"{abs(self.mean):.{decimals}f}{unit} {more if self.mean > 0 else less}"
+
+
+def chance(changes: Sequence[float]) -> float:
+    """How often chance alone would give so large a change, by Student's t test of pairs; 1 where nothing changed."""
+    n = len(changes)
+    if n < 2 or not any(changes):
+        return 1.0
+    from scipy.stats import t
+
+    mean = math.fsum(changes) / n
+    spread = math.sqrt(math.fsum((change - mean) ** 2 for change in changes) / (n - 1))
+    return float(2 * t.sf(abs(mean) * math.sqrt(n) / spread if spread else math.inf, n - 1))
+
+
+def by_holm(p: Sequence[float]) -> list[float]:
+    """At which level each of several p is to be judged, so that one or more are wrong in at most 5% of such sets.
+
+    The smallest p is judged at 0.05 / n, the next at 0.05 / (n - 1), and so on; from the first that fails, all do.
+
+    Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+    """
+    n, levels = len(p), [0.0] * len(p)
+    failed = 0.0
+    for rank, i in enumerate(sorted(range(n), key=p.__getitem__)):
+        levels[i] = failed or LEVEL / (n - rank)
+        if p[i] >= levels[i]:
+            failed = levels[i]
+    return levels
+
+
+def together(changes: Mapping[K, Sequence[float]]) -> dict[K, Estimate]:
+    """Of several changes, each at the level that Holm's procedure gives it."""
+    levels = by_holm([chance(of_one) for of_one in changes.values()])
+    return {
+        key: Estimate.of(of_one, among=LEVEL / level) for (key, of_one), level in zip(changes.items(), levels, strict=True)
+    }
 
 
 def clearly(changes: Mapping[str, Estimate], less: str, more: str) -> str:

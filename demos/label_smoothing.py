@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +10,20 @@ import numpy as np
 
 import tinyreg as tr
 
+from . import arms
+from .arms import Arm, about
 from .base import Demo, Result, Settings
-from .data import Split, digits
-from .digit_network import learn, linears
-from .estimate import INTERVALS, PICKED, Estimate, over
-from .learning import accuracy, answers
+from .compared import SCORES, Comparison, Score
+from .data import Split
+from .estimate import Estimate, listed, over
+from .learning import answers
 from .seeds import Tick
 
 SMOOTHINGS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 USUAL = SMOOTHINGS.index(0.1)  # as in Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016
+SETTINGS = {"as usual": Arm(), "five times the rate": Arm(rate=0.05), "noisy labels": Arm(redrawn=0.3)}
+FIRST = next(iter(SETTINGS))
 BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks", 2017
-EACH, EPOCHS, FAST_EPOCHS = 10, 200, 8
 
 
 class Bin(NamedTuple):
@@ -30,58 +33,37 @@ class Bin(NamedTuple):
     confidence: float
     correct: int
 
-    @property
-    def gap(self) -> float:
-        """By how much confidence is above accuracy, summed over the answers."""
-        return self.confidence - self.correct
+
+class Run(NamedTuple):
+    """What one seed gave."""
+
+    scores: dict[str, dict[str, float]]  # of `arms.measured`, by `named`
+    bins: dict[str, list[Bin]]
 
 
-class Scores(NamedTuple):
-    """On held-out digits: in %, but the loss, cross-entropy with labels as they are, in nats."""
-
-    accuracy: float
-    confidence: float
-    loss: float
-    bins: list[Bin]
-
-    @property
-    def overconfidence(self) -> float:
-        """Confidence above accuracy, in points."""
-        return self.confidence - self.accuracy
-
-    @property
-    def calibration_error(self) -> float:
-        """100 sum_b n_b / N |confidence_b - accuracy_b| over bins: the expected calibration error, in points."""
-        return 100 * sum(abs(one.gap) for one in self.bins) / sum(one.answers for one in self.bins)
-
-
-Run = list[Scores]  # for each of SMOOTHINGS
+def named(setting: str, i: int) -> str:
+    """The arm with smoothing i of SMOOTHINGS."""
+    return f"{setting}: {SMOOTHINGS[i]:g}"
 
 
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
-    """A run for each smoothing; they start from the same weights and see the same batches."""
-    training, held_out = digits(EACH, seed=seed)
-    return [scores(trained(training, smoothing, seed, fast, tick), held_out) for smoothing in SMOOTHINGS]
+    """A training for each setting and smoothing; those of a setting have the same start and batches."""
+    run = Run({}, {})
+    for setting, arm in SETTINGS.items():
+        for i, smoothing in enumerate(SMOOTHINGS):
+            model, (*_, test), _ = arms.trained(replace(arm, smoothing=smoothing), seed, fast)
+            scores = arms.measured(model, test)
+            run.scores[named(setting, i)] = scores | {"over": scores["confidence"] - scores["accuracy"]}
+            run.bins[named(setting, i)] = bins(model, test)
+            tick()
+    return run
 
 
-def trained(training: Split, smoothing: float, seed: int, fast: bool, tick: Tick) -> tr.nn.Module:
-    """A network that has learned from labels so smoothed."""
-    rng = tr.Generator(seed)
-    first, second, last = linears(rng)
-    model = tr.nn.Sequential(first, tr.nn.ReLU(), second, tr.nn.ReLU(), last)
-    loss = partial(tr.losses.cross_entropy, label_smoothing=smoothing)
-    learn(model, training, FAST_EPOCHS if fast else EPOCHS, rng, tick, loss)
-    return model
-
-
-def scores(model: tr.nn.Module, held_out: Split) -> Scores:
-    """What its answers are worth, and what it holds them to be worth."""
-    logits = answers(model, held_out.inputs)
+def bins(model: tr.nn.Module, test: Split) -> list[Bin]:
+    """Its answers by their confidence."""
+    logits = answers(model, test.inputs)
     confidence = tr.softmax(logits, axis=1).max(axis=1).numpy().astype(float)
-    correct = (tr.argmax(logits, axis=1) == held_out.labels).numpy()
-    loss = tr.losses.cross_entropy(logits, held_out.labels).item()
-    share = accuracy(logits, held_out.labels).item()
-    return Scores(share, 100 * float(confidence.mean()), loss, binned(confidence, correct))
+    return binned(confidence, (tr.argmax(logits, axis=1) == test.labels).numpy())
 
 
 def binned(confidence: np.ndarray, correct: np.ndarray) -> list[Bin]:
@@ -92,95 +74,69 @@ def binned(confidence: np.ndarray, correct: np.ndarray) -> list[Bin]:
 
 # ---- what came out ---------------------------------------------------------------------------------------------------
 
-COLUMNS = {  # what of a run, and with how many decimals
-    "accuracy (%)": ("accuracy", 1),
-    "confidence (%)": ("confidence", 1),
-    "confidence above accuracy": ("overconfidence", 1),
-    "calibration error": ("calibration_error", 1),
-    "loss (nats)": ("loss", 3),
-}
+COLUMNS = {**SCORES, "over": Score("confidence above accuracy", 1, " points")}
+
+
+def compared(runs: list[Run]) -> Comparison:
+    """Each smoothing against none, in each setting."""
+    against = {named(setting, i): named(setting, 0) for setting in SETTINGS for i in range(1, len(SMOOTHINGS))}
+    return Comparison([run.scores for run in runs], against, COLUMNS)
 
 
 def report(runs: list[Run], settings: Settings) -> Result:
-    """A row for each smoothing, the reliability diagram, and what smoothing does to accuracy and confidence."""
-    epochs = FAST_EPOCHS if settings.fast else EPOCHS
+    """A row for each setting and smoothing, the reliability diagram, and what smoothing does to calibration and loss."""
+    found = compared(runs)
     return Result(
-        table=table(runs),
-        note=f"{10 * EACH} digits to learn from, {epochs} epochs; measured on all other digits. {len(runs)} seeds:\n"
-        f"{INTERVALS}. Confidence: the mean of the largest probability.\n"
-        f"Calibration error: how far confidence and accuracy are apart in {BINS} bins of confidence, in points.\n"
-        f"Loss: cross-entropy with labels that are not smoothed.\n{PICKED}",
+        table=found.table(),
+        note=f"{about(Arm())}{len(runs)} seeds. {found.note()}",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
 
 
-def table(runs: list[Run]) -> list[list[str]]:
-    """All numbers of COLUMNS for each smoothing."""
-    rows = [["smoothing", *COLUMNS]]
-    for i, smoothing in enumerate(SMOOTHINGS):
-        cells = [Estimate.of(of(runs, name, i)).text(decimals) for name, decimals in COLUMNS.values()]
-        rows.append([f"{smoothing:g}", *cells])
-    return rows
-
-
-def of(runs: list[Run], name: str, i: int) -> list[float]:
-    """A score for each seed, with smoothing i of SMOOTHINGS."""
-    return [getattr(run[i], name) for run in runs]
-
-
-def change(runs: list[Run], name: str, i: int, among: int = 1) -> Estimate:
-    """What smoothing i changed in a score."""
-    return Estimate.change(of(runs, name, 0), of(runs, name, i), among=among)
-
-
 def finding(runs: list[Run]) -> str:
     """What was found, in a sentence that is true whichever way it went."""
-    before, after = (Estimate.of(of(runs, "overconfidence", i)).text(1) for i in (0, USUAL))
-    share, error = (
-        change(runs, name, USUAL).said("lower", "higher", 1, " points") for name in ("accuracy", "calibration_error")
-    )
+    found = compared(runs)
+    said = {score: found.said(named(FIRST, USUAL), score) for score in SCORES}
     return (
-        f"Found {over(len(runs))}: with smoothing {SMOOTHINGS[USUAL]:g}, confidence minus accuracy went from {before} to "
-        f"{after} points, held-out accuracy was {share}, and the calibration error {error}, which was least {least(runs)}."
+        f"Found {over(len(runs))}: with smoothing {SMOOTHINGS[USUAL]:g} test accuracy was {said['accuracy']}, loss "
+        f"{said['loss']}, and the calibration error {said['calibration']}; that error was least with "
+        f"{listed([least(found, setting) for setting in SETTINGS])}."
     )
 
 
-def least(runs: list[Run]) -> str:
-    """With which smoothing the calibration error was least, in words."""
-    errors = [Estimate.of(of(runs, "calibration_error", i)).mean for i in range(len(SMOOTHINGS))]
-    if not (best := errors.index(min(errors))):
-        return "without smoothing"
-    if best == USUAL:
-        return "there"
-    error = change(runs, "calibration_error", best, len(SMOOTHINGS) - 1).said("lower", "higher", 1, " points")
-    return f"with smoothing {SMOOTHINGS[best]:g}, where it was {error}"
+def least(found: Comparison, setting: str) -> str:
+    """With which smoothing the calibration error was least, in words, and how much less than without where that is clear."""
+    best = min(range(len(SMOOTHINGS)), key=lambda i: Estimate.of(found.of(named(setting, i), "calibration")).mean)
+    clear = best and found.changes[named(setting, best), "calibration"].clear
+    change = f", {found.said(named(setting, best), 'calibration')}" if clear else ""
+    return f"{SMOOTHINGS[best]:g} ({setting}{change})"
 
 
 def draw(runs: list[Run], settings: Settings) -> Path:
-    """The reliability diagram, and accuracy and confidence over the smoothing."""
+    """The reliability diagram, and calibration error and loss over the smoothing."""
     from . import picture
 
-    error, share = (
-        " to ".join(f"{Estimate.of(of(runs, name, i)).mean:.1f}" for i in (0, USUAL))
-        for name in ("calibration_error", "accuracy")
-    )
-    title = f"Smoothing {SMOOTHINGS[USUAL]:g}: calibration error from {error} points, accuracy from {share}%"
-    figure, (diagram, shares) = picture.new(title, 2)
-    diagram.plot([0, 100], [0, 100], color="#444444", linewidth=0.8, label="calibrated")
+    found = compared(runs)
+    error = " to ".join(f"{Estimate.of(found.of(named(FIRST, i), 'calibration')).mean:.1f}" for i in (0, USUAL))
+    figure, (diagram, *panels) = picture.new(f"Smoothing {SMOOTHINGS[USUAL]:g}: calibration error from {error} points", 3)
+    diagram.plot([0, 100], [0, 100], color="#444444", linewidth=0.8)
     for i, look in zip((0, 1, USUAL), picture.LOOKS, strict=False):
-        confidence, accuracies = reliability([run[i].bins for run in runs])
+        confidence, accuracies = reliability([run.bins[named(FIRST, i)] for run in runs])
         label = f"smoothing {SMOOTHINGS[i]:g}"
         diagram.plot(confidence, accuracies, look.dashes, color=look.colour, marker=look.marker, markersize=5, label=label)
-    diagram.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))
+    diagram.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101), title=FIRST)
+    diagram.legend(frameon=False)
     places = range(len(SMOOTHINGS))
-    for name, look in zip(("accuracy", "confidence"), picture.LOOKS, strict=False):
-        picture.curve(shares, places, [[getattr(scores, name) for scores in run] for run in runs], name, look)
-    shares.set_xticks(places, [f"{smoothing:g}" for smoothing in SMOOTHINGS])
-    shares.set(xlabel="smoothing", ylabel="mean over held-out digits (%)")
-    shares.legend(frameon=False)
-    note = f"left: answers of all seeds, in bins with at least 1% of them; right: {picture.over_seeds(len(runs))}"
-    return picture.save(figure, settings.out / "label_smoothing.png", note)
+    for axes, score in zip(panels, ("calibration", "loss"), strict=True):
+        for setting, look in zip(SETTINGS, picture.LOOKS, strict=False):
+            curves = [[run.scores[named(setting, i)][score] for i in places] for run in runs]
+            picture.curve(axes, places, curves, setting, look)
+        axes.set_xticks(places, [f"{smoothing:g}" for smoothing in SMOOTHINGS])
+        axes.set(xlabel="smoothing", ylabel=COLUMNS[score].head, ylim=(0, None))
+    panels[0].legend(frameon=False)
+    note = f"left: answers of all seeds, in bins with at least 1% of them; others: {picture.over_seeds(len(runs))}"
+    return picture.save(figure, settings.out / "label_smoothing.png", note, legend=False)
 
 
 def reliability(runs: list[list[Bin]]) -> tuple[list[float], list[float]]:
@@ -195,9 +151,9 @@ DEMO = Demo(
     name="label_smoothing",
     section="6.8",
     question="Does label smoothing make a network less overconfident, and how accurate and how well calibrated is it then?",
-    seconds=15,
+    seconds=40,
     seeds=10,
-    steps=lambda fast: len(SMOOTHINGS) * (FAST_EPOCHS if fast else EPOCHS),
+    steps=lambda fast: len(SETTINGS) * len(SMOOTHINGS),
     measure=measure,
     report=report,
 )

@@ -12,8 +12,7 @@ from tinyreg.augment import Compose, rotate, shift
 from .base import Demo, Result, Settings
 from .data import Split, mnist
 from .estimate import INTERVALS, PICKED, Estimate, over
-from .learning import answers, train
-from .mixup import apart
+from .learning import answers, apart, train
 from .seeds import Tick
 from .sizes import more, wide
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tinyreg as tr
+from tinyreg.augment import Compose
 
 from .seeds import Tick
 
@@ -29,6 +30,12 @@ def train(
     if history.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def apart(transform: Compose, seed: int) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """The transform with a generator of its own, so that the order of the batches does not depend on what it draws."""
+    own = tr.Generator(1000 + seed)
+    return lambda images, labels, rng: transform(images, labels, own)
 
 
 def accuracy(logits: tr.Tensor, labels: tr.Tensor) -> tr.Tensor:

@@ -66,9 +66,12 @@ def points(
     axes.set_yticks([-i for i in range(len(names))], names)
 
 
-def save(figure: Figure, path: Path, note: str) -> Path:
-    """Write the figure as PNG, with one legend for all panels, and a note, below them; returns the path."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+def save(figure: Figure, path: Path, note: str, *, legend: bool = True) -> Path:
+    """Write the figure as PNG, with one legend for all panels, and a note, below them; returns the path.
+
+    legend: whether that of the first panel stands for all.
+    """
+    handles, labels = figure.axes[0].get_legend_handles_labels() if legend else ([], [])
     figure.legend(
         handles,
         labels,

@@ -8,14 +8,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import tinyreg as tr
-from tinyreg.augment import Compose
+from tinyreg.augment import Apply, Compose
 
-from . import mixup, text
-from .data import Split, mnist
+from . import text
+from .data import Split, mnist, patches
 from .docstrings import PACKAGES, Texts, docstrings, encode
+from .learning import apart
 from .sizes import wide
 
 WIDTH, BATCH, FAST_EACH = 128, 50, 5
+TOGETHER = "all together"
 
 
 class Method(NamedTuple):
@@ -50,12 +52,40 @@ def norm(kind: str) -> tr.nn.Module:
     return makers[kind]()
 
 
+class Task(NamedTuple):
+    """A set of images to tell apart."""
+
+    load: Callable[..., list[Split]]  # as `data.mnist`
+    each: int  # images of every class to learn from
+    held_out: int  # and others, of every class
+    channels: int
+    classes: int
+    mirrored: bool  # whether an image mirrored is still one of its class
+    size: int  # pixels, height and width
+
+
+def augmentations(task: Task) -> dict[str, Compose]:
+    """The chapter's kinds, by name; strengths are the defaults, but blur is kept below a pixel, as the images are small."""
+    a = tr.augment
+    cropped = Apply(a.crop, size=task.size, padding=task.size // 8)
+    kinds = {
+        "geometric": Compose([a.flip] * task.mirrored + [a.rotate, a.scale, cropped]),
+        "colour": Compose([a.brightness, a.contrast, a.saturation]),
+        "noise": Compose([a.gaussian_noise]),
+        "blur": Compose([Apply(a.gaussian_blur, sigmas=(0.1, 1.0))]),
+        "erasing": Compose([a.cutout]),
+        "mixup": Compose([Apply(a.mixup, alpha=1.0, num_classes=task.classes)]),
+        "CutMix": Compose([Apply(a.cutmix, alpha=1.0, num_classes=task.classes)]),
+    }
+    return {**kinds, TOGETHER: Compose(Apply(kind, chance=0.5) for kind in kinds.values())}
+
+
 @dataclass(frozen=True)
 class Images:
-    """A task as those of the demo `mixup`, for a dense network."""
+    """A set of images to tell apart, for a dense network."""
 
     name: str
-    task: mixup.Task
+    task: Task
     epochs: int
     recommended: tuple[str, ...]  # of TECHNIQUES, by the chapter
     kinds: tuple[str, ...] = ("geometric", "colour")  # of augmentation
@@ -83,9 +113,9 @@ class Images:
 
     def learned_from(self, training: Split, method: Method, seed: int) -> dict[str, Any]:
         """What `train` is told about data: batches do not depend on the method, but for what augmentation changes."""
-        kinds = mixup.augmentations(self.task)
+        kinds = augmentations(self.task)
         transform = Compose([kinds[kind] for kind in self.kinds if method.augmented])
-        return {"data": training, "transform": mixup.apart(transform, seed), "rng": tr.Generator(seed), "batch_size": BATCH}
+        return {"data": training, "transform": apart(transform, seed), "rng": tr.Generator(seed), "batch_size": BATCH}
 
 
 @dataclass(frozen=True)
@@ -117,8 +147,8 @@ class Sentences:
         return {"data": text.Edited(training, text.edits()[text.ANY if method.augmented else text.NONE], seed)}
 
 
-DIGITS = mixup.Task(mnist, 50, 399, channels=1, classes=10, mirrored=False, size=28)
-PATCHES = mixup.TASKS["patches"]
+DIGITS = Task(mnist, 50, 399, channels=1, classes=10, mirrored=False, size=28)
+PATCHES = Task(partial(patches, 8), 20, 500, channels=3, classes=2, mirrored=True, size=8)
 Problem = Images | Sentences
 # Where samples are few, several times as many epochs as the network needs to fit them when nothing is done against it.
 PROBLEMS: dict[str, Problem] = {
@@ -129,7 +159,7 @@ PROBLEMS: dict[str, Problem] = {
         PATCHES._replace(each=10, held_out=1000),
         200,
         ("augmentation", "dropout", "early stopping"),
-        (mixup.TOGETHER,),
+        (TOGETHER,),
     ),
     "much data": Images("patches", PATCHES._replace(each=1500, held_out=1000), 6, ("batch norm",)),
 }

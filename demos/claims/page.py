@@ -12,11 +12,11 @@ from typing import NamedTuple
 from tinyreg import files
 
 from ..base import Result, Settings
-from ..estimate import over
+from ..estimate import LEVEL, by_holm, over
 from ..sizes import wide
 from .chapter import CLAIMS, TECHNIQUES
 from .lab import BASE, DATA, Claim, Lab
-from .verdicts import CONFIRMED, CONTRADICTED, DEPENDS, LEVEL, NOT_SEEN, VERDICTS, Evidence, by_holm, of_claim
+from .verdicts import CONFIRMED, CONTRADICTED, DEPENDS, NOT_SEEN, VERDICTS, Evidence, of_claim
 
 
 class Run(NamedTuple):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ..estimate import Estimate
+from ..estimate import LEVEL, Estimate, chance
 
 CONFIRMED, CONTRADICTED, NOT_SEEN, DEPENDS = VERDICTS = ("confirmed", "contradicted", "not seen", "depends")
-LEVEL, POWER = 0.05, 0.8
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,7 @@ class Evidence:
     @property
     def p(self) -> float:
         """How often chance alone would give so large a change, by Student's t test of pairs; 1 where nothing changed."""
-        n = len(self.changes)
-        if n < 2 or not any(self.changes):
-            return 1.0
-        spread = float(np.std(self.changes, ddof=1))
-        t = abs(float(np.mean(self.changes))) * math.sqrt(n) / spread if spread else math.inf
-        return float(2 * stats.t(n - 1).sf(t))
+        return chance(self.changes)
 
     @property
     def detectable(self) -> float:
@@ -81,19 +76,3 @@ def of_claim(evidence: Sequence[Evidence]) -> str:
     if len(verdicts) == 1:
         return verdicts.pop()
     return DEPENDS if CONFIRMED in verdicts else CONTRADICTED
-
-
-def by_holm(p: Sequence[float]) -> list[float]:
-    """At which level each of several p is to be judged, so that one or more are wrong in at most 5% of such sets.
-
-    The smallest p is judged at 0.05 / n, the next at 0.05 / (n - 1), and so on; from the first that fails, all do.
-
-    Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
-    """
-    n, levels = len(p), [0.0] * len(p)
-    failed = 0.0
-    for rank, i in enumerate(sorted(range(n), key=p.__getitem__)):
-        levels[i] = failed or LEVEL / (n - rank)
-        if p[i] >= levels[i]:
-            failed = levels[i]
-    return levels

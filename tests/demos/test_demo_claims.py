@@ -19,14 +19,12 @@ from demos.claims.verdicts import (
     CONFIRMED,
     CONTRADICTED,
     DEPENDS,
-    LEVEL,
     NOT_SEEN,
     VERDICTS,
     Evidence,
-    by_holm,
     of_claim,
 )
-from demos.estimate import Estimate
+from demos.estimate import LEVEL, Estimate, by_holm
 
 ROOT = Path(__file__).parents[2]
 

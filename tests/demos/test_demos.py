@@ -1,5 +1,7 @@
 """`python -m demos`: what can be asked for, what is refused, what Ctrl-C leaves, and that every demo keeps to the frame."""
 
+import functools
+import math
 import pickle
 import re
 import signal
@@ -14,7 +16,7 @@ from findings import clear, unclear
 
 import tinyreg as tr
 from demos import __main__ as command
-from demos import picture, sizes
+from demos import arms, picture, sizes
 from demos.base import Demo, Result, Settings, aligned
 from demos.seeds import Work
 
@@ -154,12 +156,21 @@ def size_of(seed, fast, tick):
     return sizes.wide(10), sizes.more(10)
 
 
-def test_a_demo_runs_at_the_large_size(run, tmp_path):
-    """Two steps of six networks of 2,048 units."""
-    demo = command.demo("label_smoothing")
-    status, out, _ = run([demo], "--fast", "--seeds", "1", "--size", "large")
-    assert status == 0
-    assert out != run([demo], "--fast", "--seeds", "1")[1]
+def test_what_most_demos_train_learns_at_the_large_size(tmp_path):
+    """Four steps of a network of 2,048 units."""
+    demo = small("one", lambda seed, fast, tick: tick() or arms.scores(arms.Arm(), seed, fast))
+    large, usual = ({}, {})
+    for found, size in ((large, "large"), (usual, "small")):
+        report = functools.partial(noting, found, tmp_path)
+        assert replace(demo, report=report).run(Settings("numpy", 1, True, tmp_path, size=size)).seeds == 1
+    assert large["norm"] > 2 * usual["norm"]
+    assert all(math.isfinite(value) for value in large.values())
+
+
+def noting(found, folder, runs, settings):
+    """A report that keeps what was measured."""
+    found |= runs[0]
+    return Result([], "", "", folder)
 
 
 # ---- what is refused
