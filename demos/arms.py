@@ -18,6 +18,7 @@ from .learning import answers, apart, train
 from .sizes import chosen, wide
 
 F = TypeVar("F", bound=Callable[..., Any])
+PIXELS = 28  # height and width of a digit
 VALIDATION = 50  # digits of every class, which only early stopping and `course` look at
 MOMENTS = {"at a twentieth": 20, "at a fifth": 5}  # of the steps
 FAST_STEPS, FAST_EACH, FAST_TEST = 4, 2, 200
@@ -151,7 +152,7 @@ def network(arm: Arm, rng: tr.Generator) -> tr.nn.Sequential:
     first, *others = (nn.Dropout(p, rng=rng) for p in arm.dropout)
     layers: list[nn.Module] = [nn.Flatten(), first]
     width = wide(arm.width)
-    for inputs, dropout in zip((28 * 28, width), others, strict=True):
+    for inputs, dropout in zip((PIXELS**2, width), others, strict=True):
         linear = scaled(nn.Linear(inputs, width, rng=rng), arm.scale)
         layers += [linear, *(norm(width) for norm in before), nn.ReLU(), *(norm(width) for norm in after), dropout]
     return nn.Sequential(*layers, scaled(nn.Linear(width, 10, nonlinearity="linear", rng=rng), arm.scale))

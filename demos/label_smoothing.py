@@ -106,7 +106,7 @@ def finding(runs: list[Run]) -> str:
 
 
 def least(found: Comparison, setting: str) -> str:
-    """With which smoothing the calibration error was least, in words, and how much less than without where that is clear."""
+    """With which smoothing the calibration error was least, in words, and how much less that is where it is clear."""
     best = min(range(len(SMOOTHINGS)), key=lambda i: Estimate.of(found.of(named(setting, i), "calibration")).mean)
     clear = best and found.changes[named(setting, best), "calibration"].clear
     change = f", {found.said(named(setting, best), 'calibration')}" if clear else ""

@@ -9,7 +9,25 @@ from findings import clear, unclear
 
 import tinyreg as tr
 from demos.base import Settings
-from demos.dropout import ARMS, CHAPTER, DEMO, FULL, ROWS, TRIED, Run, Score, Views, all_rates, alone, best_rates, finding
+from demos.dropout import (
+    ARMS,
+    CHAPTER,
+    CLEAN,
+    COLUMNS,
+    DEMO,
+    FULL,
+    NOISY,
+    NONE,
+    ROWS,
+    SETTINGS,
+    TRIED,
+    Run,
+    all_rates,
+    alone,
+    best_rates,
+    finding,
+    named,
+)
 from demos.sub_networks import averaged, different, disagreement, passes, spread, told
 
 
@@ -61,51 +79,46 @@ def test_the_chapters_rates_are_those_of_the_arms():
 
 def test_the_table_has_the_numbers_of_the_runs(tmp_path):
     runs = fast_runs(DEMO)
-    result = DEMO.report(runs, Settings("numpy", 2, True, tmp_path))
-    rows = {row[0]: row[1:] for row in result.table}
-    for column, (arm, rates) in enumerate(ARMS.items()):
-        numbers = {
-            "accuracy (%)": [run.scores[rates].accuracy for run in runs],
-            "accuracy of one sub-network": [run.views[arm].averages[0].accuracy for run in runs],
-            "accuracy of their average": [run.views[arm].averages[-1].accuracy for run in runs],
-            "different outputs in training mode": [1.0 if arm == "none" else 3.0] * 2,
-            "different outputs in evaluation mode": [1.0] * 2,
-            "told apart by doubt (%)": [run.views[arm].told_by_doubt for run in runs],
-        }
-        for row, values in numbers.items():
-            assert rows[row][column].split(" ")[0] == f"{np.mean(values):.1f}"
+    rows = {row[0]: row[1:] for row in DEMO.report(runs, Settings("numpy", 2, True, tmp_path)).table}
+    for column, arm in enumerate(ARMS):
+        for setting in SETTINGS:
+            for score, (head, decimals, _) in COLUMNS.items():
+                mean, before = (np.mean([run.scores[named(setting, one)][score] for run in runs]) for one in (arm, NONE))
+                assert rows[f"{setting}: {head}"][column].split(" ")[0] == f"{mean:.{decimals}f}"
+                change = rows[f"{setting}: {head}, change"][column].split(" ")[0]
+                assert change == ("" if arm == NONE else f"{mean - before:+.{decimals}f}")
+        for row, (decimals, number) in ROWS.items():
+            mean = np.mean([number(run.views[arm]) for run in runs])
+            assert rows[row][column].split(" ")[0] == f"{mean:.{decimals}f}"
+        assert rows["different outputs in training mode"][column].startswith("1.0" if arm == NONE else "3.0")
+        assert rows["different outputs in evaluation mode"][column].startswith("1.0")
 
 
-def run(loss, average, accuracy=90.0, best=0.0):
-    scores = {rates: Score(accuracy, loss) for rates in all_rates()} | {alone(1, 0.3): Score(accuracy + best, loss)}
-    scores[ARMS["none"]] = Score(90.0, 0.5)
-    view = Views(5.0, 1.0, [Score(80.0, 1.0), Score(90.0, average)], 1.0, 2.0, 60.0, 70.0, 80.0)
-    return Run(scores, dict.fromkeys(ARMS, view) | {"none": view._replace(averages=[scores[ARMS["none"]]] * 2)})
+def run(loss=0.0, accuracy=0.0, correlation=0.0, best=0.0):
+    """By how much dropout everywhere changes scores, and 0.3 in the hidden layer alone the loss."""
+    scores = {named(setting, arm): dict.fromkeys(COLUMNS, 10.0) for setting in SETTINGS for arm in ARMS}
+    scores[named(CLEAN, FULL)] |= {"loss": 10 + loss, "correlation": 10 + correlation}
+    scores[named(NOISY, FULL)] |= {"accuracy": 10 + accuracy}
+    return Run(scores, dict.fromkeys(all_rates(), 10.0) | {alone(1, 0.3): 10 + best}, {})
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "average", "clearly", "not_clearly"),
-    [(88.0, 0.4, [-2.0, -0.1], []), (93.0, 0.8, [3.0, 0.3], []), (90.0, 0.5, [], [0.0, 0.0])],
-)
-def test_the_finding_says_what_the_numbers_say(accuracy, average, clearly, not_clearly):
-    said = finding([run(0.5 + e, average, accuracy + 10 * e) for e in (-0.01, 0.0, 0.01)], 5)
-    assert (clear(said), unclear(said)) == (clearly, not_clearly)
-    assert re.search(r"5 passes gave 5\.0 .* 1\.0 ", said)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_finding_says_what_the_numbers_say(sign):
+    said = finding([run(sign * 0.5 + e, sign * 11 + e, sign * 4 + e) for e in (-0.0001, 0.0, 0.0001)])
+    assert (clear(said), unclear(said)) == ([sign * 0.5, sign * 11.0, sign * 4.0], [])
+    said = finding([run(sign * 0.5 + e, sign * 1 + e, sign * 1 + e) for e in (-1, 0.0, 1)])
+    assert (clear(said), unclear(said)) == ([], [sign * 0.5, sign * 1.0, sign * 1.0])
 
 
 @pytest.mark.parametrize(
     ("best", "noise", "said"),
-    [(2.0, 0.1, "clear"), (-2.0, 0.1, "unclear"), (1.0, 0.38, "unclear")],  # ± 0.94 for itself, and 2.2 of five rates
+    [(-2.0, 0.001, "clear"), (2.0, 0.001, "unclear"), (-1.0, 0.2, "unclear")],  # clear by itself
 )
-def test_the_best_rate_is_clear_where_it_is_above_none_also_as_the_best_of_five(best, noise, said):
-    runs = [run(0.5, 0.6, 80.0, best + 10 + e) for e in (-noise, 0.0, noise)]
-    assert best_rates(runs) == f"input 0.1 (unclear), hidden 0.3 ({said}) and before the output 0.1 (unclear)"
+def test_the_best_rate_is_clear_where_it_is_below_none_also_as_one_of_all(best, noise, said):
+    found = best_rates([run(best=best + e) for e in (-noise, 0.0, noise)])
+    assert re.search(rf"hidden {'0.3' if best < 0 else '0.1'} \({said}\)", found)
+    assert found.count("(unclear)") == 3 - (said == "clear")
 
 
 def test_no_rate_is_clear_over_one_seed():
-    assert best_rates([run(0.1, 0.6, best=9.0)]).count("(unclear)") == 3
-
-
-def test_rows_are_numbers_of_every_arm():
-    for _, number in ROWS.values():
-        assert all(isinstance(number(run(0.5, 0.6), arm), float) for arm in ARMS)
+    assert best_rates([run(best=-9.0)]).count("(unclear)") == 3
