@@ -53,18 +53,26 @@ class Comparison:
 
     def table(self) -> list[list[str]]:
         """A row for each arm: its scores, each with its change."""
-        rows = [["", *(cell for score in self.scores.values() for cell in (score.head, "change"))]]
-        for arm in self.runs[0]:
-            row = [arm]
-            for name, score in self.scores.items():
-                change = self.changes.get((arm, name))
-                star = "*" if change and change.clear else ""
-                row += [
-                    Estimate.of(self.of(arm, name)).text(score.decimals),
-                    change.text(score.decimals, "+") + star if change else "",
-                ]
-            rows.append(row)
+        shows = (self._value, self._change)
+        head = ["", *(cell for score in self.scores.values() for cell in (score.head, "change"))]
+        return [head, *([arm, *(show(arm, score) for score in self.scores for show in shows)] for arm in self.runs[0])]
+
+    def upright(self, name: str, arms: Sequence[str], scores: Mapping[str, Score]) -> list[list[str]]:
+        """A column for each of some arms: rows, called `name`, of scores, and of their changes."""
+        rows = []
+        for score, shown in scores.items():
+            rows.append([f"{name}: {shown.head}", *(self._value(arm, score) for arm in arms)])
+            rows.append([f"{name}: {shown.head}, change", *(self._change(arm, score) for arm in arms)])
         return rows
+
+    def _value(self, arm: str, score: str) -> str:
+        return Estimate.of(self.of(arm, score)).text(self.scores[score].decimals)
+
+    def _change(self, arm: str, score: str) -> str:
+        if arm not in self.against:
+            return ""
+        change = self.changes[arm, score]
+        return change.text(self.scores[score].decimals, "+") + "*" * change.clear
 
     def note(self) -> str:
         """What the numbers of the table are."""

@@ -157,9 +157,9 @@ def report(runs: list[Run], settings: Settings) -> Result:
         "Correlation: the mean |correlation| of two units of the last hidden layer, over test digits: how far they act\n"
         "together. "
         f"One in {EVERY} of the test digits goes through {count} passes; sub-networks are passes of Monte Carlo "
-        "dropout.\nSpread: standard deviation over them of the likeliest class's probability. Disagreement: mutual information of\n"
-        f"answer and sub-network. Doubt: 1 - confidence in evaluation mode. Told apart: in how many pairs one of\n"
-        f"{2 * PHOTOS_EACH} patches of photographs has more than a digit; 50% is chance.",
+        "dropout.\nSpread: standard deviation over them of the likeliest class's probability. Disagreement: mutual\n"
+        f"information of answer and sub-network. Doubt: 1 - confidence in evaluation mode. Told apart: in how many\n"
+        f"pairs one of {2 * PHOTOS_EACH} patches of photographs has more than a digit; 50% is chance.",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
@@ -172,14 +172,9 @@ def of(runs: list[Run], row: str, arm: str) -> list[float]:
 
 def table(runs: list[Run]) -> list[list[str]]:
     """All of COLUMNS with their changes in each setting, and all of ROWS, for each of ARMS."""
-    found = compared(runs)
-    head, *lines = found.table()
-    rows = [["dropout", *ARMS]]
-    for k, setting in enumerate(SETTINGS):
-        own = lines[k * len(ARMS) : (k + 1) * len(ARMS)]
-        for column, name in enumerate(head[1:], 1):
-            rows.append([f"{setting}: {head[column - 1]}, change" if name == "change" else f"{setting}: {name}"])
-            rows[-1] += [line[column] for line in own]
+    found, rows = compared(runs), [["dropout", *ARMS]]
+    for setting in SETTINGS:
+        rows += found.upright(setting, [named(setting, arm) for arm in ARMS], COLUMNS)
     cells = [[Estimate.of(of(runs, row, arm)).text(ROWS[row][0]) for arm in ARMS] for row in ROWS]
     return rows + [[row, *line] for row, line in zip(ROWS, cells, strict=True)]
 

@@ -1,20 +1,20 @@
-"""A network that overfits a few digits, with L2 of several strengths, watched after each epoch."""
+"""Networks that overfit digits of MNIST, with L2 of several strengths, watched after each epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import tinyreg as tr
 
+from . import arms
+from .arms import Arm
 from .data import Split
-from .digit_network import BATCH, LEARNING_RATE, MOMENTUM, linears
-from .learning import train
 from .seeds import Tick
 
-EACH = 10  # digits of every class to learn from
+SETTINGS = {"500 digits": Arm(steps=1000), "noisy labels": Arm(steps=1000, redrawn=0.3)}
 STRENGTHS = (0.001, 0.003, 0.01, 0.03)  # of L2
-EPOCHS, FAST_EPOCHS = 300, 12
 
 
 class Course(NamedTuple):
@@ -33,58 +33,27 @@ class Norms(tr.training.Callback):
 
     def on_epoch_end(self, run: tr.training.Run) -> None:
         """One epoch is done."""
-        self.values.append(tr.norm(weights(run.model)).item())
+        self.values.append(tr.norm(arms.weights(run.model)).item())
 
 
-def weights(model: tr.nn.Module) -> Any:
-    """All weights in one row, without biases: a Tensor."""
-    return tr.concat([p.detach().reshape((-1,)) for p in model.parameters() if p.ndim > 1])
+class Strengths(NamedTuple):
+    """Trainings to the end, without L2 (strength 0) and with each of STRENGTHS, from the same weights."""
+
+    models: dict[float, tr.nn.Module]
+    courses: dict[float, Course]
+    parts: Sequence[Split]  # to learn from, to validate by, to test
 
 
-def network(seed: int) -> tr.nn.Sequential:
-    """That of `digit_network`; the same weights for the same seed."""
-    first, second, last = linears(tr.Generator(seed))
-    return tr.nn.Sequential(first, tr.nn.ReLU(), second, tr.nn.ReLU(), last)
-
-
-def watched(
-    model: tr.nn.Module,
-    training: Split,
-    validation: Split,
-    seed: int,
-    fast: bool,
-    *,
-    l2: float = 0.0,
-    callbacks: Sequence[tr.training.Callback] = (),
-) -> Course:
-    """Train it with L2 of that strength; trainings of one seed see the same batches."""
-    norms = Norms()
-    history = train(
-        model,
-        training,
-        validation=[validation],
-        loss=tr.losses.cross_entropy,
-        optimizer=tr.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, l2=l2),
-        epochs=FAST_EPOCHS if fast else EPOCHS,
-        batch_size=BATCH,
-        rng=tr.Generator(seed),
-        callbacks=[*callbacks, norms],
-        tick=lambda: None,
-    )
-    return Course(history["loss"], history["validation_loss"], norms.values)
-
-
-def by_strength(
-    training: Split, validation: Split, seed: int, fast: bool, tick: Tick
-) -> tuple[dict[float, tr.nn.Module], dict[float, Course]]:
-    """Networks and their trainings, without L2 (strength 0) and with each of STRENGTHS, from the same weights."""
-    models: dict[float, tr.nn.Module] = {}
-    courses = {}
+def by_strength(arm: Arm, seed: int, fast: bool, tick: Tick) -> Strengths:
+    """Train all of them."""
+    models, courses = {}, {}
     for strength in (0.0, *STRENGTHS):
-        models[strength] = network(seed)
-        courses[strength] = watched(models[strength], training, validation, seed, fast, l2=strength)
+        norms = Norms()
+        settings = replace(arm, l2=strength)
+        models[strength], parts, history = arms.trained(settings, seed, fast, callbacks=[norms], watched=True)
+        courses[strength] = Course(history["loss"], history["validation_loss"], norms.values)
         tick()
-    return models, courses
+    return Strengths(models, courses, parts)
 
 
 def chosen(courses: Mapping[float, Course]) -> float:

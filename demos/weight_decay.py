@@ -7,12 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import tinyreg as tr
-
+from . import arms
+from .arms import about
 from .base import Demo, Result, Settings
-from .data import Split, digits
-from .estimate import INTERVALS, Estimate, listed, over
-from .learning import accuracy, answers
+from .compared import SCORES, Comparison, Score
+from .estimate import Estimate, listed, over
 from .linear_penalties import (
     ARMS,
     ELASTIC_NET,
@@ -28,86 +27,86 @@ from .linear_penalties import (
     best,
     paths,
 )
-from .overfitting import EACH, EPOCHS, FAST_EPOCHS, STRENGTHS, Course, by_strength, chosen
+from .overfitting import SETTINGS, STRENGTHS, Course, by_strength, chosen
 from .seeds import Tick
 
-
-class Network(NamedTuple):
-    """A network after training with L2 of that strength."""
-
-    strength: float
-    course: Course
-    loss: float  # on test digits, in nats
-    accuracy: float  # on test digits, in %
+CLEAN, NOISY = SETTINGS
 
 
 class Run(NamedTuple):
     """What one seed gave."""
 
-    networks: dict[str, Network]  # without L2, and with the strength that was chosen
+    courses: dict[str, Course]  # of networks without L2, and with the strength that was chosen, by `named`
+    networks: dict[str, dict[str, float]]  # scores of `arms.measured`, and of `overfit`, by `named`
+    strengths: dict[str, float]  # those that were chosen, by setting
     paths: dict[str, list[Point]]  # by penalty, for each of PATH
+
+
+def named(setting: str, arm: str) -> str:
+    """How a network is called."""
+    return f"{setting}: {arm}"
 
 
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
     """Networks for each strength of L2, and linear models for each penalty and strength."""
-    training, validation, test = digits(EACH, EACH, seed=seed)
-    models, courses = by_strength(training, validation, seed, fast, tick)
-    strengths = {NONE: 0.0, L2: chosen(courses)}
-    networks = {arm: Network(l2, courses[l2], *scores(models[l2], test)) for arm, l2 in strengths.items()}
-    return Run(networks, paths(seed, fast, tick))
+    run = Run({}, {}, {}, paths(seed, fast, tick))
+    for setting, settings in SETTINGS.items():
+        models, courses, (*_, test) = by_strength(settings, seed, fast, tick)
+        run.strengths[setting] = chosen(courses)
+        for arm, strength in {NONE: 0.0, L2: run.strengths[setting]}.items():
+            scores = arms.measured(models[strength], test)
+            run.networks[named(setting, arm)] = scores | overfit(courses[strength], scores["loss"])
+            run.courses[named(setting, arm)] = courses[strength]
+    return run
 
 
-def scores(network: tr.nn.Module, test: Split) -> tuple[float, float]:
-    """Cross-entropy in nats, and accuracy in %."""
-    logits = answers(network, test.inputs)
-    return tr.losses.cross_entropy(logits, test.labels).item(), accuracy(logits, test.labels).item()
+def overfit(course: Course, loss: float) -> dict[str, float]:
+    """How far a network that has this test loss overfits, in nats."""
+    return {
+        "gap": loss - course.training_loss[-1],
+        "risen": course.validation_loss[-1] - min(course.validation_loss),
+    }
 
 
 # ---- what came out ---------------------------------------------------------------------------------------------------
 
-GAP, LOSS = "gap of the losses (nats)", "test loss (nats)"
-ACCURACY, ERROR = "test accuracy (%)", "error (% of the variance)"
-MINUS = "\N{MINUS SIGN}"
 KEPT = ("measurements kept, of 10", "permuted columns kept, of 10")
-OF_NETWORK: dict[str, tuple[int, Callable[[Network], float]]] = {  # decimals, and the number of a network
-    "training loss (nats)": (4, lambda network: network.course.training_loss[-1]),
-    LOSS: (3, lambda network: network.loss),
-    GAP: (3, lambda network: network.loss - network.course.training_loss[-1]),
-    "validation loss above its lowest": (
-        3,
-        lambda network: network.course.validation_loss[-1] - min(network.course.validation_loss),
-    ),
-    ACCURACY: (1, lambda network: network.accuracy),
-    "norm of the weights": (1, lambda network: network.course.norm[-1]),
+MINUS = "\N{MINUS SIGN}"
+COLUMNS = {
+    **SCORES,
+    "gap": Score("test loss above training loss", 3, " nats"),
+    "risen": Score("validation loss above its lowest", 3, " nats"),
+    "norm": Score("norm of the weights", 1, ""),
 }
 OF_LINEAR: dict[str, tuple[int, Callable[[Point], float]]] = {
     KEPT[0]: (1, lambda point: point.kept[0]),
     KEPT[1]: (1, lambda point: point.kept[1]),
-    ERROR: (1, lambda point: point.error),
+    "error (% of the variance)": (1, lambda point: point.error),
 }
+
+
+def compared(runs: list[Run]) -> Comparison:
+    """L2 against none, in each setting."""
+    against = {named(setting, L2): named(setting, NONE) for setting in SETTINGS}
+    return Comparison([run.networks for run in runs], against, COLUMNS)
 
 
 def report(runs: list[Run], settings: Settings) -> Result:
     """A column for each penalty; panels for the network's losses, and for the zeros and the error of the linear model."""
-    epochs, steps = (FAST_EPOCHS, FAST_STEPS) if settings.fast else (EPOCHS, STEPS)
+    steps = FAST_STEPS if settings.fast else STEPS
     strengths = ", ".join(f"{strength:g}" for strength in STRENGTHS)
     farthest = max(point.off for run in runs for point in run.paths[L2])
     return Result(
         table=table(runs),
-        note=f"{INTERVALS}, {len(runs)} seeds. Network: {10 * EACH} digits to learn from, {epochs} epochs,\n"
-        f"{10 * EACH} others for validation and to choose the strength of L2 (of {strengths}), the\n"
-        f"rest to test. Linear model: least squares for {PATIENTS[0]} patients with diabetes, from 10 measurements and\n"
+        note=f"{about(SETTINGS[CLEAN])}500 others are for validation and choose the strength of L2 (of {strengths}). "
+        f"{len(runs)} seeds.\n{compared(runs).note()}\n"
+        f"Linear model: least squares for {PATIENTS[0]} patients with diabetes, from 10 measurements and\n"
         f"10 columns of them with the patients mixed up; kept: weights that are not exactly 0. {steps} steps for each\n"
         f"strength, which {PATIENTS[1]} patients choose; the others give the error. L1 and elastic net (half L1, half L2)\n"
         f"take proximal steps. Descent with L2 ended within {farthest:.0e} of the closed form, relative to its norm.",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
-
-
-def of_network(runs: list[Run], row: str, arm: str) -> list[float]:
-    """A number of OF_NETWORK for each seed."""
-    return [OF_NETWORK[row][1](run.networks[arm]) for run in runs]
 
 
 def of_linear(runs: list[Run], row: str, arm: str) -> list[float]:
@@ -117,18 +116,12 @@ def of_linear(runs: list[Run], row: str, arm: str) -> list[float]:
 
 def table(runs: list[Run]) -> list[list[str]]:
     """The last epoch of the networks, and the linear models at the strengths that were chosen."""
-
-    def typical(strengths: list[float]) -> str:
-        return f"{median(strengths):g}" if any(strengths) else ""
-
-    rows = [["", *ARMS]]
-    blank = [""] * (len(ARMS) - 2)
-    strengths = [typical([run.networks[arm].strength for run in runs]) for arm in (NONE, L2)]
-    rows.append(["network: strength, median", *strengths, *blank])
-    for row, (decimals, _) in OF_NETWORK.items():
-        cells = [Estimate.of(of_network(runs, row, arm)).text(decimals) for arm in (NONE, L2)]
-        rows.append([f"network: {row}", *cells, *blank])
-    rows.append(["linear: strength, median", *(typical([best(run.paths[arm]).strength for run in runs]) for arm in ARMS)])
+    found, rows, blank = compared(runs), [["", *ARMS]], [""] * (len(ARMS) - 2)
+    for setting in SETTINGS:
+        rows.append([f"{setting}: strength, median", "", f"{median(run.strengths[setting] for run in runs):g}", *blank])
+        rows += [row + blank for row in found.upright(setting, [named(setting, NONE), named(setting, L2)], COLUMNS)]
+    strengths = [median(best(run.paths[arm]).strength for run in runs) for arm in ARMS]
+    rows.append(["linear: strength, median", *(f"{strength:g}" if strength else "" for strength in strengths)])
     for row, (decimals, _) in OF_LINEAR.items():
         cells = [Estimate.of(of_linear(runs, row, arm)).text(decimals) for arm in ARMS]
         rows.append([f"linear: {row}", *cells])
@@ -137,10 +130,11 @@ def table(runs: list[Run]) -> list[list[str]]:
 
 def finding(runs: list[Run]) -> str:
     """What was found, in a sentence that is true whichever way it went."""
-    gap = Estimate.change(of_network(runs, GAP, NONE), of_network(runs, GAP, L2)).said("lower", "higher", 3, " nats")
+    found = compared(runs)
+    losses = [found.said(named(setting, L2), "loss") for setting in SETTINGS]
     return (
-        f"Found {over(len(runs))}: with L2 a network's gap between training and test loss was {gap}; in a linear model, of "
-        f"10 measurements and 10 permuted columns, {zeros(runs)}."
+        f"Found {over(len(runs))}: with L2 a network's test loss was {losses[0]}, with noisy labels {losses[1]}; in a "
+        f"linear model, of 10 measurements and 10 permuted columns, {zeros(runs)}."
     )
 
 
@@ -160,9 +154,9 @@ def draw(runs: list[Run], settings: Settings) -> Path:
     """Losses over epochs, and over strengths how many weights are not 0 and what the error is."""
     from . import picture
 
-    gap = Estimate.change(of_network(runs, GAP, NONE), of_network(runs, GAP, L2)).text(3, "+")
+    loss = compared(runs).changes[named(CLEAN, L2), "loss"].text(3, "+")
     figure, (losses, kept, errors) = picture.new(
-        f"L2 changed the gap of a network's losses by {gap.replace('-', MINUS)} nats; "
+        f"L2 changed a network's test loss by {loss.replace('-', MINUS)} nats; "
         f"L1 kept {kept_by(runs, L1)} of 10 measurements and 10 permuted columns",
         3,
     )
@@ -189,20 +183,19 @@ def draw_losses(axes: Any, runs: list[Run]) -> None:
 
     for arm, look in zip((NONE, L2), picture.LOOKS, strict=False):
         for part, dashes in (("training", ":"), ("validation", "-")):
-            curves = [getattr(run.networks[arm].course, f"{part}_loss") for run in runs]
+            curves = [getattr(run.courses[named(CLEAN, arm)], f"{part}_loss") for run in runs]
             epochs = range(1, len(curves[0]) + 1)
             picture.curve(axes, epochs, curves, f"{part}, {arm}", look._replace(dashes=dashes))
-    top = 2 * Estimate.of(of_network(runs, LOSS, NONE)).mean  # at the start they are far above
-    axes.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, top), title="network, digits")
+    axes.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, 1.5), title=f"network, {CLEAN}")
 
 
 DEMO = Demo(
     name="weight_decay",
     section="6.2, exercise 6.1",
     question="Does L2 keep a network from overfitting, and which penalties make weights exactly 0, and the right ones?",
-    seconds=35,
+    seconds=60,
     seeds=8,
-    steps=lambda fast: 1 + len(STRENGTHS) + len(ARMS[1:]),
+    steps=lambda fast: len(SETTINGS) * (1 + len(STRENGTHS)) + len(ARMS[1:]),
     measure=measure,
     report=report,
 )

@@ -1,28 +1,44 @@
 """The demo of early stopping: that it stops where it says, what descent is by theory, and what is said of it."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fast_runs import fast_run, fast_runs
 from findings import clear, unclear
 
+import tinyreg as tr
+from demos import arms
+from demos.arms import Arm
 from demos.base import Settings
-from demos.early_stopping import DEMO, Network, Run, finding
+from demos.compared import SCORES
+from demos.early_stopping import DEMO, OF_NETWORK, Run, finding, named
 from demos.linear_model import LEARNING_RATE, diabetes
 from demos.linear_stopping import ARMS, BY_L2, FAST_TIMES, STOPPED, TO_THE_END, Descents, Linear, as_by_theory, descents
+from demos.overfitting import SETTINGS, Norms
 
 
 def test_the_network_that_stopped_is_the_other_one_at_that_epoch(backend):
+    arm = Arm(each=5, steps=40, rate=0.1)
+    norms = Norms()
+    _, _, plain = arms.trained(arm, 0, False, callbacks=[norms], watched=True)
+    stopped, _, history = arms.trained(replace(arm, patience=3 * arm.epoch(False)), 0, False)
+    losses = plain["validation_loss"]
+    best = losses.index(min(losses))
+    assert history["validation_loss"] == losses[: best + 4]
+    assert tr.norm(arms.weights(stopped)).item() == pytest.approx(norms.values[best], rel=1e-6)
+
+
+def test_a_run_says_of_each_network_what_it_is(backend):
     run = fast_run(DEMO, backend=backend)
-    stopped, plain = run.networks[STOPPED], run.courses[0.0]
-    assert plain.validation_loss.index(min(plain.validation_loss)) == stopped.epochs - 1  # of 12
-    assert plain.norm[stopped.epochs - 1] == pytest.approx(stopped.norm, rel=1e-6)
-    assert (stopped.apart, stopped.same) == (0, 100)
-    assert run.networks[TO_THE_END].norm == pytest.approx(plain.norm[-1], rel=1e-6)
-    assert run.courses[run.strength].validation_loss[-1] == min(
-        course.validation_loss[-1] for strength, course in run.courses.items() if strength
-    )
+    for setting in SETTINGS:
+        to_the_end, stopped, l2 = (run.networks[named(setting, arm)] for arm in ARMS)
+        courses = run.courses[setting]
+        assert courses[0.0].norm[int(stopped["epochs"]) - 1] == pytest.approx(stopped["norm"], rel=1e-6)
+        assert (stopped["apart"], stopped["same"]) == (0, 100)
+        assert to_the_end["norm"] == pytest.approx(courses[0.0].norm[-1], rel=1e-6)
+        assert l2["norm"] == pytest.approx(courses[run.strengths[setting]].norm[-1], rel=1e-6)
 
 
 def test_descent_after_so_many_steps_is_what_its_formula_says(backend):
@@ -58,32 +74,39 @@ def test_the_table_has_the_numbers_of_the_runs(tmp_path):
     runs = fast_runs(DEMO)
     rows = {row[0]: row[1:] for row in DEMO.report(runs, Settings("numpy", 2, True, tmp_path)).table}
     for column, arm in enumerate(ARMS):
-        for row, field, decimals in (("epochs", 0, 0), ("test loss (nats)", 1, 3), ("norm of the weights", 3, 1)):
-            expected = np.mean([run.networks[arm][field] for run in runs])
-            assert rows[f"network: {row}"][column].split(" ")[0] == f"{expected:.{decimals}f}"
+        for setting in SETTINGS:
+            shown = {score: (head, decimals) for score, (head, decimals, _) in SCORES.items()} | OF_NETWORK
+            for score, (head, decimals) in shown.items():
+                expected = np.mean([run.networks[named(setting, arm)][score] for run in runs])
+                assert rows[f"{setting}: {head}"][column].split(" ")[0] == f"{expected:.{decimals}f}"
         expected = np.mean([run.linear.ends[arm].apart for run in runs])
         assert rows["linear: distance from stopped early (%)"][column].split(" ")[0] == f"{expected:.1f}"
 
 
-def made(loss, apart, noise=(-0.01, 0.0, 0.01)):
-    """Runs in which stopping has this loss against 0.5, and L2 is so far from it, against 2."""
+def made(clean, noisy, apart, noise=0.001):
+    """Runs in which stopping changes the loss so much, and L2 is so far from what was stopped, against 2."""
     runs = []
-    for e in noise:
-        networks = {
-            TO_THE_END: Network(300, 0.5 + e, 90.0, 25.0, 7.0, 2.0 + e, 95.0),
-            STOPPED: Network(20, loss, 90.0 + e, 24.0 + e, 6.0, 0.0, 100.0),
-            BY_L2: Network(300, 0.4, 90.0, 13.0, 14.0, apart, 93.0),
-        }
+    for e in (-noise, 0.0, noise):
+        networks = {}
+        for setting, change in zip(SETTINGS, (clean, noisy), strict=True):
+            same = dict.fromkeys(SCORES, 1.0)
+            networks[named(setting, TO_THE_END)] = same | {"epochs": 100, "apart": 2.0}
+            networks[named(setting, STOPPED)] = same | {"epochs": 20, "apart": 0.0, "loss": 1.0 + change + e}
+            networks[named(setting, BY_L2)] = same | {"epochs": 100, "apart": apart + e}
         ends = {arm: Linear(5, 50.0, 0.5, {STOPPED: 0.0, BY_L2: 17.0, TO_THE_END: 60.0}[arm]) for arm in ARMS}
-        runs.append(Run({}, 0.001, networks, Descents(ends, [])))
+        runs.append(Run({}, {}, networks, Descents(ends, [])))
     return runs
 
 
 @pytest.mark.parametrize(
-    ("loss", "apart", "clearly", "not_clearly"),
-    [(0.45, 13.0, [-0.05, 11.0], []), (0.6, 1.0, [0.1, -1.0], []), (0.5, 2.0, [], [0.0, 0.0])],
+    ("clean", "noisy", "apart", "noise", "clearly", "not_clearly"),
+    [
+        (-0.05, -0.4, 13.0, 0.0001, [-0.05, -0.4, 11.0], []),
+        (0.1, -0.4, 1.0, 0.0001, [0.1, -0.4, -1.0], []),
+        (0.1, -0.4, 3.0, 3.0, [], [0.1, -0.4, 1.0]),
+    ],
 )
-def test_the_finding_says_what_the_numbers_say(loss, apart, clearly, not_clearly):
-    said = finding(made(loss, apart))
+def test_the_finding_says_what_the_numbers_say(clean, noisy, apart, noise, clearly, not_clearly):
+    said = finding(made(clean, noisy, apart, noise))
     assert (clear(said), unclear(said)) == (clearly, not_clearly)
-    assert re.search("20 of 300 .* 17 ± 0% .* 60 ± 0%", said)
+    assert re.search("20 of 100 .* 17 ± 0% .* 60 ± 0%", said)

@@ -10,8 +10,8 @@ from sklearn.linear_model import ElasticNet, Lasso
 from demos.base import Settings
 from demos.linear_model import diabetes, model, ridge
 from demos.linear_penalties import ARMS, BY_GRADIENT, ELASTIC_NET, L1, L2, NONE, PATH, Point, best, learn
-from demos.overfitting import STRENGTHS, Course
-from demos.weight_decay import DEMO, Network, Run, finding
+from demos.overfitting import SETTINGS, STRENGTHS, Course, chosen
+from demos.weight_decay import COLUMNS, DEMO, Run, finding, named
 
 # ---- what descent reaches
 
@@ -82,29 +82,37 @@ def test_the_table_has_the_numbers_of_the_runs(tmp_path):
     runs = fast_runs(DEMO)
     rows = {row[0]: row[1:] for row in DEMO.report(runs, Settings("numpy", 2, True, tmp_path)).table}
     for column, arm in enumerate((NONE, L2)):
-        networks = [run.networks[arm] for run in runs]
-        gap = np.mean([network.loss - network.course.training_loss[-1] for network in networks])
-        assert rows["network: gap of the losses (nats)"][column].split(" ")[0] == f"{gap:.3f}"
-        share = np.mean([network.accuracy for network in networks])
-        assert rows["network: test accuracy (%)"][column].split(" ")[0] == f"{share:.1f}"
+        for setting in SETTINGS:
+            for score, (head, decimals, _) in COLUMNS.items():
+                expected = np.mean([run.networks[named(setting, arm)][score] for run in runs])
+                assert rows[f"{setting}: {head}"][column].split(" ")[0] == f"{expected:.{decimals}f}"
     for column, arm in enumerate(ARMS):
         points = [min(run.paths[arm], key=lambda point: point.validation_error) for run in runs]
         kept = np.mean([point.kept for point in points], axis=0)
         assert rows["linear: measurements kept, of 10"][column].split(" ")[0] == f"{kept[0]:.1f}"
         assert rows["linear: permuted columns kept, of 10"][column].split(" ")[0] == f"{kept[1]:.1f}"
-    assert all(run.networks[L2].strength in STRENGTHS for run in runs)
+    assert all(strength in STRENGTHS for run in runs for strength in run.strengths.values())
 
 
-def test_l2_makes_the_weights_smaller():
+def test_l2_makes_the_weights_smaller_and_the_gap_is_that_of_the_last_epoch():
     run = fast_run(DEMO)
-    assert run.networks[L2].course.norm[-1] < run.networks[NONE].course.norm[-1]
+    for setting in SETTINGS:
+        without, l2 = (run.networks[named(setting, arm)] for arm in (NONE, L2))
+        assert l2["norm"] < without["norm"]
+        for arm, scores in ((NONE, without), (L2, l2)):
+            course = run.courses[named(setting, arm)]
+            assert scores["norm"] == pytest.approx(course.norm[-1], rel=1e-6)
+            assert scores["gap"] == scores["loss"] - course.training_loss[-1]
+            assert scores["risen"] == course.validation_loss[-1] - min(course.validation_loss) >= 0
 
 
-def made(loss, kept=None, noise=(-0.01, 0.0, 0.01)):
-    """Runs in which L2 has this loss against 0.5, and so much is kept by each penalty, and all by others."""
+def test_the_strength_of_l2_is_the_one_with_the_least_validation_loss_in_the_end():
+    made = {s: Course([0.1], [0.2, abs(s - 0.003)], [1.0]) for s in (0.0, *STRENGTHS)}
+    assert chosen(made) == 0.003
 
-    def network(strength, loss):
-        return Network(strength, Course([0.1], [0.5], [20.0]), loss, 90.0)
+
+def made(clean, noisy=0.0, kept=None, noise=0.001):
+    """Runs in which L2 changes the loss so much, and so much is kept by each penalty, and all by others."""
 
     def points(kept):
         return [Point(0.1, kept, 1.0, 50.0, 2e-7), Point(0.2, (0, 0), 2.0, 0.0, 1e-7)]
@@ -112,18 +120,31 @@ def made(loss, kept=None, noise=(-0.01, 0.0, 0.01)):
     found = {arm: points((10, 10)) for arm in ARMS} | {
         arm: points(counts) for arm, counts in ({L1: (6, 4)} if kept is None else kept).items()
     }
-    return [Run({NONE: network(0.0, 0.5 + e), L2: network(0.01, loss)}, found) for e in noise]
+    runs = []
+    for e in (-noise, 0.0, noise):
+        networks = {named(setting, NONE): dict.fromkeys(COLUMNS, 1.0) for setting in SETTINGS}
+        for setting, change in zip(SETTINGS, (clean, noisy), strict=True):
+            networks[named(setting, L2)] = dict.fromkeys(COLUMNS, 1.0) | {"loss": 1.0 + change + e}
+        runs.append(Run({}, networks, {}, found))
+    return runs
 
 
-@pytest.mark.parametrize(("loss", "clearly", "not_clearly"), [(0.4, [-0.1], []), (0.7, [0.2], []), (0.5, [], [0.0])])
-def test_the_finding_says_what_the_numbers_say(loss, clearly, not_clearly):
-    said = finding(made(loss))
+@pytest.mark.parametrize(
+    ("clean", "noisy", "noise", "clearly", "not_clearly"),
+    [
+        (-0.1, -0.3, 0.001, [-0.1, -0.3], []),
+        (0.2, -0.3, 0.001, [0.2, -0.3], []),
+        (-0.1, -0.3, 1.0, [], [-0.1, -0.3]),
+    ],
+)
+def test_the_finding_says_what_the_numbers_say(clean, noisy, noise, clearly, not_clearly):
+    said = finding(made(clean, noisy, noise=noise))
     assert (clear(said), unclear(said)) == (clearly, not_clearly)
 
 
 @pytest.mark.parametrize("which", [[L1], [*ARMS], []], ids=["one", "every", "no"])
 def test_the_finding_says_of_each_penalty_that_made_a_0_what_it_left(which):
-    said = finding(made(0.4, dict.fromkeys(which, (6, 4))))
+    said = finding(made(0.4, kept=dict.fromkeys(which, (6, 4))))
     assert said.count("6.0 and 4.0") == len([arm for arm in which if arm != NONE])
 
 
