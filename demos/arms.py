@@ -114,10 +114,12 @@ def about(arm: Arm) -> str:
     """What an arm is, for a note."""
     width, rest = wide(arm.width), 10 * (500 - arm.each - VALIDATION)
     return (
-        f"A network 784-{width}-{width}-10 learns from {10 * arm.each} of MNIST's digits for {arm.steps} steps of SGD at\n"
-        f"rate {arm.rate:g} and momentum 0.9, in batches of {arm.batch}; the test is on {rest:,} others. Of noisy labels\n"
-        "three in ten are drawn anew.\n"
+        f"A network 784-{width}-{width}-10 learns from {10 * arm.each} of MNIST's digits for {arm.steps:,} steps of SGD at "
+        f"rate {arm.rate:g} and momentum 0.9, in batches of {arm.batch}; the test is on {rest:,} others."
     )
+
+
+NOISY = "Of noisy labels three in ten are drawn anew."
 
 
 def of_arm(arm: Arm, seed: int, fast: bool) -> tuple[Split, Split, Split]:
@@ -172,16 +174,22 @@ def scores(arm: Arm, seed: int, fast: bool) -> dict[str, float]:
 
 def measured(model: tr.nn.Module, test: Split) -> dict[str, float]:
     """What is measured of a network, on test digits."""
-    logits, labels = answers(model, test.inputs), test.labels
     flat = weights(model)
+    return {
+        **quality(answers(model, test.inputs), test.labels),
+        "norm": tr.norm(flat).item(),
+        "zeros": 100 * (flat == 0).astype("float32").mean().item(),
+        "correlation": correlation(hidden(model, test.inputs)),
+    }
+
+
+def quality(logits: tr.Tensor, labels: tr.Tensor) -> dict[str, float]:
+    """How good answers are: accuracy, calibration error and mean confidence in %, and loss in nats."""
     return {
         "accuracy": 100 * tr.metrics.accuracy(logits, labels),
         "loss": tr.losses.cross_entropy(logits, labels).item(),
         "calibration": 100 * tr.metrics.calibration_error(logits, labels),
         "confidence": 100 * tr.softmax(logits, axis=1).max(axis=1).mean().item(),
-        "norm": tr.norm(flat).item(),
-        "zeros": 100 * (flat == 0).astype("float32").mean().item(),
-        "correlation": correlation(hidden(model, test.inputs)),
     }
 
 

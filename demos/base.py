@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from . import sizes
 from .seeds import Tick, Work, over_seeds
 
 T = TypeVar("T")
+NOTE_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Result:
 
     def __str__(self) -> str:
         shown = [row[:2] for row in self.verdicts] or self.table
-        return f"{aligned(shown)}\n{self.note}\n\n{self.finding}"
+        note = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in self.note.splitlines())
+        return f"{aligned(shown)}\n{note}\n\n{self.finding}"
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ SCORES = {
     "calibration": Score("calibration error", 1, " points"),
 }
 """By their names in `arms.scores`. The loss is that of labels as they are; the calibration error is in points."""
-NOTE = f"""\
-Numbers are each the {INTERVALS}. Changes are those of pairs of runs that differ in
-nothing else; their intervals are at the levels of Holm's procedure, so that one or more of the {{n}} changes would err in
-at most 5% of such tables; * marks those without 0. Calibration error: expected, with 15 bins, in points."""
+NOTE = (
+    f"Numbers are each the {INTERVALS}. Changes are those of pairs of runs that differ in nothing else; their intervals "
+    "are at the levels of Holm's procedure, so that one or more of the {n} changes would err in at most 5% of such tables; "
+    "* marks those without 0. Calibration error: expected, with 15 bins, in points."
+)
 
 
 @dataclass(frozen=True)

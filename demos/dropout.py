@@ -153,13 +153,12 @@ def report(runs: list[Run], settings: Settings) -> Result:
     count = FAST_PASSES if settings.fast else PASSES
     return Result(
         table=table(runs),
-        note=f"{about(Arm())}{len(runs)} seeds. {compared(runs).note()}\n"
-        "Correlation: the mean |correlation| of two units of the last hidden layer, over test digits: how far they act\n"
-        "together. "
-        f"One in {EVERY} of the test digits goes through {count} passes; sub-networks are passes of Monte Carlo "
-        "dropout.\nSpread: standard deviation over them of the likeliest class's probability. Disagreement: mutual\n"
-        f"information of answer and sub-network. Doubt: 1 - confidence in evaluation mode. Told apart: in how many\n"
-        f"pairs one of {2 * PHOTOS_EACH} patches of photographs has more than a digit; 50% is chance.",
+        note=f"{about(Arm())} {arms.NOISY} {len(runs)} seeds.\n{compared(runs).note()}\n"
+        "Correlation: the mean |correlation| of two units of the last hidden layer, over test digits: how far they act "
+        f"together. One in {EVERY} of the test digits goes through {count} passes; sub-networks are passes of Monte Carlo "
+        "dropout. Spread: standard deviation over them of the likeliest class's probability. Disagreement: mutual "
+        "information of answer and sub-network. Doubt: 1 - confidence in evaluation mode. Told apart: in how many pairs "
+        f"one of {2 * PHOTOS_EACH} patches of photographs has more than a digit; 50% is chance.",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
@@ -240,7 +239,7 @@ DEMO = Demo(
     name="dropout",
     section="6.3, exercise 6.2",
     question="What does dropout do to a network's passes, sub-networks and accuracy, and how much should be dropped where?",
-    seconds=60,
+    seconds=50,
     seeds=8,
     steps=lambda fast: len(all_rates()) + len(ARMS),
     measure=measure,

@@ -101,11 +101,11 @@ def report(runs: list[Run], settings: Settings) -> Result:
     chosen = " and ".join(f"{median([run.strengths[setting] for run in runs]):g}" for setting in SETTINGS)
     return Result(
         table=table(runs),
-        note=f"{about(SETTINGS[CLEAN])}500 others say when to stop (patience: {PATIENCE} epochs) and choose the strength "
-        f"of L2\n(of {strengths}; median: {chosen}). {len(runs)} seeds. {compared(runs).note()}\n"
+        note=f"{about(SETTINGS[CLEAN])} {arms.NOISY} 500 others say when to stop (patience: {PATIENCE} epochs) and choose "
+        f"the strength of L2 (of {strengths}; median: {chosen}). {len(runs)} seeds.\n{compared(runs).note()}\n"
         f"Linear model: least squares for {PATIENTS[0]} patients with diabetes, {PATIENTS[1]} others to see by when to "
-        "stop, the\nrest to test; its L2 is ridge regression of strength 1 / (learning rate x steps), for which theory "
-        "takes\nthat many steps.",
+        "stop, the rest to test; its L2 is ridge regression of strength 1 / (learning rate x steps), for which theory "
+        "takes that many steps.",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
@@ -143,9 +143,8 @@ def finding(runs: list[Run]) -> str:
     without, theory = (Estimate.of(of_linear(runs, f"{APART} (%)", arm)).text(0) for arm in (TO_THE_END, BY_L2))
     return (
         f"Found {over(len(runs))}: stopped after {stop:.0f} of {last:.0f} epochs, a network's test loss was {losses[0]}, "
-        f"with noisy labels {losses[1]}; L2 made the distance from stopped to last weights "
-        f"{found.said(named(CLEAN, BY_L2), 'apart')}, and in a linear model it was {theory}% with the L2 of theory and "
-        f"{without}% without."
+        f"with noisy labels {losses[1]}; in a linear model the distance from stopped to last weights was {theory}% with the "
+        f"L2 of theory and {without}% without."
     )
 
 

@@ -88,7 +88,7 @@ def report(runs: list[Run], settings: Settings) -> Result:
     found = compared(runs)
     return Result(
         table=found.table(),
-        note=f"{about(Arm())}{len(runs)} seeds. {found.note()}",
+        note=f"{about(Arm())} {arms.NOISY} {len(runs)} seeds.\n{found.note()}",
         finding=finding(runs),
         picture=draw(runs, settings),
     )

@@ -56,9 +56,9 @@ def report(runs: list[Run], settings: Settings) -> Result:
     found = compared(runs)
     return Result(
         table=found.table(),
-        note=f"{about(Arm())}The number of a mixup is its alpha; that of CutMix is 1. Geometric: turns and shifts. Other "
-        "strengths: the\ndefaults of tr.augment. All together: each kind half of the time, mixup 1. "
-        f"{len(runs)} seeds.\n{found.note()}",
+        note=f"{about(Arm())} {arms.NOISY} {len(runs)} seeds.\nThe number of a mixup is its alpha; that of CutMix is 1. "
+        "Geometric: turns and shifts. Other strengths: the defaults of tr.augment. All together: each kind half of the "
+        f"time, mixup 1.\n{found.note()}",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
@@ -122,7 +122,7 @@ DEMO = Demo(
     section="6.7, exercise 6.4",
     question="How much do mixup and the other augmentations of images improve a network that has few to learn from?",
     seconds=60,
-    seeds=8,
+    seeds=6,
     steps=lambda fast: len(SETTINGS) * (1 + len(AUGMENTATIONS)),
     measure=measure,
     report=report,

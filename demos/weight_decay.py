@@ -98,12 +98,12 @@ def report(runs: list[Run], settings: Settings) -> Result:
     farthest = max(point.off for run in runs for point in run.paths[L2])
     return Result(
         table=table(runs),
-        note=f"{about(SETTINGS[CLEAN])}500 others are for validation and choose the strength of L2 (of {strengths}). "
-        f"{len(runs)} seeds.\n{compared(runs).note()}\n"
-        f"Linear model: least squares for {PATIENTS[0]} patients with diabetes, from 10 measurements and\n"
-        f"10 columns of them with the patients mixed up; kept: weights that are not exactly 0. {steps} steps for each\n"
-        f"strength, which {PATIENTS[1]} patients choose; the others give the error. L1 and elastic net (half L1, half L2)\n"
-        f"take proximal steps. Descent with L2 ended within {farthest:.0e} of the closed form, relative to its norm.",
+        note=f"{about(SETTINGS[CLEAN])} {arms.NOISY} 500 others are for validation and choose the strength of L2 (of "
+        f"{strengths}). {len(runs)} seeds.\n{compared(runs).note()}\n"
+        f"Linear model: least squares for {PATIENTS[0]} patients with diabetes, from 10 measurements and 10 columns of "
+        f"them with the patients mixed up; kept: weights that are not exactly 0. {steps} steps for each strength, which "
+        f"{PATIENTS[1]} patients choose; the others give the error. L1 and elastic net (half L1, half L2) take proximal "
+        f"steps. Descent with L2 ended within {farthest:.0e} of the closed form, relative to its norm.",
         finding=finding(runs),
         picture=draw(runs, settings),
     )

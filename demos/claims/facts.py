@@ -186,9 +186,9 @@ def _reading(network: str, seed: int, fast: bool) -> Pair:
     demo = layer_norm
     each, epochs = (demo.FAST_SEQUENCE_EACH, demo.FAST_EPOCHS) if fast else (demo.SEQUENCE_EACH, demo.SEQUENCE_EPOCHS)
     columns, others, _ = map(inked_columns, digits(each, demo.SEQUENCE_HELD_OUT, seed=seed))
-    by_batch, by_layer = (
-        demo.of_reader(columns, others, network, norm, seed, epochs, idle)[0] for norm in (demo.BATCH_NORM, demo.LAYER_NORM)
-    )
+    norms = demo.BATCH_NORM, demo.LAYER_NORM
+    scores = [demo.of_reader(columns, others, network, norm, seed, epochs, idle)[0] for norm in norms]
+    by_batch, by_layer = (one["accuracy"] for one in scores)
     return by_batch, by_layer
 
 
