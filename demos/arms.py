@@ -13,7 +13,7 @@ import tinyreg as tr
 from tinyreg.augment import Apply, Compose
 
 from .data import Split, mnist
-from .deep_network import scaled
+from .deep_network import GroupedBatchNorm, scaled
 from .learning import answers, apart, train
 from .sizes import chosen, wide
 
@@ -50,6 +50,7 @@ class Arm:
     rate: float = 0.01  # of SGD with momentum; by validation digits of seeds 100 to 102, as the strength of L2
     dropout: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the input, between the hidden layers, before the output
     norm: str = ""  # "batch" and "layer" stand before relu, "batch after" behind it
+    groups: int = 0  # batch norm is by the statistics of so many digits of the batch; 0 is all
     l2: float = 0.0
     l1: float = 0.0  # by its gradient
     proximal: float = 0.0  # the same penalty by proximal steps
@@ -149,7 +150,8 @@ def digits(each: int, redrawn: float, seed: int, most: int | None) -> tuple[Spli
 def network(arm: Arm, rng: tr.Generator) -> tr.nn.Sequential:
     """784-width-width-10, the width that of the arm times that of the size."""
     nn = tr.nn
-    norms = {"batch": nn.BatchNorm, "layer": nn.LayerNorm}
+    of_batch = partial(GroupedBatchNorm, size=arm.groups) if arm.groups else nn.BatchNorm
+    norms = {"batch": of_batch, "layer": nn.LayerNorm}
     before, after = ([], [norms["batch"]]) if arm.norm == "batch after" else ([norms[arm.norm]] if arm.norm else [], [])
     first, *others = (nn.Dropout(p, rng=rng) for p in arm.dropout)
     layers: list[nn.Module] = [nn.Flatten(), first]

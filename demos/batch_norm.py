@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from . import batch_norm_runs as measured
+from .arms import about
 from .base import Demo, Result, Settings
-from .batch_norm_runs import ARMS, BEFORE, FEW, NONE, RATES, SCALES, SIZES, TARGET, Run
+from .batch_norm_runs import ARMS, BEFORE, NOISE, NONE, RATES, SCALES, SIZES, TARGET, Run
+from .compared import SCORES, Comparison
 from .deep_network import DEPTH, WIDTH
-from .estimate import INTERVALS, PICKED, Estimate, listed, over
+from .estimate import Estimate, listed, over
 from .sizes import wide
 
 
@@ -43,7 +45,11 @@ COLUMNS: dict[str, tuple[int, Callable[[Run, str], float]]] = {  # decimals, and
     REACHED: (0, reached),
     MOVEMENT: (2, movement),
 }
-SCORES = {"accuracy (%)": ("accuracy", 1), "loss (nats)": ("loss", 3)}
+
+
+def compared(runs: list[Run]) -> Comparison:
+    """Batch norm by the statistics of so many digits, against none."""
+    return Comparison([run.noise for run in runs], dict.fromkeys(list(NOISE)[1:], NONE), SCORES)
 
 
 def report(runs: list[Run], settings: Settings) -> Result:
@@ -59,18 +65,15 @@ def report(runs: list[Run], settings: Settings) -> Result:
 def note(runs: list[Run], fast: bool) -> str:
     """What the numbers are."""
     m = measured
-    each, epochs, noise_epochs = (
-        (m.FAST_EACH, m.FAST_EPOCHS, m.FAST_NOISE_EPOCHS) if fast else (m.EACH, m.EPOCHS, m.NOISE_EPOCHS)
-    )
+    each, epochs = (m.FAST_EACH, m.FAST_EPOCHS) if fast else (m.EACH, m.EPOCHS)
     return (
-        f"{DEPTH} hidden layers of {wide(WIDTH)}. {len(runs)} seeds: {INTERVALS}.\n"
-        f"Steps: of SGD at rate {RATES[m.RATE]:g} in batches of {m.BATCH} from {10 * each} digits, until the mean "
-        f"training loss of an\nepoch is {TARGET:g}; {runs[0].budget} where {epochs} epochs do not do. Best rate: of "
-        f"{numbers(RATES)}. Settings: each\nof these with initial weights times {numbers(SCALES)}. Movement: of layer "
-        "inputs, each unit's\nmean and standard deviation, from one epoch to the next, in standard deviations. Accuracy "
-        f"and loss: on\nheld-out digits, after {noise_epochs} epochs with {10 * FEW} digits in batches of {m.NOISE_BATCH}; "
-        "by 10: normalized by the statistics of groups\nof 10 digits of the batch.\n"
-        f"{PICKED}"
+        f"Speed: {DEPTH} hidden layers of {wide(WIDTH)} and {10 * each} digits of 8 x 8 pixels. Steps: of SGD at rate "
+        f"{RATES[m.RATE]:g} in batches of {m.BATCH}, until the mean training loss of an epoch is {TARGET:g}; "
+        f"{runs[0].budget} where {epochs} epochs do not do. Best rate: of {numbers(RATES)}. Settings: each of these with "
+        f"initial weights times {numbers(SCALES)}. Movement: of layer inputs, each unit's mean and standard deviation, "
+        f"from one epoch to the next, in standard deviations. {len(runs)} seeds.\n"
+        f"By so many: {about(NOISE[NONE])} Batch norm is before relu, by the statistics of groups of so many digits of the "
+        f"batch.\n{compared(runs).note()}"
     )
 
 
@@ -84,39 +87,27 @@ def of(runs: list[Run], column: str, arm: str) -> list[float]:
     return [COLUMNS[column][1](run, arm) for run in runs]
 
 
-def scores(runs: list[Run], size: int | None, name: str) -> list[float]:
-    """A score for each seed, by the statistics of `size` digits; without batch norm where that is None."""
-    return [getattr(run.quiet if size is None else run.noisy[SIZES.index(size)], name) for run in runs]
-
-
 def table(runs: list[Run]) -> list[list[str]]:
-    """COLUMNS for each arm, and SCORES by size of the groups."""
-    rows = [["batch norm", *COLUMNS, *SCORES]]
+    """COLUMNS for each of ARMS; accuracy, loss and calibration for each of NOISE."""
+    rows = [["batch norm", *COLUMNS, *[""] * (2 * len(SCORES))]]
     for arm in ARMS:
         cells = [Estimate.of(of(runs, column, arm)).text(decimals) for column, (decimals, _) in COLUMNS.items()]
-        rows.append([arm, *cells, *(score_cells(runs, None) if arm == NONE else [""] * len(SCORES))])
-    return rows + [[f"{BEFORE}, by {size}", *[""] * len(COLUMNS), *score_cells(runs, size)] for size in SIZES]
-
-
-def score_cells(runs: list[Run], size: int | None) -> list[str]:
-    """SCORES by the statistics of `size` digits."""
-    return [Estimate.of(scores(runs, size, name)).text(decimals) for name, decimals in SCORES.values()]
+        rows.append([arm, *cells, *[""] * (2 * len(SCORES))])
+    (_, *heads), *others = compared(runs).table()
+    rows[0][-len(heads) :] = heads
+    return rows + [[f"500 digits: {name}", *[""] * len(COLUMNS), *cells] for name, *cells in others]
 
 
 def finding(runs: list[Run]) -> str:
     """What was found, in a sentence that is true whichever way it went."""
     steps = Estimate.change(of(runs, BEST, NONE), of(runs, BEST, BEFORE)).said("fewer", "more", 0, "")
     without, share = (Estimate.of(of(runs, REACHED, arm)).mean for arm in (NONE, BEFORE))
-    accuracies = {
-        size: Estimate.change(scores(runs, None, "accuracy"), scores(runs, size, "accuracy"), among=len(SIZES))
-        for size in SIZES
-    }
-    best = max(SIZES, key=lambda size: accuracies[size].mean)
+    found = compared(runs)
+    best = min(found.against, key=lambda name: Estimate.of(found.of(name, "loss")).mean)
     return (
         f"Found {over(len(runs))}: with batch norm before relu the steps to {TARGET:g} nats at the best rate were {steps}, "
-        f"and {share:.0f}% of rates and initial scales got there, against {without:.0f}%; learning from "
-        f"{10 * FEW} digits, accuracy was best by the statistics of {best}, and against none "
-        f"{accuracies[best].said('lower', 'higher', 1, ' points')}."
+        f"and {share:.0f}% of rates and initial scales got there, against {without:.0f}%; learning from 500 digits, test "
+        f"loss was least by the statistics {best.replace('by', 'of')}, and against none {found.said(best, 'loss')}."
     )
 
 
@@ -149,12 +140,12 @@ def draw(runs: list[Run], settings: Settings) -> Path:
     loss.legend(frameon=False)
 
     places = range(len(SIZES))
-    by_size = [[score.accuracy for score in run.noisy] for run in runs]
-    picture.curve(noise, places, [[run.quiet.accuracy] * len(SIZES) for run in runs], named(NONE), picture.LOOKS[0])
-    picture.curve(noise, places, by_size, named(BEFORE), picture.LOOKS[1])
+    losses = [[run.noise[f"by {size}"]["loss"] for size in SIZES] for run in runs]
+    picture.curve(noise, places, [[run.noise[NONE]["loss"]] * len(SIZES) for run in runs], named(NONE), picture.LOOKS[0])
+    picture.curve(noise, places, losses, named(BEFORE), picture.LOOKS[1])
     noise.set_xticks(places, [f"{size}" for size in SIZES])
-    noise.set(xlabel="digits whose statistics are used", ylabel="held-out accuracy (%)")
-    noise.set_title(f"noise of statistics ({10 * FEW} digits to learn from)")
+    noise.set(xlabel="digits whose statistics are used", ylabel="test loss (nats)")
+    noise.set_title("noise of statistics (500 digits to learn from)")
     noise.legend(frameon=False)
     return picture.save(figure, settings.out / "batch_norm.png", picture.over_seeds(len(runs)))
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 import tinyreg as tr
 
+from . import arms
+from .arms import Arm
 from .data import Split, digits
-from .deep_network import WIDTH, Between, GroupedBatchNorm, Watch, Watching, deep
-from .learning import accuracy, answers, train
+from .deep_network import WIDTH, Between, Watch, Watching, deep
+from .learning import train
 from .seeds import Tick
 from .sizes import wide
 
@@ -28,26 +29,19 @@ RATES, SCALES = (0.03, 0.1, 0.3, 1.0), (0.25, 0.5, 1.0, 2.0, 4.0)
 RATE, SCALE = RATES.index(0.1), SCALES.index(1.0)  # where nothing else is said
 EACH, FAST_EACH, BATCH, EPOCHS, FAST_EPOCHS = 50, 10, 25, 15, 2
 TARGET = 0.5  # nats; to guess has 2.3. It and EPOCHS are such that without batch norm one gets there, at some rate
-FEW, NOISE_BATCH, NOISE_EPOCHS, FAST_NOISE_EPOCHS = 10, 50, 100, 2  # so few digits of each class that networks overfit
 SIZES = (5, 10, 25, 50)
-
-
-class Score(NamedTuple):
-    """On held-out digits: accuracy in %, and cross-entropy in nats."""
-
-    accuracy: float
-    loss: float
+NOISE = {"none": Arm(), **{f"by {size}": Arm(norm="batch", groups=size) for size in SIZES}}
+"""By the statistics of so many digits, which are noisier the fewer these are."""
 
 
 class Run(NamedTuple):
-    """What came out for each arm, and for networks that learned from few digits."""
+    """What one seed gave, for each of ARMS, and for each of NOISE."""
 
     budget: int  # how many steps a training has at most
     steps: dict[str, list[list[float]]]  # to TARGET, infinite where it was not reached, for each of SCALES and RATES
     losses: dict[str, list[float]]  # of each epoch, in nats
     moves: dict[str, list[float]]  # how far layer inputs moved in each epoch but the first
-    quiet: Score  # without batch norm
-    noisy: list[Score]  # with it before relu, by the statistics of as many digits as SIZES says
+    noise: dict[str, dict[str, float]]  # scores of `arms.measured`
 
 
 class Reached(tr.training.Callback):
@@ -69,15 +63,17 @@ def measure(seed: int, fast: bool, tick: Tick) -> Run:
     }
     watched = {arm: losses_and_moves(training, arm, seed, epochs, tick) for arm in ARMS}
     losses, moves = ({arm: of_arm[i] for arm, of_arm in watched.items()} for i in (0, 1))
-    few, held_out = digits(FEW, seed=seed)
-    kinds: list[Between] = [ARMS[NONE], *(partial(grouped, size) for size in SIZES)]
-    quiet, *noisy = (score(few, held_out, kind, seed, FAST_NOISE_EPOCHS if fast else NOISE_EPOCHS, tick) for kind in kinds)
-    return Run(epochs * len(training.labels) // BATCH, steps, losses, moves, quiet, noisy)
+    noise = {}
+    for name, arm in NOISE.items():
+        model, (*_, test), _ = arms.trained(arm, seed, fast)
+        noise[name] = arms.measured(model, test)
+        tick()
+    return Run(epochs * len(training.labels) // BATCH, steps, losses, moves, noise)
 
 
 def trainings() -> int:
     """How many a seed has."""
-    return len(ARMS) * (len(RATES) * len(SCALES) + 1) + 1 + len(SIZES)
+    return len(ARMS) * (len(RATES) * len(SCALES) + 1) + len(NOISE)
 
 
 def steps_to_target(training: Split, arm: str, rate: float, scale: float, seed: int, epochs: int, tick: Tick) -> float:
@@ -98,21 +94,6 @@ def losses_and_moves(training: Split, arm: str, seed: int, epochs: int, tick: Ti
     losses = learn(model, training, RATES[RATE], BATCH, epochs, rng, [Watching(watches)])
     tick()
     return losses, [math.fsum(moves) / len(moves) for moves in zip(*(watch.moves() for watch in watches), strict=True)]
-
-
-def grouped(size: int) -> list[tr.nn.Module]:
-    """Batch norm before relu, by the statistics of `size` digits."""
-    return [GroupedBatchNorm(wide(WIDTH), size), nn.ReLU()]
-
-
-def score(few: Split, held_out: Split, kind: Between, seed: int, epochs: int, tick: Tick) -> Score:
-    """Of a network that has learned from few digits."""
-    rng = tr.Generator(seed)
-    model = deep(rng, kind)
-    learn(model, few, RATES[RATE], NOISE_BATCH, epochs, rng)
-    tick()
-    logits = answers(model, held_out.inputs)
-    return Score(accuracy(logits, held_out.labels).item(), tr.losses.cross_entropy(logits, held_out.labels).item())
 
 
 def learn(

@@ -30,7 +30,7 @@ def scaled(layer: tr.nn.Linear, scale: float) -> tr.nn.Linear:
 class GroupedBatchNorm(tr.nn.BatchNorm):
     """Batch norm by the statistics of groups of `size` samples of the batch: their noise without that of small batches.
 
-    The batch must be a multiple of `size`.
+    The batch must be a multiple of `size`, or smaller than that: then it is one group.
 
     Source: Hoffer, Hubara and Soudry, "Train longer, generalize better", 2017, where it is ghost batch normalization.
     """
@@ -41,7 +41,7 @@ class GroupedBatchNorm(tr.nn.BatchNorm):
 
     def forward(self, x: tr.Tensor) -> tr.Tensor:
         """Each group by itself in training; by running averages out of it."""
-        groups = tr.split(x, len(x) // self.size) if self.training else [x]
+        groups = tr.split(x, max(len(x) // self.size, 1)) if self.training else [x]
         y: tr.Tensor = tr.concat(*[super(GroupedBatchNorm, self).forward(group) for group in groups], axis=0)
         return y
 

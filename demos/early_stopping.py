@@ -143,8 +143,8 @@ def finding(runs: list[Run]) -> str:
     without, theory = (Estimate.of(of_linear(runs, f"{APART} (%)", arm)).text(0) for arm in (TO_THE_END, BY_L2))
     return (
         f"Found {over(len(runs))}: stopped after {stop:.0f} of {last:.0f} epochs, a network's test loss was {losses[0]}, "
-        f"with noisy labels {losses[1]}; in a linear model the distance from stopped to last weights was {theory}% with the "
-        f"L2 of theory and {without}% without."
+        f"with noisy labels {losses[1]}; in a linear model the distance from stopped to last weights was {theory}% with "
+        f"the L2 of theory and {without}% without."
     )
 
 

@@ -15,18 +15,18 @@ from demos.batch_norm_runs import (
     AFTER,
     ARMS,
     BEFORE,
+    NOISE,
     NONE,
     RATE,
     RATES,
     SCALE,
     SCALES,
-    SIZES,
     TARGET,
     Reached,
     Run,
-    Score,
     steps_to_target,
 )
+from demos.compared import SCORES
 from demos.data import digits
 from demos.deep_network import GroupedBatchNorm, Watch, deep
 
@@ -46,9 +46,10 @@ def test_groups_are_normalized_by_their_own_statistics(backend):
     np.testing.assert_allclose(layer.eval()(x).numpy(), alone, rtol=1e-4, atol=1e-5)
 
 
-def test_one_group_is_plain_batch_norm(backend):
+@pytest.mark.parametrize("size", [12, 50])
+def test_one_group_is_plain_batch_norm(size, backend):
     x = random(backend, 12, 5)
-    grouped, plain = GroupedBatchNorm(5, 12), tr.nn.BatchNorm(5)
+    grouped, plain = GroupedBatchNorm(5, size), tr.nn.BatchNorm(5)
     np.testing.assert_array_equal(grouped(x).numpy(), plain(x).numpy())
     np.testing.assert_array_equal(grouped.running_var.numpy(), plain.running_var.numpy())
 
@@ -93,13 +94,14 @@ def test_the_table_has_the_numbers_of_the_runs(tmp_path):
     rows = {row[0]: row[1:] for row in DEMO.report(runs, Settings("numpy", 2, True, tmp_path)).table}
     for arm in ARMS:
         assert rows[arm][3].split(" ")[0] == f"{np.mean([run.moves[arm] for run in runs]):.2f}"
-    assert rows[NONE][4].split(" ")[0] == f"{np.mean([run.quiet.accuracy for run in runs]):.1f}"
-    for i, size in enumerate(SIZES):
-        assert rows[f"{BEFORE}, by {size}"][4].split(" ")[0] == f"{np.mean([run.noisy[i].accuracy for run in runs]):.1f}"
+    for name in NOISE:
+        cells = rows[f"500 digits: {name}"][len(COLUMNS) :: 2]
+        for cell, (score, (_, decimals, _)) in zip(cells, SCORES.items(), strict=True):
+            assert cell.split(" ")[0] == f"{np.mean([run.noise[name][score] for run in runs]):.{decimals}f}"
 
 
-def made(usual, best, share, accuracies=(80.0, 90.0, 85.0, 70.0), quiet=80.0):
-    """A run in which each arm takes as many steps; `share` of the cells are reached."""
+def made(usual, best, share, loss=1.0):
+    """A run in which each arm takes as many steps; `share` of the cells are reached; by 10 the loss is so much."""
     steps = {}
     for arm in ARMS:
         cells = np.full(len(SCALES) * len(RATES), math.inf)
@@ -110,22 +112,24 @@ def made(usual, best, share, accuracies=(80.0, 90.0, 85.0, 70.0), quiet=80.0):
         steps[arm] = table
     moves = {NONE: [0.3, 0.5], BEFORE: [0.1, 0.1], AFTER: [0.5, 0.7]}
     losses = {arm: [1.0] for arm in ARMS}
-    return Run(300, steps, losses, moves, Score(quiet, 1.0), [Score(accuracy, 1.0) for accuracy in accuracies])
+    noise = {name: dict.fromkeys(SCORES, 1.0) for name in NOISE}
+    noise["by 10"] = dict.fromkeys(SCORES, 1.0) | {"loss": loss}
+    return Run(300, steps, losses, moves, noise)
 
 
 def shifted(e, sign=1):
     best = {NONE: 80.0, BEFORE: 80.0 - sign * (50.0 + e), AFTER: math.inf}
     share = dict.fromkeys(ARMS, 0.4) | {BEFORE: 0.8}
-    return made(dict.fromkeys(ARMS, 250.0), best, share, (80.0, 80.0 + sign * 10 + e, 70.0, 60.0), 80.0)
+    return made(dict.fromkeys(ARMS, 250.0), best, share, 1.0 - sign * 0.5 + e / 100)
 
 
 @pytest.mark.parametrize(
     ("sign", "noise", "clearly", "not_clearly"),
     [
-        (1, 1.0, [-50, 10], []),
-        (-1, 1.0, [50], [0]),
-        (1, 3.5, [-50], [10]),  # the best of several: ± 17.9, alone ± 8.7
-        (1, 50.0, [], [-50, 10]),
+        (1, 0.5, [-50, -0.5], []),
+        (-1, 0.5, [50], [0]),
+        (1, 10.0, [-50], [-0.5]),  # the loss by itself: ± 0.25, as one of twelve changes ± 0.9
+        (1, 50.0, [], [-50, -0.5]),
     ],
 )
 def test_the_finding_says_what_the_numbers_say(sign, noise, clearly, not_clearly):
