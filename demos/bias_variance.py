@@ -1,4 +1,4 @@
-"""Section 6.1: the error of networks of growing size as bias squared, variance and noise, and where its curve turns."""
+"""Section 6.1: the error of a network as bias squared, variance and noise, as its size grows and as it learns longer."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ NOISES = (0.1, 0.3)
 HELD_OUT_EACH, SAMPLES, SETS = 50, 100, 10
 # So many steps that networks of 128 units and more fit their noisy targets.
 LEARNING_RATE, STEPS, FAST_STEPS = 0.01, 500, 20
+LOOKED_AT = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # after so many steps, networks of LEARNING units on the noisiest targets
+LEARNING = 128
 
 
 class Parts(NamedTuple):
@@ -40,7 +42,11 @@ class Parts(NamedTuple):
         return self.bias + self.variance + self.noise
 
 
-Run = list[list[Parts]]  # for each of NOISES, one for each width
+class Run(NamedTuple):
+    """What one seed gave."""
+
+    by_width: list[list[Parts]]  # for each of NOISES, one for each width
+    by_steps: list[Parts]  # one for each of LOOKED_AT
 
 
 class Problem(NamedTuple):
@@ -75,7 +81,10 @@ class Networks(tr.nn.Module):
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
     """The parts for each noise and width. Widths share training sets and noise; noises share initial weights too."""
     found = problems(seed)
-    return [[solved(found[std], std, width, seed, fast, tick) for width in widths(fast)] for std in NOISES]
+    by_width = [[solved(found[std], std, width, seed, fast, tick) for width in widths(fast)] for std in NOISES]
+    seen = Seen(found[NOISES[-1]], NOISES[-1])
+    solved(found[NOISES[-1]], NOISES[-1], LEARNING, seed, fast, tick, [seen])
+    return Run(by_width, seen.parts)
 
 
 def problems(seed: int) -> dict[float, Problem]:
@@ -92,15 +101,49 @@ def problems(seed: int) -> dict[float, Problem]:
     }
 
 
-def solved(problem: Problem, std: float, width: int, seed: int, fast: bool, tick: Tick) -> Parts:
+class Seen(tr.training.Callback):
+    """Takes the error apart after each of LOOKED_AT."""
+
+    def __init__(self, problem: Problem, std: float) -> None:
+        self.problem, self.std, self.parts = problem, std, list[Parts]()
+
+    def on_epoch_end(self, run: tr.training.Run) -> None:
+        """One epoch, which is a step, is done."""
+        if run.epoch in LOOKED_AT:
+            self.parts.append(apart(run.model, self.problem, self.std))
+
+
+def solved(
+    problem: Problem,
+    std: float,
+    width: int,
+    seed: int,
+    fast: bool,
+    tick: Tick,
+    callbacks: Sequence[tr.training.Callback] = (),
+) -> Parts:
     """Train a network of this width on each training set, all at once, and take their errors apart."""
     networks = Networks(SETS, width, tr.Generator(seed))
     # The mean over all networks makes the gradient of each SETS times smaller; Adam does not go by its size.
     optimizer = tr.optim.Adam(networks.parameters(), lr=LEARNING_RATE)
     steps = FAST_STEPS if fast else STEPS
     # One batch is all training sets, so an epoch is a step.
-    train(networks, [problem.sets], tick=lambda: None, loss=tr.losses.mse, optimizer=optimizer, epochs=steps)
+    loss = tr.losses.mse
+    train(
+        networks,
+        [problem.sets],
+        tick=lambda: None,
+        loss=loss,
+        optimizer=optimizer,
+        epochs=steps,
+        callbacks=callbacks,
+    )
     tick()
+    return apart(networks, problem, std)
+
+
+def apart(networks: tr.nn.Module, problem: Problem, std: float) -> Parts:
+    """The errors of networks, each of which learns from a training set of its own."""
     said = answers(networks, problem.inputs)
     bias, variance = decomposed(said, problem.targets)
     training = squared(answers(networks, problem.sets[0]) - problem.sets[1])
@@ -138,7 +181,7 @@ def widths(fast: bool) -> Sequence[int]:
 def report(runs: list[Run], settings: Settings) -> Result:
     """A row for each width, and a panel for each noise."""
     sizes, steps = widths(settings.fast), FAST_STEPS if settings.fast else STEPS
-    off = max(abs(parts.measured - parts.error) for run in runs for of_noise in run for parts in of_noise)
+    off = max(abs(parts.measured - parts.error) for run in runs for of_noise in run.by_width for parts in of_noise)
     return Result(
         table=table(runs, sizes),
         note=f"Squared error on {10 * HELD_OUT_EACH} held-out digits, summed over ten targets: one-hot, plus normal noise\n"
@@ -154,7 +197,12 @@ def report(runs: list[Run], settings: Settings) -> Result:
 
 def curves(runs: list[Run], k: int, part: str) -> list[list[float]]:
     """For each seed, a part over the widths; k: of which of NOISES."""
-    return [[getattr(parts, part) for parts in run[k]] for run in runs]
+    return [[getattr(parts, part) for parts in run.by_width[k]] for run in runs]
+
+
+def over_steps(runs: list[Run], part: str) -> list[list[float]]:
+    """For each seed, a part over the steps."""
+    return [[getattr(parts, part) for parts in run.by_steps] for run in runs]
 
 
 def means(curves: list[list[float]]) -> list[float]:
@@ -163,27 +211,28 @@ def means(curves: list[list[float]]) -> list[float]:
 
 
 def table(runs: list[Run], sizes: Sequence[int]) -> list[list[str]]:
-    """For each width and noise: bias squared, variance, and their sum with the noise."""
+    """For each width and noise, and after so many steps: bias squared, variance, and their sum with the noise."""
     columns = [["hidden units", *map(str, sizes)]]
-    for k, parts in enumerate(part[0] for part in runs[0]):
+    rows = [f"{LEARNING}, after {steps} steps" for steps, _ in zip(LOOKED_AT, runs[0].by_steps, strict=False)]
+    columns[0] += rows
+    for k, parts in enumerate(part[0] for part in runs[0].by_width):
         heads = {"bias": "bias²", "variance": "variance", "error": f"+ noise {parts.noise:.1f} = error"}
         for part, head in heads.items():
             cells = [Estimate.of(values).text(3) for values in zip(*curves(runs, k, part), strict=True)]
-            columns.append([head, *cells])
+            learning = [Estimate.of(values).text(3) for values in zip(*over_steps(runs, part), strict=True)]
+            columns.append([head, *cells, *(learning if k == len(NOISES) - 1 else [""] * len(rows))])
     return [list(row) for row in zip(*columns, strict=True)]
 
 
 def finding(runs: list[Run], sizes: Sequence[int]) -> str:
     """What was found, in a sentence that is true whichever way it went."""
-    bias, error = [], []
-    for k in range(len(NOISES)):
-        first, last = ([of_seed[i] for of_seed in curves(runs, k, "bias")] for i in (0, -1))
-        bias.append(Estimate.change(first, last).said("lower", "higher", 2, ""))
-        error.append(turns(curves(runs, k, "error"), sizes))
-    noises = " and ".join(f"{of_noise[0].noise:.1f}" for of_noise in runs[0])
+    first, last = ([of_seed[i] for of_seed in curves(runs, -1, "bias")] for i in (0, -1))
+    bias = Estimate.change(first, last).said("lower", "higher", 2, "")
+    steps = LOOKED_AT[: len(runs[0].by_steps)]
     return (
-        f"Found {over(len(runs))}: with noise of variance {noises}, bias squared was {' and '.join(bias)} for {sizes[-1]} "
-        f"hidden units than for {sizes[0]}; the error was {', and '.join(error)}."
+        f"Found {over(len(runs))}: bias squared was {bias} for {sizes[-1]} hidden units than for {sizes[0]}; by units the "
+        f"error was {turns(curves(runs, -1, 'error'), sizes)}; by steps of {LEARNING} units it was "
+        f"{turns(over_steps(runs, 'error'), steps)}."
     )
 
 
@@ -209,19 +258,24 @@ def turns(errors: list[list[float]], sizes: Sequence[int]) -> str:
 
 
 def draw(runs: list[Run], sizes: Sequence[int], settings: Settings) -> Path:
-    """The parts over the width, a panel for each noise."""
+    """The parts over the width, a panel for each noise, and over the steps."""
     from . import picture
 
-    figure, panels = picture.new(headline(runs, sizes), len(NOISES))
+    figure, (*panels, last) = picture.new(headline(runs, sizes), len(NOISES) + 1)
     labels = {"error": "error: the sum of the three", "bias": "bias squared", "training": "training error"}
-    for k, axes in enumerate(panels):
-        for part, look in zip(("error", "bias", "variance", "noise", "training"), picture.LOOKS, strict=False):
+    steps = LOOKED_AT[: len(runs[0].by_steps)]
+    for part, look in zip(("error", "bias", "variance", "noise", "training"), picture.LOOKS, strict=False):
+        for k, axes in enumerate(panels):
             picture.curve(axes, sizes, curves(runs, k, part), labels.get(part, part), look)
+        picture.curve(last, steps, over_steps(runs, part), labels.get(part, part), look)
+    for k, axes in enumerate(panels):
         # A hidden unit has 64 + 1 + 10 parameters, and the outputs have 10 more.
         axes.axvline((10 * SAMPLES - 10) / 75, color="#444444", linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, map(str, sizes))
-        axes.set(xlabel="hidden units", title=f"noise of variance {runs[0][k][0].noise:.1f}", ylim=(0, None))
+        axes.set(xlabel="hidden units", title=f"noise of variance {runs[0].by_width[k][0].noise:.1f}", ylim=(0, None))
+    last.set_xscale("log")
+    last.set(xlabel="steps", title=f"the same noise, {LEARNING} units as they learn", ylim=(0, 2.5))
     panels[0].set_ylabel("squared error, summed over ten targets")
     note = f"{picture.over_seeds(len(runs))}; dotted upright: as many parameters as numbers to learn"
     return picture.save(figure, settings.out / "bias_variance.png", note)
@@ -232,7 +286,7 @@ def headline(runs: list[Run], sizes: Sequence[int]) -> str:
     errors = [means(curves(runs, k, "error")) for k in range(len(NOISES))]
     least = [
         f"{min(of_noise):.2f}, for width {sizes[of_noise.index(min(of_noise))]} with noise of variance {first.noise:.1f}"
-        for of_noise, (first, *_) in zip(errors, runs[0], strict=True)
+        for of_noise, (first, *_) in zip(errors, runs[0].by_width, strict=True)
     ]
     return f"The error was least, {'; '.join(least)}"
 
@@ -240,10 +294,10 @@ def headline(runs: list[Run], sizes: Sequence[int]) -> str:
 DEMO = Demo(
     name="bias_variance",
     section="6.1",
-    question="Of what is the error of a network made, bias, variance and noise, and where does its curve turn as it grows?",
+    question="How do bias, variance and noise make a network's error, and where does it turn as it grows or learns longer?",
     seconds=30,
     seeds=5,
-    steps=lambda fast: len(NOISES) * len(widths(fast)),
+    steps=lambda fast: len(NOISES) * len(widths(fast)) + 1,
     measure=measure,
     report=report,
 )

@@ -10,7 +10,7 @@ from findings import clear
 import tinyreg as tr
 from demos import bias_variance
 from demos.base import Settings
-from demos.bias_variance import DEMO, FAST_WIDTHS, Networks, Parts, decomposed, finding, turns
+from demos.bias_variance import DEMO, FAST_WIDTHS, LEARNING, LOOKED_AT, Networks, Parts, Run, decomposed, finding, turns
 
 
 def test_bias_and_variance_add_up_to_the_error_of_the_networks(backend):
@@ -43,16 +43,21 @@ def test_networks_trained_side_by_side_are_those_trained_alone(backend):
 def test_the_table_has_the_numbers_of_the_runs(tmp_path, backend):
     runs = fast_runs(DEMO, backend)
     result = DEMO.report(runs, Settings(backend, len(runs), True, tmp_path))
-    assert [row[0] for row in result.table[1:]] == [str(width) for width in FAST_WIDTHS]
+    by_width, by_steps = np.split(np.array(result.table[1:]), [len(FAST_WIDTHS)])
+    assert by_width[:, 0].tolist() == [str(width) for width in FAST_WIDTHS]
+    assert by_steps[:, 0].tolist() == [f"{LEARNING}, after {steps} steps" for steps in LOOKED_AT if steps <= 20]
+    assert set(by_steps[:, 1:4].ravel()) == {""}
     for k, noise in enumerate((0.1, 0.9)):
-        for i, row in enumerate(result.table[1:]):
-            bias, variance = (np.mean([getattr(run[k][i], part) for run in runs]) for part in ("bias", "variance"))
+        found = [(row, [run.by_width[k][i] for run in runs]) for i, row in enumerate(by_width)]
+        found += [(row, [run.by_steps[i] for run in runs]) for i, row in enumerate(by_steps)] if k else []
+        for row, parts in found:
+            bias, variance = (np.mean([getattr(one, part) for one in parts]) for part in ("bias", "variance"))
             expected = [bias, variance, bias + variance + noise]
             assert [cell.split(" ")[0] for cell in row[1 + 3 * k : 4 + 3 * k]] == [f"{value:.3f}" for value in expected]
 
 
 def test_the_parts_are_those_of_the_error_that_is_measured():
-    for parts in itertools.chain(*fast_run(DEMO)):
+    for parts in itertools.chain(*fast_run(DEMO).by_width, fast_run(DEMO).by_steps):
         assert parts.error == pytest.approx(parts.measured, abs=0.1)
         assert 0 < parts.variance < parts.error
 
@@ -72,10 +77,10 @@ def test_the_parts_are_those_of_the_error_that_is_measured():
 def test_the_finding_says_how_the_error_turned(curve, text):
     errors = [[value + offset for value in curve] for offset in (-0.01, 0.0, 0.01)]
     assert turns(errors, [1, 2, 4]) == text
-    runs = [[[Parts(0.1, 0.2 - 0.1 * i, e - 0.3 + 0.1 * i, e, 0.0) for i, e in enumerate(of)]] for of in errors]
-    said = finding([of * 2 for of in runs], [1, 2, 4])
-    assert clear(said.partition(";")[0]) == [-0.2, -0.2]
-    assert said.count(text) == 2
+    runs = [[Parts(0.1, 0.2 - 0.1 * i, e - 0.3 + 0.1 * i, e, 0.0) for i, e in enumerate(of)] for of in errors]
+    said = finding([Run([of, of], [*of, of[-1]]) for of in runs], [1, 2, 4])
+    assert clear(said.partition(";")[0]) == [-0.2]
+    assert text in said.partition("by units the error was ")[2]
 
 
 def test_a_fall_a_rise_and_a_fall_are_double_descent():
@@ -93,7 +98,14 @@ def test_one_seed_finds_no_turn():
     assert "no clear rise" in turns([[0.5, 1.0, 0.4]], [1, 2, 4])
 
 
+def test_the_last_look_is_that_at_the_trained_network(monkeypatch):
+    monkeypatch.setattr(bias_variance, "LEARNING", FAST_WIDTHS[-1])
+    run = DEMO.measure(0, True, lambda: None)
+    assert run.by_steps[-1] == run.by_width[-1][-1]
+    assert run.by_steps[0].training > run.by_steps[-1].training
+
+
 def test_noise_raises_the_variance_of_networks_that_fit_it(monkeypatch):
     monkeypatch.setattr(bias_variance, "FAST_STEPS", 150)
-    little, much = (of_noise[-1] for of_noise in DEMO.measure(0, True, lambda: None))
+    little, much = (of_noise[-1] for of_noise in DEMO.measure(0, True, lambda: None).by_width)
     assert much.variance > 2 * little.variance
