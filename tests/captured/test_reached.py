@@ -241,3 +241,21 @@ def test_attributes_that_nobody_names_do_not_matter():
         setattr(thing, f"other{i}", i)
         assert step(tr.ones(1)).tolist() == [2.0]
     assert step.replays == 5
+
+
+def test_a_global_that_has_the_name_of_an_attribute_is_not_reached():
+    script = {"tr": tr, "losses": []}  # a list of results is often called what its function is: tr.losses
+    exec("step = tr.capture(lambda x: tr.losses.mse(x, x * 2))", script)
+    for _ in range(6):
+        script["losses"].append(script["step"](tr.ones(4)).item())
+        script["mse"] = len(script["losses"])  # one that comes later
+    assert script["step"].replays == 3
+
+
+def test_a_global_is_reached_by_a_function_within_a_function():
+    script = {"tr": tr, "scale": 1.0}
+    exec("def outer(x):\n    return (lambda y: y * scale)(x)\nstep = tr.capture(outer)", script)
+    for _ in range(5):
+        script["step"](tr.ones(4))
+    script["scale"] = 3.0
+    assert script["step"](tr.ones(4)).tolist() == [3.0] * 4

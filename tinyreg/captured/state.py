@@ -7,6 +7,7 @@ so that two walks can be compared place by place.
 
 from __future__ import annotations
 
+import dis
 import functools
 import math
 import sys
@@ -43,6 +44,8 @@ put = object.__setattr__
 UNSEEN = ("_data", "_lock")
 """What tinyreg's own objects hold that decides nothing."""
 OWN = "tinyreg"
+GLOBAL = "global "
+"""The mark of a global among the names of code: `losses` in `tr.losses` is an attribute, and no global of that name."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Holder:
     whole: bool = False  # whether it holds nothing else
     numbers: bool = False  # whether it is an optimizer's
     every: bool = False  # whether all that it holds counts, and not only what is named
+    mark: str = ""  # how what code names in it is marked among all names
 
     @property
     def size(self) -> int:
@@ -187,7 +191,7 @@ class Walk:
         if not _is_library(x.__module__ or ""):
             self.names |= _names(x.__code__)
             if id(x.__globals__) not in self.index:
-                self._enter(self._named(x.__globals__, ""), x.__globals__)
+                self._enter(self._named(x.__globals__, "", GLOBAL), x.__globals__)
             keys += CHANGEABLE
         return Holder("function", x, tuple(keys), [getattr(x, key) for key in keys], path)
 
@@ -209,9 +213,9 @@ class Walk:
                 self._enter(self._named(values, path), values)
         return _attributes(x, slots, path)
 
-    def _named(self, values: dict[str, Any], path: str) -> Holder:
-        keys = tuple(sorted(k for k in values if k in self.names))
-        return Holder("item", values, keys, [values[k] for k in keys], path)
+    def _named(self, values: dict[str, Any], path: str, mark: str = "") -> Holder:
+        keys = tuple(sorted(k for k in values if mark + k in self.names))
+        return Holder("item", values, keys, [values[k] for k in keys], path, mark=mark)
 
     def _named_members(self, x: type) -> dict[str, Any]:
         """What a class has that code names, and what Python and a Module call unnamed."""
@@ -225,7 +229,7 @@ class Walk:
         if holder.kind != "item" or holder.whole:
             return []
         new = [k for k in holder.thing if k not in holder.keys and k not in UNSEEN]
-        return new if holder.every else [k for k in new if k in self.names]
+        return new if holder.every else [k for k in new if holder.mark + k in self.names]
 
     # ---- what is compared
 
@@ -320,11 +324,14 @@ def _is_library(module: str) -> bool:
     return top in (OWN, "numpy", "builtins") or top in sys.stdlib_module_names
 
 
-def _names(code: types.CodeType) -> set[str]:
-    """What code names, also in text, as for `getattr`, and that inside of it too."""
+@functools.lru_cache(maxsize=1024)
+def _names(code: types.CodeType) -> frozenset[str]:
+    """What code names, and that inside of it too: globals with their mark; text, as for `getattr`, with and without."""
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
     texts = {c for c in code.co_consts if isinstance(c, str) and c.isidentifier()}
-    return {*code.co_names, *texts, *(name for c in inner for name in _names(c))}
+    called = {i.argval for i in dis.get_instructions(code) if "GLOBAL" in i.opname or i.opname.endswith("_NAME")}
+    marked = {GLOBAL + name for name in called | texts}
+    return frozenset({*code.co_names, *texts, *marked, *(name for c in inner for name in _names(c))})
 
 
 def is_number(holder: Holder, key: Any, value: Any) -> bool:
