@@ -125,7 +125,7 @@ if not TYPE_CHECKING:  # to whom any name would be there
                 return importlib.import_module(f".{name}", __name__)
             except ModuleNotFoundError as error:
                 raise ModuleNotFoundError(
-                    f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[test]'", name=error.name
+                    f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[testing]'", name=error.name
                 ) from error
         rooms = (f"tr.{room}.{name}" for room in ("nn", "losses", "optim") if name in dir(globals()[room]))
         hint = next(rooms, ELSEWHERE.get(name, ""))

@@ -134,9 +134,10 @@ def test_a_mistake_like_no_other_is_not_named():
     assert "looks like" not in str(report)
 
 
-def test_a_gradient_in_float32_is_not_linear_to_the_last_digits():
+def test_a_gradient_in_float32_is_told():
     report = check_gradients(np.sin, X, vjp=lambda g, x: (g * np.cos(x)).astype(np.float32).astype(np.float64))
-    (failure,) = [text for text in report.failures if ": linearity " in text]
+    (failure,) = report.failures
+    assert "numeric first order FAILED" in failure
     assert "looks like: computed in float32" in failure
 
 
@@ -144,7 +145,6 @@ def test_an_unsummed_broadcast_is_told_once():
     report = check_gradients(lambda x, b: x + b, X, [1.0, 2.0], vjp=lambda g, x, b: (g, g))
     expected = "a gradient of shape [2, 2] for b, expected [2], the shape of its argument; sum it over what was broadcast"
     assert str(report).count(expected) == 1
-    assert len(report.failures) > 1
 
 
 def test_numbers_are_those_of_the_element_whatever_the_scale_of_the_inputs():
@@ -152,3 +152,14 @@ def test_numbers_are_those_of_the_element_whatever_the_scale_of_the_inputs():
     numeric = float(failure.partition("   numeric ")[2].split()[0])
     incoming = float(failure.partition("incoming [")[2].partition("]")[0])
     assert numeric == pytest.approx(600 * incoming)
+
+
+def test_one_element_names_a_mistake_only_where_it_is_the_same_nearby():
+    def said(x, vjp):
+        return str(check_gradients(lambda x: x**3, x, vjp=vjp))
+
+    assert "looks like: factor 2/3" in said([1.0], lambda g, x: 2 * g * x**2)
+    assert "looks like: missing factor x" in said([1.5], lambda g, x: 3 * g * x)
+    odd = said([1.5], lambda g, x: 3 * g * x**2 * (2 + (x - 1.5) ** 2))  # twice the gradient there, and nowhere else
+    assert "FAILED" in odd
+    assert "looks like" not in odd

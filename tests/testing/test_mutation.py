@@ -224,7 +224,7 @@ def test_what_another_mutant_failed_comes_early_and_no_check_comes_twice():
 def test_an_op_that_is_wrong_itself_shows_nothing_about_its_mutants():
     made = op(product, x1=lambda g, x2: 2 * g * x2, x2=lambda g, x1: g * x1)
     case = Case(made, strategies.calls(strategies.arrays((3,)), strategies.arrays((3,))))
-    with pytest.raises(AssertionError, match="product fails P3 without a mutant"):
+    with pytest.raises(AssertionError, match="without a mutant: product: numeric first order FAILED   d / d x1"):
         check_mutants(case)
 
 

@@ -44,7 +44,11 @@ def test_a_wrong_gradient():
     report = tr.testing.check_gradients(made(lambda g, x: 3 * g * x), [0.5, -1.5])
     assert not report
     (failure,) = report.failures
-    assert str(report).endswith(failure)
+    head, comparison, *_ = str(report).splitlines()
+    assert head == "cube(float64[2] [0.5, -1.5]): fail"
+    assert comparison == failure.splitlines()[0]
+    assert failure in str(report)
+    assert len(str(report).splitlines()) <= 15
     lines = failure.splitlines()
     assert lines[0] == "cube: numeric first order FAILED   d / d x"
     assert lines[1] == "  x = float64[2] [0.5, -1.5]"
@@ -69,7 +73,7 @@ def test_a_gradient_that_is_wrong_at_second_order_only():
 def test_a_function_that_cuts_the_tape_is_no_pass():
     report = tr.testing.check_gradients(lambda x: x.detach() * 2.0, [0.5])
     assert not report
-    assert "no result has a gradient, though an argument wants one" in str(report)
+    assert "no gradient arrived" in str(report)
 
 
 def test_several_inputs_some_of_which_have_no_gradient():
@@ -176,7 +180,7 @@ def test_a_gradient_that_is_wrong_elsewhere_is_found_thoroughly(where):
 
 def test_a_broadcast_that_is_not_summed_is_found_thoroughly():
     found, report = thoroughly(lambda x, w: x * w, [1.0, 2.0], [3.0, 4.0], vjp=lambda g, x, w: (g * w, g * x))
-    assert "numeric first order" in found
+    assert found == {"one gradient each"}
     assert "the shape of its argument; sum it over what was broadcast" in str(report)
 
 
@@ -297,7 +301,7 @@ def test_what_a_user_hands_in_is_taken():
 def test_without_hypothesis_the_error_says_what_to_install():
     code = "import sys; sys.modules['hypothesis'] = None; import tinyreg as tr; tr.testing"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
-    assert "tr.testing needs hypothesis: pip install 'tinyreg[test]'" in found.stderr
+    assert "tr.testing needs hypothesis: pip install 'tinyreg[testing]'" in found.stderr
 
 
 @pytest.mark.parametrize("thorough", ["yes", 2, None])

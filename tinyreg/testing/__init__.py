@@ -1,4 +1,4 @@
-"""Checks of gradients against differences, over a table of cases. Needs Hypothesis: `pip install tinyreg[test]`."""
+"""Checks of gradients against differences, over a table of cases. Needs Hypothesis: `pip install tinyreg[testing]`."""
 
 from . import strategies
 from .battery import battery

@@ -46,38 +46,55 @@ def _check_again(trial: Trial) -> None:
         raise BrokenError(f"the function has other values when it is run again: {short(first)}, then {short(second)}")
 
 
+SEVERAL = 2  # elements, by which a kind of mistake is told from one that gives the same number by chance
+
+
 def _explained(trial: Trial, finding: Finding) -> BrokenError:
     """Say what the first wrong element is, what it should be, and what kind of mistake that looks like."""
-
-    def each(v: Floats) -> list[Finding]:
-        """Compare the gradient element by element, whatever the scale of each."""
-        compared = trial.probe_along(np.eye(trial.x.size), v).compare(lambda x: trial.gradient(x, v))
-        return [one.per(float(one.direction[k])) for k, one in enumerate(compared)]
-
-    elements = each(trial.v)
+    elements = _by_element(trial, trial.v)
     wrong = next((k for k, one in enumerate(elements) if one.verdict is Verdict.FAIL), None)
     incoming = "incoming " + ", ".join(short(part) for part in trial.incoming())
     if wrong is None:
         return BrokenError(incoming, *_shown(finding), f"along the direction {short(finding.direction)}")
     i, index = trial.place(wrong)
-    position = trial.wanted.index(i)
     place = [f"at {list(index)} of {trial.case.argument(i)}"] if index else []
+    lines = (incoming, *_shown(elements[wrong]), *place)
+    return BrokenError(*lines, argument=trial.case.argument(i), looks_like=_mistake(trial, i))
+
+
+def _by_element(trial: Trial, v: Floats) -> list[Finding]:
+    """Compare the gradient element by element, whatever the scale of each."""
+    compared = trial.probe_along(np.eye(trial.x.size), v).compare(lambda x: trial.gradient(x, v))
+    return [one.per(float(one.direction[k])) for k, one in enumerate(compared)]
+
+
+def _mistake(trial: Trial, i: int) -> str:
+    """Name the kind of mistake in the gradient of the i-th argument; of a single element, one that is the same nearby."""
+    trials = [trial]
+    if np.size(trial.call.arrays[i]) < SEVERAL:
+        step = min(trial.case.reach, 1 / 16)
+        trials += [Trial(trial.case, trial.moved(trial.x + share * step), trial.seed) for share in (0.5, -0.7)]
+    return looks_like(*[_evidence(one, i) for one in trials])
+
+
+def _evidence(trial: Trial, i: int) -> Evidence:
+    """Collect what is known of the gradient of the i-th argument."""
+    position = trial.wanted.index(i)
 
     def part(values: Sequence[float]) -> Array:
         return parted(np.array(values, dtype=np.float64), trial.leaves)[position]
 
+    elements = _by_element(trial, trial.v)
     names = [trial.case.argument(j) for j in trial.wanted]
     results = {"y": trial.outputs[0]} if len(trial.outputs) == 1 else {}
-    evidence = Evidence(
+    return Evidence(
         analytic=part([one.analytic for one in elements]),
         numeric=part([one.numeric for one in elements]),
         error=part([one.error for one in elements]),
         factors=dict(zip(names, trial.leaves, strict=True)) | results,
         incoming=trial.incoming(),
-        numeric_for=lambda g: part([one.numeric for one in each(flat(g))]),
+        numeric_for=lambda g: part([one.numeric for one in _by_element(trial, flat(g))]),
     )
-    lines = (incoming, *_shown(elements[wrong]), *place)
-    return BrokenError(*lines, argument=trial.case.argument(i), looks_like=looks_like(evidence))
 
 
 def _shown(one: Finding) -> list[str]:

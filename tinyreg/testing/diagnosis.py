@@ -31,13 +31,18 @@ class Evidence:
     numeric_for: Callable[[list[Array]], Array]
 
 
-def looks_like(evidence: Evidence) -> str:
-    """Name the simplest mistake that explains every element of a wrong gradient, or nothing."""
+def looks_like(evidence: Evidence, *more: Evidence) -> str:
+    """Name the simplest mistake that explains every element of a wrong gradient, and of more of the kind; or nothing."""
+    others = [set(_mistakes(other)) for other in more]
+    return next((name for name in _mistakes(evidence) if all(name in other for other in others)), "")
+
+
+def _mistakes(evidence: Evidence) -> Iterator[str]:
+    """Name each mistake that explains every element, the simplest first."""
     for guesses in (_of_size, _of_layout, _of_incoming, _of_factors):
         for name, expected in guesses(evidence):
             if expected is not None and _explains(evidence, expected):
-                return name
-    return ""
+                yield name
 
 
 def _explains(evidence: Evidence, expected: Array) -> bool:
@@ -52,6 +57,8 @@ def _of_size(evidence: Evidence) -> Iterator[Guess]:
     a, n = evidence.analytic, evidence.numeric
     if not np.any(a):
         yield "zeros: the gradient is cut off", a
+    narrow = np.allclose(a, n, rtol=1e-6, atol=0) and np.array_equal(a, a.astype(np.float32))
+    yield "computed in float32", a if narrow else None
     yield "sign", -n
     ratio = float((a * n).sum() / (n * n).sum()) if np.any(n) else math.nan
     if 1e-3 < abs(ratio) < 1e3:

@@ -50,6 +50,8 @@ PROPERTIES: dict[str, Property] = {which.key: which for which in _ALL}
 OF_CALLS_IN_TURN = sorted((one for one in _ALL if one.at == "calls" and one.turn), key=lambda one: one.turn or 0)
 OF_POINTS = [which for which in _ALL if which.at == "points"]
 ANYWHERE = [which for which in _ALL if which.anywhere]
+# On these the rest of what is asked of a gradient rests.
+FOUNDATIONS = [which for which in _ALL if which.holds in (gradients, first_order)]
 # What can be asked of any call: all but what needs a reference or a definition.
 OF_ANY_CALL = [which for which in _ALL if which.at == "calls" and which.holds not in (value, fast_form)]
 

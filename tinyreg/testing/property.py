@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import linecache
+import os
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..callers import is_own
 from .differences import Finding
 from .failure import Failure
 from .subject import Subject
@@ -61,4 +65,15 @@ class Property:
             lines, argument, looks_like = broken.lines, broken.argument, broken.looks_like
             raise Failure(trial, self.key, self.name, lines, argument=argument, looks_like=looks_like) from None
         except Exception as error:
-            raise Failure(trial, self.key, self.name, [f"raised {type(error).__name__}: {error}"]) from error
+            said = [f"raised {type(error).__name__}: {error}", *_place(error)]
+            raise Failure(trial, self.key, self.name, said) from error
+
+
+def _place(error: BaseException) -> list[str]:
+    """The line of the reader's code at which an error came up, where there is one."""
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not is_own(frame)]
+    if not frames:
+        return []
+    frame, number = frames[-1]
+    path = frame.f_code.co_filename
+    return [f"at {os.path.basename(path)}:{number}: {linecache.getline(path, number, frame.f_globals).strip()}"]

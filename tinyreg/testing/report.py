@@ -18,7 +18,7 @@ from ..nn.inputs import promoting
 from .differences import Finding, Verdict
 from .failure import Failure, described, literal, short
 from .nearby import calls_near
-from .properties import ANYWHERE, OF_ANY_CALL
+from .properties import ANYWHERE, FOUNDATIONS, OF_ANY_CALL
 from .property import Property
 from .run import OpRun, Run, run
 from .search import RESOLVED, each_call
@@ -26,6 +26,7 @@ from .subject import Call, Subject
 from .trial import Trial
 
 Answer = Sequence[Finding] | Failure
+_FOUNDATIONS = {which.key for which in FOUNDATIONS}
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Outcome:
         return line + f"   {self.text}" * (self.verdict is Verdict.UNRESOLVED)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # a notebook shows what print does
 class Report:
     """What was checked and how it came out: true where every property holds and could be resolved.
 
@@ -65,13 +66,13 @@ class Report:
         """The message of each property that does not hold."""
         return tuple(one.text for one in self.checked if one.verdict is Verdict.FAIL)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         verdicts = {one.verdict for one in self.checked}
         worst = next(v for v in (Verdict.FAIL, Verdict.UNRESOLVED, Verdict.PASS) if v in verdicts)
         head = f"{self.name}({', '.join(self.inputs)}): {worst.value}"
         bodies = {text.partition("\n")[2]: text for text in reversed(self.failures)}  # what only one says is said once
         lines = [*(f"  {one}" for one in self.checked), *[f"  not tried: {self.untried}"] * bool(self.untried)]
-        return "\n".join([head, *lines, *reversed(bodies.values())])
+        return "\n".join([head, *reversed(bodies.values()), *lines])
 
 
 @promoting(True)  # a network of float32 is checked in float64
@@ -142,12 +143,21 @@ def check_gradients(
         return Trial(case, call, seed, explaining=not thorough, again=_again(case, call, seed, thorough))
 
     asked = [which for which in (OF_ANY_CALL if thorough else ANYWHERE) if which.applies(case)]
-    answers = {which: [_answer(which, tried(call, seed))] for which in asked}
+    answers: dict[Property, list[Answer]] = {}
+    for which in asked:
+        answers[which] = [_answer(which, tried(call, seed))]
+        if which.key in _FOUNDATIONS and isinstance(answers[which][0], Failure):
+            break
     points = list(map(described, call.arrays))
     if thorough:
         points.append(f"and {_ask_nearby(case, call, answers, tried)} calls like it")
-    outcomes = tuple(_outcome(which, found) for which, found in answers.items())
-    return Report(case.name, tuple(points), outcomes, _untried(case, thorough))
+    outcomes = [_outcome(which, found) for which, found in answers.items()]
+    untried = _untried(case, thorough)
+    for i, one in enumerate(outcomes):
+        if one.verdict is Verdict.FAIL and one.key in _FOUNDATIONS:
+            outcomes, untried = outcomes[: i + 1], f"what rests on {one.name}, {untried}"
+            break
+    return Report(case.name, tuple(points), tuple(outcomes), untried)
 
 
 def _again(case: Subject, call: Call, seed: int, thorough: bool) -> str:

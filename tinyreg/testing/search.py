@@ -19,7 +19,7 @@ from . import values
 from .differences import Verdict
 from .drawing import by_seed
 from .failure import Failure
-from .properties import PROPERTIES
+from .properties import FOUNDATIONS, PROPERTIES
 from .property import Property
 from .subject import Call, Subject
 from .trial import Trial
@@ -197,6 +197,12 @@ def _simplest(case: Subject, which: Property, call: Call, seed: int, text: str) 
     except Failure as failure:
         return failure
     return AssertionError(f"{case.name}: {which} failed once, and not when it was tried again\n{text}")
+
+
+def first_broken(case: Subject) -> Property | None:
+    """Give the property on which others rest that fails first, or None: after it the others say nothing new."""
+    broken = survey(case, _chosen).broken
+    return next((which for which in FOUNDATIONS if which.key in broken), None)
 
 
 def run_backend(case: Subject, backend: str) -> None:

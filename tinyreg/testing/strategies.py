@@ -42,7 +42,13 @@ SMALL = (1e-3, -0.02, 3e-9, -1e-20, 1e-160, -1e-310, 5e-324)
 
 
 def eighths(domain: Domain = REAL, away_from: Sequence[float] = ()) -> SearchStrategy[float]:
-    """Multiples of 1/8 inside a domain, up to 3 in size, none of them at a kink; 0 comes more often than the others."""
+    """Multiples of 1/8 inside a domain, up to 3 in size, none of them at a kink; 0 comes more often than the others.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.eighths(away_from=(0.0,)), lambda value: value == -1.125)
+    -1.125
+    """
     return st.sampled_from(_eighths(domain, away_from))
 
 
@@ -50,6 +56,11 @@ def values(domain: Domain = REAL, away_from: Sequence[float] = ()) -> SearchStra
     """What `eighths` gives, numbers beside them, and where 0 is no kink, numbers near 0, and -0.0.
 
     All of them are more than 1/16 from kinks and from the edges of the domain.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.values(), lambda value: value * 8 % 1 != 0) * 8 % 1 == 0
+    False
     """
     return _values(domain, tuple(away_from))
 
@@ -134,7 +145,13 @@ SHAPES = SHORT * 10 + [()] * 15 + _others()
 def shapes(
     min_dims: int = 0, max_dims: int = 5, min_side: int = 0, max_side: int = LONG[-1], budget: int = LONG[-1]
 ) -> SearchStrategy[Shape]:
-    """Shapes of up to five axes, mostly short and of different lengths, perhaps empty ones, now and then a long one."""
+    """Shapes of up to five axes, mostly short and of different lengths, perhaps empty ones, now and then a long one.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.shapes(), lambda shape: shape == (2, 3))
+    (2, 3)
+    """
     return st.sampled_from([s for s in SHAPES if min_dims <= len(s) <= max_dims and _fits(s, min_side, max_side, budget)])
 
 
@@ -144,7 +161,15 @@ def _fits(shape: Shape, min_side: int, max_side: int, budget: int) -> bool:
 
 @functools.cache
 def broadcasting(n: int, budget: int = LONG[-1]) -> SearchStrategy[tuple[Shape, ...]]:
-    """Shapes of n arrays that broadcast against each other: any axis of any of them may be 1, or, in front, not there."""
+    """Shapes of n arrays that broadcast against each other: any axis of any of them may be 1, or, in front, not there.
+
+    >>> import numpy as np
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> a, b = find(strategies.broadcasting(2), lambda shapes: len(shapes[0]) > len(shapes[1]))
+    >>> len(np.broadcast_shapes(a, b)) == len(a)
+    True
+    """
     if n == 1:
         return st.tuples(shapes(budget=budget))
     rng = np.random.default_rng(n)
@@ -167,6 +192,11 @@ def resized(pick: Pick, *shapes: Shape, fixed: Sequence[int] = ()) -> tuple[Shap
     """Shapes with other sides in place of 2 and 3, the same in all of them, so that they fit together as before.
 
     fixed: axes, counted from the front, that stay as they are.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.resized((2, 3), (3,)), lambda shapes: shapes[0] == (5, 7))
+    ((5, 7), (7,))
     """
     other = {2: pick(st.sampled_from(TWOS)), 3: pick(st.sampled_from(THREES))}
     return tuple(tuple(n if k in fixed else other.get(n, n) for k, n in enumerate(shape)) for shape in shapes)
@@ -187,6 +217,11 @@ def arrays(
     """Arrays in which every element is drawn, or, if there are many, a few that are put everywhere at random.
 
     unique: no two elements are equal. A large array then has sizes that differ by 1/8, and signs, whatever `elements` says.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.arrays((2,)), lambda x: x[0] < x[1]).shape
+    (2,)
     """
     drawn = values() if elements is None else elements
     if unique and elements is None:
@@ -212,7 +247,13 @@ def _array(pick: Pick, shape: Shape | SearchStrategy[Shape], drawn: SearchStrate
 
 
 def axes(ndim: int) -> SearchStrategy[int | tuple[int, ...] | None]:
-    """One axis or several, counted from the front or the end, or all."""
+    """One axis or several, counted from the front or the end, or all.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.axes(3), lambda axis: axis == -1)
+    -1
+    """
     if ndim == 0:
         return st.none()
     one = st.integers(-ndim, ndim - 1)
@@ -224,7 +265,15 @@ def axes(ndim: int) -> SearchStrategy[int | tuple[int, ...] | None]:
 
 
 def calls(*arrays: SearchStrategy[Any], **settings: SearchStrategy[Any]) -> SearchStrategy[Call]:
-    """Calls from a strategy for each array, or Python number, and each setting."""
+    """Calls from a strategy for each array, or Python number, and each setting.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> import hypothesis.strategies as st
+    >>> calls = strategies.calls(strategies.arrays((2,)), width=st.sampled_from([0.5, 2.0]))
+    >>> find(calls, lambda call: call.settings["width"] > 1).settings
+    {'width': 2.0}
+    """
     return st.builds(Call, st.tuples(*arrays), st.fixed_dictionaries(settings))
 
 
@@ -239,6 +288,11 @@ def elementwise(
 
     apart: no element of one argument comes within 1/32 of one of another. elements: what to draw from instead of the
     domains.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.elementwise(), lambda call: call.arrays[0].shape == (2, 3)).arrays[0].shape
+    (2, 3)
     """
     drawn = [values(domain, away_from) if elements is None else elements for domain in domains or (REAL,)]
     if apart:
@@ -254,13 +308,23 @@ def elementwise(
 
 
 def near_even(value: float) -> float:
-    """Give a number that is less than 1/64 from a multiple of 1/8, made of one from `values`."""
+    """Give a number that is less than 1/64 from a multiple of 1/8, made of one from `values`.
+
+    >>> from tinyreg.testing import strategies
+    >>> strategies.near_even(0.95)
+    0.9875
+    """
     multiple = round(8 * value) / 8
     return multiple + (value - multiple) / 4
 
 
 def near_odd(value: float) -> float:
-    """Give one that is less than 1/64 from an odd multiple of 1/16: at least 1/32 from any that `near_even` gives."""
+    """Give one that is less than 1/64 from an odd multiple of 1/16: at least 1/32 from any that `near_even` gives.
+
+    >>> from tinyreg.testing import strategies
+    >>> strategies.near_odd(0.95)
+    1.05
+    """
     return near_even(value) + 1 / 16
 
 
@@ -278,6 +342,11 @@ def reductions(
     """Calls of an op on one array with `axis`, and with `keepdims` and other settings as strategies.
 
     least: how many elements there are along the axes at least; an axis that stays may be empty whatever it says.
+
+    >>> from hypothesis import find
+    >>> from tinyreg.testing import strategies
+    >>> find(strategies.reductions(), lambda call: call.settings["axis"] == -1).settings
+    {'axis': -1}
     """
 
     @st.composite
