@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyreg as tr
+from tinyreg import structure
 
 
 def cube(x):
@@ -306,3 +307,68 @@ def test_grad_frees_what_was_saved_as_it_goes_back():
 
     tr.grad(f)(array(1, 2))
     assert seen == [None]
+
+
+# ---- arguments that hold several tensors
+
+TREE = {"w": np.array([1.0, 2.0]), "inner": [np.array([[0.5]]), (np.array(3.0),)]}
+
+
+def of_tree(tree):
+    """A scalar of all of a tree like TREE."""
+    a, (b,) = tree["inner"]
+    return (tree["w"] * tree["w"]).sum() * b + (a * b).sum() * tree["w"].sum()
+
+
+def flattened(tree):
+    w, a, b = structure.leaves(tree)
+    return np.concatenate([np.ravel(np.asarray(each)) for each in (w, a, b)])
+
+
+def of_flat(x):
+    return of_tree({"w": x[:2], "inner": [tr.reshape(x[2:3], (1, 1)), (x[3],)]})
+
+
+def test_a_derivative_has_the_form_of_its_argument():
+    tree = structure.mapped(tr.tensor, TREE)
+    x = tr.tensor(flattened(TREE))
+    slope = tr.grad(of_tree)(tree)
+    assert list(slope) == ["w", "inner"]
+    assert isinstance(slope["inner"][1], tuple)
+    np.testing.assert_allclose(flattened(slope), tr.grad(of_flat)(x).numpy())
+    np.testing.assert_allclose(flattened(tr.vjp(of_tree, tree)[1](2.0)[0]), 2 * tr.grad(of_flat)(x).numpy())
+    assert tr.jacobian(of_tree)(tree)["w"].shape == (2,)
+    rows = structure.leaves(tr.hessian(of_tree)(tree))
+    assert sorted(np.ravel(np.concatenate([r.numpy().ravel() for r in rows]))) == sorted(
+        tr.hessian(of_flat)(x).numpy().ravel()
+    )
+
+
+def test_tangents_have_the_form_of_the_argument_whatever_the_order_of_their_names():
+    tree = structure.mapped(tr.tensor, TREE)
+    v = structure.mapped(lambda x: tr.tensor(np.cos(x)), TREE)
+    x, flat = tr.tensor(flattened(TREE)), tr.tensor(flattened(v))
+    turned = dict(reversed(v.items()))
+    np.testing.assert_allclose(tr.jvp(of_tree, tree, turned)[1].item(), tr.jvp(of_flat, x, flat)[1].item())
+    np.testing.assert_allclose(flattened(tr.hvp(of_tree, tree, turned)), tr.hvp(of_flat, x, flat).numpy())
+
+
+@pytest.mark.parametrize("transform", [tr.jvp, tr.hvp])
+@pytest.mark.parametrize(
+    ("tangents", "message"),
+    [
+        ({"w": [1.0, 0.0]}, "expected the form of"),
+        ({"w": [1.0, 0.0], "other": 1.0}, r"got tangents for \['w', 'other'\], expected them for \['w', 'b'\]"),
+        (3.0, "expected the form of"),
+        ({"w": [1.0], "b": 1.0}, r"a tangent of shape \[1\], expected \[2\]"),
+    ],
+)
+def test_tangents_that_do_not_fit_a_dict_are_told(transform, tangents, message):
+    with pytest.raises(ValueError, match=message):
+        transform(lambda p: (p["w"] * p["b"]).sum(), {"w": tr.tensor([1.0, 2.0]), "b": tr.tensor(3.0)}, tangents)
+
+
+def test_a_list_of_numbers_is_an_array_and_a_dict_of_integers_is_refused():
+    assert tr.grad(lambda x: (x * x).sum())([1.0, 2.0]).tolist() == [2.0, 4.0]
+    with pytest.raises(TypeError, match="argument 0 is int64.*expected floats"):
+        tr.grad(lambda p: p["w"])({"w": tr.tensor(1)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Never
 
 from .core.backend import (
@@ -106,20 +107,37 @@ def get_default_dtype() -> DType:
     return _default_dtype
 
 
-def set_default_dtype(dtype: Any) -> None:
+class _Until:
+    """What `set_default_dtype` gives: at the end of a `with` the dtype from before is the default again."""
+
+    def __init__(self, before: DType) -> None:
+        self._before = before
+
+    def __enter__(self) -> None:
+        """The dtype is set already."""
+
+    def __exit__(self, *_: object) -> None:
+        set_default_dtype(self._before)
+
+
+def set_default_dtype(dtype: Any) -> AbstractContextManager[None]:
     """Set the dtype of Python floats and of layers' parameters: float16, float32 (at the start) or float64.
 
+    In a `with` it is set for the body alone, as an ordinary call for all that follows; for all threads either way.
+
     >>> import tinyreg as tr
-    >>> tr.set_default_dtype("float64")
-    >>> tr.tensor(0.5).dtype
+    >>> with tr.set_default_dtype("float64"):
+    ...     tr.tensor(0.5).dtype
     dtype('float64')
-    >>> tr.set_default_dtype("float32")
+    >>> tr.get_default_dtype()
+    dtype('float32')
     """
     global _default_dtype
     wanted: DType = get("numpy").dtype(dtype)
     if wanted not in FLOATS:
         raise TypeError(f"set_default_dtype: got {wanted}, expected float16, float32 or float64")
-    _default_dtype = wanted
+    before, _default_dtype = _default_dtype, wanted
+    return _Until(before)
 
 
 def as_array(data: Any, dtype: Any = None, backend: str | None = None) -> Array:

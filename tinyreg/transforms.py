@@ -1,13 +1,14 @@
 """Derivatives of functions: f in, its gradient, products with its Jacobian, or the whole Jacobian out. They nest.
 
 f takes Tensors and returns one. It may close over other tensors: a result depends on those too, and can be
-differentiated with respect to them.
+differentiated with respect to them. An argument may also be a dict of Tensors, or a tuple or list of them, as deep as one
+likes; its derivative is of the same form.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, overload
 
 from .arguments import integer
@@ -16,10 +17,11 @@ from .core.tape import Leaf, is_recording, reach, recording, tick, walk
 from .core.tensor import Tensor, wrap
 from .creation import as_array, ones_like, zeros_like
 from .ops import positive, reshape, stack
+from .structure import leaves, mapped
 
 P = ParamSpec("P")
 Tensors = tuple[Tensor, ...]
-Points = Tensor | Array | float | Sequence[Tensor | Array | float]
+Points = Tensor | Array | float | Mapping[str, Any] | Sequence[Tensor | Array | float | Mapping[str, Any]]
 """The arguments of a function: one, or several."""
 
 
@@ -30,8 +32,8 @@ def grad(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, Tensors]
 def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns the gradient of a scalar f: d f / d x for the argument x at `argnums`.
 
-    The gradient has the shape of the argument; several `argnums` give a tuple. Unlike `backward`, it writes to no
-    `.grad` and leaves no reference cycle.
+    The gradient has the shape of the argument, or its form where that is a dict of Tensors, or a tuple or list of them;
+    several `argnums` give a tuple. Unlike `backward`, it writes to no `.grad` and leaves no reference cycle.
 
     Raises `TypeError` for an argument or a result that is not of floats, and `ValueError` where f returns no scalar and for
     `argnums` that are not there or stand twice.
@@ -41,6 +43,8 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
     tensor(12.)
     >>> tr.grad(tr.grad(lambda x: x * x * x))(2.0)
     tensor(12.)
+    >>> tr.grad(lambda p: p["w"] * p["w"] + p["b"])({"w": tr.tensor(3.0), "b": tr.tensor(1.0)})
+    {'w': tensor(6.), 'b': tensor(1.)}
     """
     return _named(lambda *args, **kwargs: value_and_grad(f, argnums)(*args, **kwargs)[1], "grad", f)
 
@@ -63,7 +67,7 @@ def value_and_grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -
             raise ValueError(
                 f"grad: the function returned {described(trace.y)}, expected a scalar; use tr.jacobian, or sum the result"
             )
-        gradients = trace.pull(ones_like(trace.y), again=False)
+        gradients = trace.formed(trace.pull(ones_like(trace.y), again=False))
         return trace.value(), gradients if isinstance(argnums, Sequence) else gradients[0]
 
     return _named(both, "value_and_grad", f)
@@ -80,7 +84,7 @@ def vjp(f: Callable[..., Tensor], *primals: Tensor | Array | float) -> tuple[Ten
     (tensor(3.), tensor(2.))
     """
     trace = _Trace("vjp", f, primals, tuple(range(len(primals))), {})
-    return trace.value(), lambda g: trace.pull(_like(g, trace.y, "vjp", "the incoming gradient"))
+    return trace.value(), lambda g: trace.formed(trace.pull(_like(g, trace.y, "vjp", "the incoming gradient")))
 
 
 def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Tensor, Tensor]:
@@ -95,7 +99,7 @@ def jvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> tuple[Te
     """
     primals, tangents = _pairs("jvp", primals, tangents)
     trace = _Trace("jvp", f, primals, tuple(range(len(primals))), {})
-    directions = [_like(t, x, "jvp", "a tangent") for t, x in zip(tangents, trace.inputs, strict=True)]
+    directions = _along("jvp", tangents, trace.forms)
     g = zeros_like(trace.y, requires_grad=True)
     with recording(True):
         total = _inner(trace.pull(g), directions)
@@ -123,9 +127,9 @@ def hvp(f: Callable[..., Tensor], primals: Points, tangents: Points) -> Tensor |
     points, directions = _pairs("hvp", primals, tangents)
     every = tuple(range(len(points)))
 
-    def slope(*xs: Tensor) -> Tensor:
+    def slope(*xs: Any) -> Tensor:
         gradients = grad(f, every)(*xs)
-        return _inner(gradients, [_like(v, g, "hvp", "a tangent") for v, g in zip(directions, gradients, strict=True)])
+        return _inner([*leaves(gradients)], _along("hvp", directions, gradients))
 
     products = grad(slope, every)(*points)
     return products if isinstance(primals, tuple | list) else products[0]
@@ -156,7 +160,8 @@ def jacobian(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Call
             else wrap(xp.zeros((*shape, *x.shape), x.dtype))
             for i, x in enumerate(trace.inputs)
         ]
-        return tuple(blocks) if isinstance(argnums, Sequence) else blocks[0]
+        formed = trace.formed(blocks)
+        return formed if isinstance(argnums, Sequence) else formed[0]
 
     return _named(whole, "jacobian", f)
 
@@ -168,7 +173,7 @@ def hessian(f: Callable[P, Tensor], argnums: Sequence[int]) -> Callable[P, tuple
 def hessian(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function that returns the Hessian of a scalar f: d^2 f / d x_i d x_j, of shape (shape of x, shape of x).
 
-    Several `argnums` give a tuple of tuples, row by row.
+    Several `argnums` give a tuple of tuples, row by row; a dict gives a dict of dicts.
 
     >>> import tinyreg as tr
     >>> tr.hessian(lambda x: (x * x * x).sum())(tr.tensor([1.0, 2.0]))
@@ -178,9 +183,28 @@ def hessian(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Calla
     if isinstance(argnums, Sequence):
         if not argnums:
             raise ValueError("hessian: got argnums=(), expected at least one argument")
-        rows = [jacobian(grad(f, i), argnums) for i in argnums]
+        rows = [_slopes_of_each(grad(f, i), argnums) for i in argnums]
         return _named(lambda *args, **kwargs: tuple(row(*args, **kwargs) for row in rows), "hessian", f)
-    return _named(jacobian(grad(f, argnums), argnums), "hessian", f)
+    return _named(_slopes_of_each(grad(f, argnums), argnums), "hessian", f)
+
+
+def _slopes_of_each(f: Callable[..., Any], argnums: int | Sequence[int]) -> Callable[..., Any]:
+    """The Jacobian of a function that gives a Tensor, or of each Tensor in the dict, tuple or list that it gives."""
+
+    def whole(*args: Any, **kwargs: Any) -> Any:
+        if not any(map(_is_several, args)):
+            return jacobian(f, argnums)(*args, **kwargs)
+        with recording(False):
+            form = f(*args, **kwargs)
+        numbers = iter(range(sum(1 for _ in leaves(form))))
+
+        def one(_: Tensor) -> Any:
+            k = next(numbers)
+            return jacobian(lambda *xs: [*leaves(f(*xs, **kwargs))][k], argnums)(*args)
+
+        return mapped(one, form)
+
+    return whole
 
 
 class _Trace:
@@ -199,9 +223,10 @@ class _Trace:
             raise ValueError(f"{name}: got argnums={tuple(argnums)}, expected at least one argument, and each once")
         following = is_recording()
         with recording(True):
-            self.inputs = [_begin(name, i, args[i]) for i in chosen]
+            self.forms = [_begun(name, i, args[i]) for i in chosen]
+            self.inputs = [*leaves(self.forms)]
             self.since = tick()
-            places = dict(zip(chosen, self.inputs, strict=True))
+            places = dict(zip(chosen, self.forms, strict=True))
             self.y = f(*[places.get(i, a) for i, a in enumerate(args)], **kwargs)
         if not isinstance(self.y, Tensor):
             raise TypeError(
@@ -226,8 +251,13 @@ class _Trace:
         result: Tensor = self.y
         return result if self.goes_on else result.detach()
 
+    def formed(self, each: Iterable[Tensor]) -> tuple[Any, ...]:
+        """Values for all inputs, in the form of the arguments that these stand in."""
+        following = iter(each)
+        return tuple(mapped(lambda _: next(following), form) for form in self.forms)
+
     def pull(self, g: Tensor, *, again: bool = True) -> tuple[Tensor, ...]:
-        """The gradient of every argument, given that of the result; zeros where the result does not depend on it."""
+        """The gradient of every input, given that of the result; zeros where the result does not depend on it."""
         create_graph = self.goes_on or g.requires_grad
         roots: Any = [(self.y._node, g if create_graph else g._array)]
         nodes: Any = [x._node for x in self.inputs]
@@ -239,6 +269,19 @@ class _Trace:
 def _inner(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> Tensor:
     """The sum of all products of corresponding elements."""
     return functools.reduce(lambda a, b: a + b, [(x * y).sum() for x, y in zip(xs, ys, strict=True)])
+
+
+def _begun(name: str, position: int, value: Any) -> Any:
+    """Begin a tape at an argument, or at each Tensor in it."""
+    if _is_several(value):
+        return mapped(lambda each: _begin(name, position, each), value)
+    return _begin(name, position, value)
+
+
+def _is_several(value: Any) -> bool:
+    """Whether a value stands for several Tensors; a tuple or list of numbers alone stands for an array."""
+    is_held = isinstance(value, tuple | list) and any(hasattr(each, "shape") for each in leaves(value))
+    return is_held or isinstance(value, dict)
 
 
 def _begin(name: str, position: int, value: Any) -> Tensor:
@@ -258,6 +301,22 @@ def _like(value: Any, x: Tensor, name: str, what: str) -> Tensor:
     if made.shape != x.shape:
         raise ValueError(f"{name}: got {what} of shape {list(made.shape)}, expected {list(x.shape)}")
     return made if made.dtype == x.dtype else made.astype(x.dtype)
+
+
+def _along(name: str, tangents: Any, points: Any) -> list[Tensor]:
+    """The tangents of all Tensors in points, which have the form of these."""
+    if isinstance(points, Tensor):
+        return [_like(tangents, points, name, "a tangent")]
+    by_name = isinstance(points, dict)
+    if (
+        by_name != isinstance(tangents, dict)
+        or not isinstance(tangents, dict | tuple | list)
+        or len(tangents) != len(points)
+    ):
+        raise ValueError(f"{name}: got tangents {tangents!r:.80}, expected the form of {points!r:.80}")
+    if by_name and set(tangents) != set(points):
+        raise ValueError(f"{name}: got tangents for {[*tangents]}, expected them for {[*points]}")
+    return [t for key in (points if by_name else range(len(points))) for t in _along(name, tangents[key], points[key])]
 
 
 def _pairs(name: str, primals: Any, tangents: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

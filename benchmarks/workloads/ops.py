@@ -313,7 +313,10 @@ LEFT_OUT: dict[str, str] = {
         for name in ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropout", "DropPath", "DropConnect")
     },
     **{f"nn.{name}": RAISED for name in ("SpectralNorm", "WeightNorm", "Reparametrization")},
-    **{f"nn.{name}": "no layer" for name in ("Module", "Parameter", "Buffer", "monte_carlo", "monte_carlo_predict")},
+    **{
+        f"nn.{name}": "no layer"
+        for name in ("Module", "Parameter", "Buffer", "functional_call", "monte_carlo", "monte_carlo_predict")
+    },
     "nn.TransformerBlock": "its time is in `transformer`",
     "normalization.spectral_norm": "PyTorch has it as a hook only; its parts are `svdvals` and `matmul`",
     "normalization.power_iteration": "PyTorch has it as a hook only; its parts are `matmul` and `norm`",

@@ -33,6 +33,15 @@ def test_the_default_dtype_can_be_set():
     assert tr.get_default_dtype() == np.float32
 
 
+def test_the_default_dtype_can_be_set_for_a_while():
+    with tr.set_default_dtype("float64"):
+        assert tr.tensor(0.5).dtype == tr.nn.Linear(1, 1).weight.dtype == np.float64
+        with pytest.raises(TypeError), tr.set_default_dtype("float16"):
+            tr.tensor(object())
+        assert tr.get_default_dtype() == np.float64
+    assert tr.get_default_dtype() == np.float32
+
+
 def test_tensor_copies_what_it_is_given():
     array = np.ones(2)
     x = tr.tensor(array)

@@ -347,3 +347,28 @@ def test_a_layer_is_found_by_an_integer_only():
     assert nn.Sequential(nn.ReLU(), nn.Tanh())[np.int64(1)].__class__ is nn.Tanh
     with pytest.raises(TypeError, match="Sequential: got the index='0', expected an integer"):
         nn.Sequential(nn.ReLU())["0"]
+
+
+def test_a_frozen_module_gets_no_gradient_and_thaws():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    assert model[0].freeze() is model[0]
+    model(tr.ones((1, 2))).sum().backward()
+    assert [p.grad is None for p in model.parameters()] == [True, True, False, False]
+    model.freeze(False)
+    assert all(p.requires_grad for p in model.parameters())
+    with pytest.raises(TypeError, match="frozen"):
+        model.freeze("no")
+
+
+def test_a_state_with_other_names_is_loaded_as_far_as_it_goes_if_asked():
+    model = nn.Linear(2, 1)
+    state = {"weight": np.ones((1, 2)), "extra": np.ones(3)}
+    before = model.weight.numpy().copy()
+    with pytest.raises(ValueError, match="strict=False leaves them alone"):
+        model.load_state_dict(state)
+    assert np.array_equal(model.weight.numpy(), before)
+    assert model.load_state_dict(state, strict=False) == (["bias"], ["extra"])
+    assert model.weight.tolist() == [[1.0, 1.0]]
+    with pytest.raises(ValueError, match=r"got weight .*expected float32\[1, 2\]"):
+        model.load_state_dict({"weight": np.ones(2)}, strict=False)
+    assert model.load_state_dict(model.state_dict()) == ([], [])

@@ -12,6 +12,7 @@ from . import (
     conv,
     dropout,
     embedding,
+    functional,
     init,
     linear,
     module,
@@ -27,6 +28,7 @@ from .containers import *
 from .conv import *
 from .dropout import *
 from .embedding import *
+from .functional import *
 from .linear import *
 from .module import *
 from .norm import *
@@ -42,6 +44,7 @@ __all__ += containers.__all__
 __all__ += conv.__all__
 __all__ += dropout.__all__
 __all__ += embedding.__all__
+__all__ += functional.__all__
 __all__ += linear.__all__
 __all__ += module.__all__
 __all__ += norm.__all__

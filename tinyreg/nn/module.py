@@ -13,8 +13,9 @@ import reprlib
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from ..arguments import flag
 from ..core.backend import described
 from ..core.tensor import Tensor, copy_for, replace
 from ..creation import as_array
@@ -34,6 +35,13 @@ LARGE = 256
 
 updating: Final = threading.RLock()
 """Held while buffers are read and replaced, so that of two threads that do so neither loses what the other did."""
+
+
+class Unmatched(NamedTuple):
+    """The names that `load_state_dict` found on one side only: of the module, and of the state."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class HasForward(Protocol[P, R_co]):
@@ -179,6 +187,19 @@ class Module:
         """Put this module and all inside it out of training mode; returns itself."""
         return self.train(False)
 
+    def freeze(self: M, frozen: bool = True) -> M:
+        """Let no parameter of this module, nor of those inside it, get a gradient, or with False let all; returns itself.
+
+        >>> import tinyreg as tr
+        >>> model = tr.nn.Sequential(tr.nn.Linear(4, 8).freeze(), tr.nn.ReLU(), tr.nn.Linear(8, 2))
+        >>> [name for name, p in model.named_parameters() if p.requires_grad]
+        ['2.weight', '2.bias']
+        """
+        wanted = not flag("freeze", "frozen", frozen)
+        for parameter in self.parameters():
+            parameter.requires_grad = wanted
+        return self
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():
@@ -195,30 +216,33 @@ class Module:
         """
         return {name: Tensor(as_array(value.data)) for name, value in self._inside((Parameter, Buffer))}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Unmatched:
         """Give all parameters and buffers the values of `state`, which has exactly their names and shapes.
 
         Values are Tensors, arrays, or tensors of PyTorch; they are copied, and take the dtype and backend of what they
-        replace.
+        replace. With `strict=False` names that only one side has are left alone; either way they are returned, as
+        `missing_keys` and `unexpected_keys`.
 
-        Raises `ValueError` for names that are missing or unknown and for shapes that differ, `TypeError` for integers
-        in place of floats or the other way round: all before anything is changed.
+        Raises `ValueError` for names that are missing or unknown, if strict, and for shapes that differ, `TypeError` for
+        integers in place of floats or the other way round: all before anything is changed.
         """
         own = dict(self._inside((Parameter, Buffer)))
-        for problem, names in (("lacks", own.keys() - state.keys()), ("has unknown", state.keys() - own.keys())):
-            if names:
+        missing, unknown = ([*own.keys() - state.keys()], [*state.keys() - own.keys()])
+        for problem, names in (("lacks", missing), ("has unknown", unknown)):
+            if names and flag("load_state_dict", "strict", strict):
                 raise ValueError(
                     f"load_state_dict: the state {problem} {', '.join(sorted(names))}; expected exactly the names of "
-                    f"{type(self).__name__}: {', '.join(own)}"
+                    f"{type(self).__name__}: {', '.join(own)}; strict=False leaves them alone"
                 )
-        values = {name: _unwrapped(state[name]) for name in own}
-        for name, tensor in own.items():
-            value = values[name]
+        values = {name: _unwrapped(state[name]) for name in own if name in state}
+        for name, value in values.items():
+            tensor = own[name]
             if getattr(value, "shape", None) != tensor.shape:
                 raise ValueError(f"load_state_dict: got {name} {described(value)}, expected {described(tensor)}")
             if value.dtype.kind != tensor.dtype.kind:
                 raise TypeError(f"load_state_dict: got {name} {described(value)}, expected {described(tensor)}")
-        replace([*own.values()], [copy_for(tensor, values[name]) for name, tensor in own.items()])
+        replace([own[name] for name in values], [copy_for(own[name], value) for name, value in values.items()])
+        return Unmatched(sorted(missing), sorted(unknown))
 
     # ---- as text
 
