@@ -34,7 +34,7 @@ from .safety import unchecked
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import augment, captured, testing, training
+    from . import augment, captured, sklearn, testing, training
     from .captured import CaptureError, capture
 
 __version__ = "0.1.0"
@@ -69,6 +69,7 @@ __all__ = [
     "random",
     "regularizers",
     "seed",
+    "sklearn",
     "tape",
     "testing",
     "training",
@@ -118,14 +119,16 @@ if not TYPE_CHECKING:  # to whom any name would be there
         if name in (
             "augment",
             "captured",
+            "sklearn",
             "testing",
             "training",
-        ):  # which not everybody needs, and testing needs Hypothesis
+        ):  # which not everybody needs; what testing and sklearn need is an extra of that name
             try:
                 return importlib.import_module(f".{name}", __name__)
             except ModuleNotFoundError as error:
+                needed = str(error.name).partition(".")[0]
                 raise ModuleNotFoundError(
-                    f"tr.{name} needs {str(error.name).partition('.')[0]}: pip install 'tinyreg[testing]'", name=error.name
+                    f"tr.{name} needs {needed}: pip install 'tinyreg[{name}]'", name=error.name
                 ) from error
         rooms = (f"tr.{room}.{name}" for room in ("nn", "losses", "optim") if name in dir(globals()[room]))
         hint = next(rooms, ELSEWHERE.get(name, ""))
