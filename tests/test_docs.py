@@ -111,6 +111,13 @@ def test_importing_tinyreg_imports_little():
     assert "numpy.ma" not in out.split()  # a third of the time of all else
 
 
+def test_pytest_loads_nothing_for_tests_of_something_else(tmp_path):
+    (tmp_path / "test_it.py").write_text("import sys\ndef test():\n    assert not {'numpy', 'tinyreg'} & set(sys.modules)\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_it.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout
+
+
 # ---- README, CONTRIBUTING and docs
 
 PAGES = {

@@ -1,7 +1,7 @@
 """The options of pytest for gradient checks: how long to search, and on which backends.
 
-It is an entry point of the package, so pytest has them wherever tinyreg is installed. Nothing is imported for them until
-they are given.
+It is an entry point of the package, so pytest has them wherever tinyreg is installed. It stands outside of the package, and
+imports nothing until they are given: a run of tests that have nothing to do with tinyreg does not load it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def pytest_configure(config: Any) -> None:
     """Apply the options that were given."""
     profile, backend = config.getoption("--tinyreg-profile"), config.getoption("--tinyreg-backend")
     if profile or backend:
-        from .testing import use_backend, use_profile
+        from tinyreg.testing import use_backend, use_profile
 
         if profile:
             use_profile(profile)
