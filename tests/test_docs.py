@@ -17,9 +17,12 @@ import pytest
 from pytest_runs import pytest_run
 
 import tinyreg as tr
-from tinyreg.core.primitive import REGISTRY
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "docs"))
+
+from building.blocks import is_program, printed, promised  # noqa: E402
+
 MODULES = [importlib.import_module(m.name) for m in pkgutil.walk_packages(tr.__path__, "tinyreg.")]
 
 
@@ -56,6 +59,14 @@ def test_every_public_name_has_a_docstring_with_an_example(name):
     doc = getattr(tr, name).__doc__
     assert doc
     assert ">>>" in doc, f"tr.{name} has no example"
+
+
+def test_every_strategy_has_an_example():
+    module = tr.testing.strategies
+    found = {name: f for name, f in vars(module).items() if callable(f) and not name.startswith("_")}
+    own = {name: f for name, f in found.items() if f.__module__ == module.__name__}
+    assert len(own) > 10
+    assert [name for name, f in own.items() if ">>>" not in (f.__doc__ or "")] == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tinyreg").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
@@ -112,10 +123,19 @@ def test_importing_tinyreg_imports_little():
 
 
 def test_pytest_loads_nothing_for_tests_of_something_else(tmp_path):
-    (tmp_path / "test_it.py").write_text("import sys\ndef test():\n    assert not {'numpy', 'tinyreg'} & set(sys.modules)\n")
+    (tmp_path / "test_it.py").write_text(
+        "import sys\ndef test():\n    assert not {'numpy', 'tinyreg'} & set(sys.modules)\n"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_it.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_checks_need_hypothesis_and_pytest_alone():
+    code = "import sys, hypothesis; before = set(sys.modules); import tinyreg.testing; print(*set(sys.modules) - before)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=600)
+    new = {name.partition(".")[0] for name in out.stdout.split() if "cython" not in name}  # what NumPy's own code brings
+    assert new - sys.stdlib_module_names <= {"tinyreg", "hypothesis", "numpy"}
 
 
 # ---- README, CONTRIBUTING and docs
@@ -149,18 +169,10 @@ PROGRAMS = [(page, block) for page, block in blocks("python", RUN) if "battery" 
 
 
 @pytest.mark.parametrize(("page", "block"), PROGRAMS)
-def test_python_on_a_page_runs_and_prints_what_it_says(page, block, tmp_path, monkeypatch):
-    if "import torch" in block:
-        pytest.importorskip("torch", exc_type=ImportError)
-    monkeypatch.chdir(tmp_path)
-    printed = io.StringIO()
-    before = dict(REGISTRY)
-    with contextlib.redirect_stdout(printed):
-        exec(compile(block, page, "exec"), {"__name__": "page"})
-    REGISTRY.clear()
-    REGISTRY.update(before)
-    promised = [line.partition("# prints ")[2] for line in block.splitlines() if "# prints " in line]
-    assert printed.getvalue().splitlines() == promised, printed.getvalue()
+def test_python_on_a_page_runs_and_prints_what_it_says(page, block):
+    if not is_program(block):
+        pytest.skip("PyTorch is not installed")
+    assert printed(block, page) == promised(block)
 
 
 (CUBE,) = [block for page, block in PROGRAMS if page == "README.md" and "def cube" in block]

@@ -111,6 +111,9 @@ def table(evidence: Sequence[Sequence[Evidence]]) -> list[list[str]]:
     return rows
 
 
+PIPE = r"\|"  # |w| within a table of Markdown
+
+
 def written(evidence: Sequence[Sequence[Evidence]], note: str, found: str) -> str:
     """All of it as Markdown, `claims.md` beside the picture."""
     head, *rows = table(evidence)
@@ -122,7 +125,7 @@ def written(evidence: Sequence[Sequence[Evidence]], note: str, found: str) -> st
             section = first.split()[0]
             lines += ["", f"## {section}", "", f"| {' | '.join(head)} |", "| --- | --- | ---: | ---: | --- |"]
         cells = [first, *others] if others[0] else [f"**{first.partition(' ')[2]}**", *others[:-1], f"**{others[-1]}**"]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(cell.replace('|', PIPE) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 Source: Liu, Hartwig and Ueda, "Neural Networks Fail to Learn Periodic Functions and How to Fix It", 2020.
 
-Run it: `python demos/examples/own_op.py`, after `pip install -e ".[test]"` for the check of the derivative.
+Run it: `python demos/examples/own_op.py`, after `pip install -e ".[testing]"` for the check of the derivative.
 """
 
 import numpy as np

@@ -12,8 +12,8 @@ they are one number of 4 bytes, saved once. A sum answers g whatever it was give
 saves only what it will need: where w is constant, nobody wants w's gradient, so nothing is saved for it. This is
 the memory that grows with a network and with its batches.
 
-Now a layer, tanh(x @ w), for 4 samples of 3 numbers, and 2 results each. tanh saves its result y, since its
-derivative is 1 - y * y: 4 x 2 numbers. The matrix product saves x for w's gradient: 4 x 3 numbers. A float32
+Now a layer, tanh(x @ w), for 4 samples of 3 numbers, and 2 results each. tanh saves what goes into
+it, by which it knows its slope: 4 x 2 numbers. The matrix product saves x for w's gradient: 4 x 3 numbers. A float32
 has 4 bytes, so
 
     with w to be learned, the tape saves 80 bytes
@@ -50,5 +50,5 @@ def layer(learned: str) -> tr.Tensor:
 
 print(f"with w to be learned, the tape saves {tr.tape(layer('w')).nbytes} bytes")
 tape = tr.tape(layer("x"))
-of_w, of_y = (row.saved[0].nbytes for row in tape)
-print(f"with x instead, {tape.nbytes} bytes: {of_w} of w, which the gradient of x needs, and {of_y} of y")
+of_w, of_tanh = (row.saved[0].nbytes for row in tape)
+print(f"with x instead, {tape.nbytes} bytes: {of_w} of w, for the gradient of x, and {of_tanh} of what goes into tanh")

@@ -33,7 +33,7 @@ def source(op: Any, i: int) -> str:
     if vjp is None:
         return inspect.getdoc(op) or "" if not isinstance(op, Primitive) else ""
     try:
-        return "\n\n".join(map(_code, [vjp, *dict.fromkeys(_helpers(vjp))]))
+        return "\n\n".join(map(code, [vjp, *dict.fromkeys(_helpers(vjp))]))
     except (OSError, TypeError, SyntaxError, LookupError):  # typed in, where there is no source
         return ""
 
@@ -113,7 +113,7 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(inner)
 
 
-def _code(f: Any) -> str:
+def code(f: Any) -> str:
     """The lines of a function with its decorators; a lambda alone, without what stands around it."""
     node, lines = _parsed(f)
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
