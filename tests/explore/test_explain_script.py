@@ -68,7 +68,7 @@ def test_a_later_backward_and_the_arguments_of_the_script(write, tmp_path):
 def test_definitions_run_in_place_of_fast_forms_where_one_asks_for_them(write, tmp_path):
     write("import tinyreg as tr\ny = tr.gelu(tr.tensor(1.0, requires_grad=True))\ny.backward()\n")
     done = explore("train.py", cwd=tmp_path)
-    assert done.stdout.startswith("backward 1 of train.py, 1 entries, in tape.html")
+    assert done.stdout.startswith("backward 1 of train.py, 1 entry, in tape.html")
     done = explore("train.py", "--definitions", cwd=tmp_path)
     assert done.stdout.startswith("backward 1 of train.py, 5 entries, in tape.html")
 

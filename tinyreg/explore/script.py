@@ -219,7 +219,8 @@ def _report(script: _Script) -> int:
         except (OSError, MemoryError, RecursionError) as problem:
             why = str(problem) or type(problem).__name__
             return _say(f"explore: the page of {name} cannot be written: {why}", 1, script.streams[1])
-        page = f"{len(script.tape):,} entries, in {script.page}"
+        entries = "1 entry" if len(script.tape) == 1 else f"{len(script.tape):,} entries"
+        page = f"{entries}, in {script.page}"
     if error and not (isinstance(error, SystemExit) and isinstance(error.code, int)):
         lines = traceback.format_exception(_from_script(error, script.place))
         _say(str(error.code) if isinstance(error, SystemExit) else "".join(lines).rstrip("\n"), 1, script.streams[1])
