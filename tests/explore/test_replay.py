@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from cases import CASES
+from hypothesis import HealthCheck, Phase, given, settings
 
 import tinyreg as tr
-from tinyreg.explore.replay import MOST_OPS, NUDGES, by_definition, nudged
+from tinyreg.core.fused import Fused
+from tinyreg.explore.replay import MOST_OPS, NUDGES, by_definition, nudged, run
 
 
 def network(**explained):
@@ -51,6 +54,82 @@ def test_of_many_elements_those_with_the_largest_gradients_are_nudged_and_no_mor
     assert 0 < len(changes) * len(NUDGES) * len(tape) <= MOST_OPS
     gradients = np.abs(tape.walk.gradients[tape[0].inputs[0]]).ravel()
     assert {change.element for change in changes} == set(np.argsort(gradients)[-len(changes) :])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES.values() if case.order], ids=lambda case: case.name)
+def test_every_op_can_be_run_again(case):
+    @given(case.calls)
+    @settings(
+        max_examples=2, phases=[Phase.generate], database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    def of_a(call):
+        given = [tr.tensor(a, requires_grad=True) if is_float(a) else a for a in call.arrays]
+        with tr.explain():
+            y = case.op(*given, **call.settings)
+            y = y[0] if isinstance(y, tuple | list) else y
+            if not y.requires_grad:
+                return
+            tapes = tr.tape(y, grad=np.ones(y.shape, dtype=str(y.dtype))), tr.tape(y.sum())
+        for tape in filter(len, tapes):
+            nudged(tape)
+            again = run(tape, [leaf.value for leaf in tape.leaves])
+            np.testing.assert_array_equal(first(again), first(tape[-1].record.result))
+            defined = by_definition(tape)
+            assert (defined is not None) == any(isinstance(row.op, Fused) for row in tape)
+            if defined:
+                assert not any(isinstance(row.op, Fused) for row in defined)
+                results = [first(t[-1].record.result) for t in (tape, defined)]
+                np.testing.assert_allclose(*results, rtol=1e-2, atol=1e-3)
+
+    of_a()
+
+
+def first(result):
+    return result[0] if isinstance(result, tuple) else result
+
+
+def is_float(array):
+    return getattr(getattr(array, "dtype", None), "kind", "") == "f"
+
+
+def two_leaves():
+    """A tape of 4 entries, of 10, 10, 10 and 1 elements, on two leaves of 10 elements."""
+    rng = np.random.default_rng(1)
+    a, b = (tr.tensor(rng.normal(size=10), requires_grad=True) for _ in range(2))
+    with tr.explain():
+        return tr.tape((tr.sin(a) * b).sum() * 2.0, a=a, b=b)
+
+
+@pytest.mark.parametrize(
+    ("ops", "elements", "each"),
+    [
+        (4 * 6 * 2 * 3, 10**9, 3),
+        (4 * 6 * 2 * 3 - 1, 10**9, 2),
+        (10**9, 22 * 6 * 2 * 3, 3),
+        (10**9, 22 * 6 * 2 * 3 - 1, 2),
+        (20, 10, 0),
+    ],
+)
+def test_there_is_time_for_so_many_ops_and_elements(monkeypatch, ops, elements, each):
+    monkeypatch.setattr("tinyreg.explore.replay.MOST_OPS", ops)
+    monkeypatch.setattr("tinyreg.explore.replay.MOST_ELEMENTS", elements)
+    tape = two_leaves()
+    assert sum(np.prod(row.shape, dtype=int) for row in tape) == 22
+    changes = nudged(tape)
+    assert [change.leaf for change in changes] == [0] * each + [1] * each
+    for leaf in (0, 1):
+        gradient = tape.walk.gradients[next(w for w in tape.walk.gradients if w.leaf == leaf)]
+        chosen = [change.element for change in changes if change.leaf == leaf]
+        assert chosen == sorted(np.argsort(np.abs(gradient))[10 - each :])
+
+
+def test_a_leaf_of_one_number_and_one_without_elements():
+    x, empty = tr.tensor(3.0, requires_grad=True), tr.zeros(0, requires_grad=True)
+    with tr.explain():
+        tape = tr.tape(x * x + empty.sum(), x=x, empty=empty)
+    (change,) = nudged(tape)
+    assert (change.element, change.gradient) == (0, 6.0)
+    assert change.changes[-1] == pytest.approx(7.0)
 
 
 def test_what_fails_where_a_number_is_another_is_no_number():

@@ -144,6 +144,37 @@ def test_rounds_are_groups_too_in_layers_and_beside_them_and_a_short_tape_has_no
             assert outer["first"] <= group["first"] <= group["last"] <= outer["last"]
 
 
+def test_what_stands_between_two_loops_keeps_its_groups():
+    first, between, last = (tr.nn.Linear(2, 2) for _ in range(3))
+    deep = tr.nn.Sequential(tr.nn.Linear(2, 2), tr.nn.Tanh(), tr.nn.Tanh())
+    shallow = tr.nn.Sequential(tr.nn.Linear(2, 2))
+    with tr.explain(definitions=True):
+        y = first(tr.ones((1, 2)))
+        for _ in range(4):
+            y = tr.tanh(y) * 2.0
+        y = between(y)
+        for _ in range(5):
+            y = tr.sin(y) + 1.0
+        for model in (shallow, deep, deep, shallow):  # alike by what they begin with, and no repetition
+            y = tr.tanh(model(y))
+        y = last(y)
+        groups = scene(tr.tape(y.sum()))["groups"]
+    outer = [(group["label"], group["first"], group["last"]) for group in groups if group["parent"] is None]
+    assert outer == [
+        ("first (Linear)", 0, 2),
+        ("round 1 of 4", 3, 4),
+        ("rounds 2 to 4, like round 1", 5, 10),
+        ("between (Linear)", 11, 13),
+        ("round 1 of 5", 14, 15),
+        ("rounds 2 to 5, like round 1", 16, 23),
+        ("shallow (Sequential)", 24, 26),
+        ("deep (Sequential)", 28, 32),
+        ("deep (Sequential)", 34, 38),
+        ("shallow (Sequential)", 40, 42),
+        ("last (Linear)", 44, 46),
+    ]
+
+
 def test_inputs_say_where_they_came_from():
     x, w = tr.ones((2, 2)), tr.ones((2, 2), requires_grad=True)
     with tr.explain():

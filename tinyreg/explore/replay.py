@@ -38,7 +38,9 @@ class Nudged(NamedTuple):
 
 def nudged(tape: Rows) -> list[Nudged]:
     """What elements of the leaves do to the loss: all of them if there is time, or those of the largest gradients."""
-    if not _can_run(tape) or tape.walk is None or not tape.walk.steps or tape.walk.error or _size(tape[-1]) != 1:
+    if not _can_run(tape) or isinstance(tape[-1].dtype, list) or _size(tape[-1]) != 1:
+        return []
+    if tape.walk is None or not tape.walk.steps or tape.walk.error:
         return []
     per_run = max(len(tape) * MOST_ELEMENTS, sum(map(_size, tape)) * MOST_OPS)
     runs = MOST_OPS * MOST_ELEMENTS // per_run // len(NUDGES)
