@@ -186,3 +186,19 @@ def test_a_tape_without_fast_forms_has_no_other_form():
     by_definition(fast)
     nudged(fast)
     assert [row.op.name for row in fast] == before
+
+
+def test_it_is_the_same_on_every_backend(backend):
+    w, b = tr.tensor([[1.0, -2.0]], requires_grad=True), tr.tensor([0.5], requires_grad=True)
+    with tr.explain():
+        tape = tr.tape(tr.square(tr.ops.linear(tr.tensor([[3.0, 4.0]]), w, b)).sum(), w=w, b=b)
+    changes = nudged(tape)
+    assert [(change.leaf, change.element, change.gradient) for change in changes] == [
+        (0, 0, -27.0),
+        (0, 1, -36.0),
+        (1, 0, -9.0),
+    ]
+    assert changes[0].changes[-1] == pytest.approx(1.5**2 - 4.5**2)
+    assert [row.op.name for row in by_definition(tape)] == ["permute_dims", "matmul", "add", "square", "sum"]
+    square = next(step for step in tape.walk.steps if tape[step.entry.entry].op.name == "square")
+    assert float(square.contributions[0].local[0, 0]) == -9.0
