@@ -8,6 +8,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST = 32 * 2**20  # glibc takes no larger threshold
 
 
+def give_back() -> None:
+    """Ask the C library to give freed memory back to the system, as after work that is done once; glibc does."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+
+
 def keep_freed_memory() -> bool:
     """Ask the C library to keep freed memory; returns whether it does, which takes glibc, so Linux.
 

@@ -143,3 +143,38 @@ def test_memory_that_was_held_once_is_let_go():
     executor = step._variants[0].executor
     assert max(map(len, executor._memories.values())) <= 4
     assert len(executor._turns) <= 8
+
+
+def test_what_was_recorded_is_let_go_of():
+    tr.seed(0)
+    model = tr.nn.Linear(300, 300)
+    optimizer = tr.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x = tr.ones((500, 300))
+
+    @tr.capture
+    def step():
+        optimizer.zero_grad()
+        y = model(x)
+        for _ in range(20):
+            y = tr.sin(y) * 0.5
+        loss = y.mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step()
+    tracemalloc.start()
+    try:
+        for _ in range(6):
+            step()
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert step.replays == 4
+    program = step.program
+    planned = sum(block.size for block in program.blocks)
+    going = sum(program.storages[storage].memory.nbytes for storage in program.out)
+    recorded = 40 * x.data.nbytes  # two for each turn of the loop, which the backward needs
+    assert held < planned + 3 * going + 2_500_000  # with the text and the code of the program
+    assert held < recorded

@@ -349,3 +349,24 @@ def test_constants_of_numbers_are_captured():
     for _ in range(5):
         assert step(tr.ones(2)).tolist() == [[5.0, 6.0]]
     assert step.replays == 2
+
+
+@pytest.mark.usefixtures("each_executor")
+def test_a_frozen_leaf_that_a_step_moves_has_its_next_value_for_tapes_too():
+    w = tr.tensor([1.0, 2.0], requires_grad=True)
+    step = tr.capture(lambda x: w.assign(w * 0.5 + x))
+
+    def frozen_step():
+        w.requires_grad = False
+        step(tr.ones(2))
+        w.requires_grad = True
+
+    for _ in range(4):
+        frozen_step()
+    before = (w * w).sum()
+    frozen_step()
+    assert step.replays == 2
+    with pytest.raises(RuntimeError, match="was changed after the tape used it"):
+        before.backward()
+    (w * w).sum().backward()
+    assert w.grad.tolist() == (2 * w).tolist()

@@ -190,7 +190,7 @@ class Executor:
         """What changes the state: an iterator over functions of C that neither fail nor ask for memory."""
         program = self.program
         written = [self._whole(s) for s in program.returning]
-        slots = [(str(slot), value) for slot, value in program.slots] + [("0", "None")] * (not program.regular)
+        slots = [(str(slot), value) for slot, value in program.read_slots()] + [("0", "None")] * (not program.regular)
         changes = [
             f"map(setitem, {_tuple(a for a, _ in written)}, repeat(...), {_tuple(b for _, b in written)})"
             if written

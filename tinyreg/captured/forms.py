@@ -136,7 +136,7 @@ def masked_by_bits(instructions: Iterable[Instruction], storages: list[Storage])
         kind = numpy.dtype(f"i{x.dtype.itemsize}")
         key = mask, out.strides, kind
         if key not in known:
-            storages.append(Storage(len(storages), numpy.empty_like(storages[out.storage].memory), "made"))
+            storages.append(Storage(len(storages), storages[out.storage].memory, "made"))
             known[key] = View(storages[-1].id, 0, 0, out.shape, out.strides, kind)
             ones = mask._replace(dtype=numpy.dtype("i1"))  # of which the negative of True is all ones
             made.append(replace(i, name="negative", args=(ones,), out=known[key]))

@@ -68,6 +68,9 @@ class Variant:
         anchored = {storage: (flat[first + places[0][0]], places[0][1]) for storage, places in self._anchors.items()}
         addresses = {storage: pointer(array) - view.offset for storage, (array, view) in anchored.items()}
         owners = {storage: id(owner(array)) for storage, (array, _) in anchored.items()}
+        unread = {slot for slot, _ in self.program.slots} - {slot for slot, _ in self.program.read_slots()}
+        for slot in unread:
+            flat[slot] = None  # which would hold on to what stands there now
         self._standing = Standing(
             flat,
             first,
@@ -149,6 +152,9 @@ def _looking(walk: Walk, moving: set[int]) -> Callable[[list[Any]], bool]:
     slot = len(walk.holders)
     for at, holder in enumerate(walk.holders):
         thing = there(at)
+        if id(holder.thing) in walk.whole:
+            slot += len(holder.keys)
+            continue
         if holder.kind == "item":
             tests.append(f"len({thing}) == {holder.size}")
         for key, value in zip(holder.keys, holder.values, strict=True):

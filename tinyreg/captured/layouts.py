@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .recording import Lent, Traced, View, numpy, pointer
+from .recording import Layout, Lent, Traced, View, numpy, pointer
 
 LARGE = 2**18
 """The bytes from which on NumPy writes over a temporary."""
@@ -53,7 +53,7 @@ class Memory:
 
 def extent(array: Any) -> int:
     """How many bytes an array takes from its first element to its last."""
-    if not isinstance(array, numpy.ndarray) or not array.size:
+    if not isinstance(array, numpy.ndarray | Layout) or not array.size:
         return 0
     return int(sum((n - 1) * abs(s) for n, s in zip(array.shape, array.strides, strict=True)) + array.itemsize)
 

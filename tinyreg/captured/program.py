@@ -151,6 +151,13 @@ class Program:
                 moves[storage] = moved.pop() if len(moved) == 1 and None not in views else None
         return moves
 
+    def read_slots(self) -> list[tuple[int, str]]:
+        """The slots that somebody reads: a guard, a line that names a holder, or what looks where the state stands."""
+        trace = self.trace
+        anchors = {trace.writer.first + state.places[0][0] for state in trace.states}
+        unread = {trace.writer.first + n for n, holder, _, _ in trace.walk.places() if id(holder.thing) in trace.walk.whole}
+        return [(slot, value) for slot, value in self.slots if slot not in unread - anchors]
+
     def _arrange(self) -> None:
         """Put the instructions in an order that suits the executor."""
 
@@ -235,6 +242,12 @@ class Program:
             return fitting[0]
         self.blocks.append(Block(len(self.blocks), size))
         return self.blocks[-1]
+
+    def let_go(self) -> None:
+        """Let go of the arrays of the recording but for constants: from now on layouts are all that is needed."""
+        for storage in self.storages:
+            if storage.id not in self.constant:
+                storage.let_go()
 
     # ---- to be read
 

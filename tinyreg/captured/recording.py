@@ -23,8 +23,24 @@ FEW = 8
 """Up to so many elements of a constant are shown."""
 
 
+class Layout(NamedTuple):
+    """What an array is like that is not there any more."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: Any
+    size: int
+    itemsize: int
+    nbytes: int
+
+    @classmethod
+    def of(cls, array: Array) -> Layout:
+        """That of an array."""
+        return cls(*(getattr(array, name) for name in cls._fields))
+
+
 class Storage:
-    """A piece of memory. origin: "state", "argument" or "made" by an instruction."""
+    """A piece of memory, or its layout. origin: "state", "argument" or "made" by an instruction."""
 
     __slots__ = ("id", "memory", "origin", "pointer", "saved", "version")
 
@@ -35,6 +51,11 @@ class Storage:
         self.version: int = 0
         self.saved: bool = False  # whether the values before the step are saved, since it writes to a state in place
         self.pointer: int = pointer(memory)
+
+    def let_go(self) -> None:
+        """Let go of the memory; what it is like remains."""
+        if isinstance(self.memory, numpy.ndarray):
+            self.memory = Layout.of(self.memory)
 
 
 class View(NamedTuple):
@@ -207,7 +228,8 @@ class Recording:
             if arrays and made.size and numpy.may_share_memory(made, memory):
                 return Traced(made, source.storage)
         traced = Traced(made, self.storage(made, "made"))
-        self.add(kind, name, mapped_args, mapped_settings, self.view(traced), f=f)
+        own = None if kind == "operator" else f  # which holds the operands
+        self.add(kind, name, mapped_args, mapped_settings, self.view(traced), f=own)
         return traced
 
     def write(self, kind: str, name: str, f: Callable[[], Any], args: Any, settings: Any, target: Traced) -> Traced:

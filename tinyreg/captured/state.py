@@ -41,6 +41,8 @@ SIMPLE = (int, float, bool, str, bytes, complex, type(None), type(Ellipsis), sli
 MISSING = object()
 put = object.__setattr__
 """Set an attribute in any case: of a frozen dataclass too, and past what a class does then."""
+WHOLE = ("_states", "_stepped_with")
+"""What an optimizer holds under these names it never changes, nor what is in it; it gives them another value."""
 UNSEEN = ("_data", "_lock")
 """What tinyreg's own objects hold that decides nothing."""
 OWN = "tinyreg"
@@ -112,6 +114,7 @@ class Walk:
         self.names: set[str] = names
         self.grads: bool = grads
         self.private: set[int] = set()  # the dicts of state that only an optimizer holds
+        self.whole: set[int] = set()  # what it holds that it never changes, but gives another for
         while True:
             before = len(names)
             self.holders: list[Holder] = []
@@ -168,7 +171,8 @@ class Walk:
         if isinstance(x, types.CellType):
             return _attributes(x, ["cell_contents"], path) if _is_full(x) else None
         if isinstance(x, Tensor):
-            return _attributes(x, ["_array", "_node", *(["decay"] if isinstance(x, Parameter) else [])], path)
+            frozen = ["_leaf"] if getattr(x, "_leaf", None) is not None else []
+            return _attributes(x, ["_array", "_node", *frozen, *(["decay"] if isinstance(x, Parameter) else [])], path)
         if isinstance(x, Leaf):
             return _attributes(x, ["grad"] * self.grads, path)
         if isinstance(x, Primitive):  # tinyreg's own are known
@@ -204,6 +208,9 @@ class Walk:
         values = getattr(x, "__dict__", {})
         if isinstance(x, Pack):
             self.private.add(id(x.state))
+            self.whole |= {id(x.state), id(x.views)}
+        if isinstance(x, Optimizer):
+            self.whole |= {id(each) for name in WHOLE for each in (values.get(name), *values.get(name, ()))}
         if id(values) not in self.index:
             if _is_own(x) or isinstance(x, Module):
                 keys = tuple(k for k in values if k not in UNSEEN)

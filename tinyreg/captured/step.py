@@ -15,6 +15,7 @@ from ..core.backend import current, described, get
 from ..core.tape import explainer, is_recording, observed, watch
 from ..core.tensor import Tensor
 from ..creation import get_default_dtype
+from ..memory import give_back
 from ..safety import switched_off
 from ..structure import leaves, mapped
 from ..switches import Switch
@@ -48,7 +49,7 @@ class Captured(Generic[P, R]):
         self._wanted = executor
         self._captured, self._keep_grads = step, keep_grads
         self._called: dict[Any, list[Any]] = {}  # the kinds of calls that have run, and what the state was like after
-        self._last: Any = None  # the walk after the last call that ran eagerly
+        self._last: Any = None  # the walk after the last call that ran eagerly, until there is a program
         self._traces: list[tuple[Any, Trace]] = []
         self._variants: list[Variant] = []
         self._names: set[str] = set()
@@ -173,9 +174,10 @@ class Captured(Generic[P, R]):
     def _check_count(self, kind: Any, walk: Walk) -> None:
         """Refuse a step that rests on what is never the same twice."""
         if len(self._called[kind]) > 4 * MOST:
+            what = f", at last {varying(self._last, walk)}" if self._last else ""
             raise CaptureError(
-                f"capture: what the step rests on differs at every call, at last {varying(self._last, walk)}; pass it as "
-                "an argument, hold it fixed between calls, or call the step itself"
+                f"capture: what the step rests on differs at every call{what}; pass it as an argument, hold it fixed "
+                "between calls, or call the step itself"
             )
 
     def _replayed(self, variant: Variant, arrays: list[Any], args: Any, kwargs: Any) -> Any:
@@ -215,7 +217,9 @@ class Captured(Generic[P, R]):
         self._traces = [(k, t) for k, t in self._traces[-MOST:] if t is not before]
         if before is None:
             self._traces.append((kind, done))
-            return done.outcome
+            for storage in done.recording.storages:
+                storage.let_go()  # all that it is compared by are places
+            return done.let_go()
         differs = difference(before, done)
         if differs:
             self._traces.append((kind, done))
@@ -224,12 +228,16 @@ class Captured(Generic[P, R]):
                 "argument, an array of the state, or drawn from a tr.Generator; the step itself has run"
             )
         executor = self._executor(done)
+        executor.program.let_go()
         variant = Variant(kind, executor.program, executor, self._keep_grads)
         after = Walk(walk.holders[0].thing, grads=self._keep_grads, names=self._names)
         if variant.fits(after):
             variant.adopt(after)
         self._variants.append(variant)
-        return done.outcome
+        self._last, before = None, None
+        outcome = done.let_go()
+        give_back()  # two recordings hold all that a step computes
+        return outcome
 
     def _executor(self, done: Trace) -> Executor:
         """What runs the program of a recording."""

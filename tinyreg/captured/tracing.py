@@ -55,6 +55,18 @@ class Trace:
         """What has to be the same in two runs."""
         return (*self.writer.key(), self.copies, self.result, self.numbers)
 
+    def let_go(self) -> Any:
+        """What the run returned. Its arrays, and those that it found, are let go of, but for what makes a program."""
+        outcome, self.outcome = self.outcome, None
+        for before in self.recording.written:
+            before.clear()
+        self.writer.arrays = {key: (None, view) for key, (_, view) in self.writer.arrays.items()}
+        for holder in self.walk.holders:
+            holder.values = [None if type(value) is numpy.ndarray else value for value in holder.values]
+        for leaf in self.walk.leaves:
+            leaf.grad = None if leaf.retired else leaf.grad
+        return outcome
+
 
 def signature_of(walk: Walk) -> Any:
     """The signature of a walk, and how the arrays of the state share memory."""

@@ -47,7 +47,7 @@ class Tensor(_Base):
 
     _array: Array
     _node: Node | None  # None: no gradient is wanted
-    _leaf: Leaf | None  # its node as a leaf, also while it is frozen; not there where it never had one
+    _leaf: Leaf | None  # its node while it is frozen; not there where it never was
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         where = home(data)
@@ -106,8 +106,9 @@ class Tensor(_Base):
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
         if self.dtype not in FLOATS:
             raise TypeError(f"requires_grad: got {self.dtype}, expected floats: only floats have gradients; use float32")
-        self._leaf = leaf = _leaf_of(self) or Leaf(self.shape, self.dtype)
-        set_together(([leaf], "frozen", [not wanted]), ([self], "_node", [leaf if wanted else None]))
+        leaf = _leaf_of(self) or Leaf(self.shape, self.dtype)
+        places = ([self], "_node", [leaf if wanted else None]), ([self], "_leaf", [None if wanted else leaf])
+        set_together(([leaf], "frozen", [not wanted]), *places)
 
     # ---- gradients
 
@@ -240,7 +241,8 @@ def replace(leaves: Sequence[Tensor], arrays: Sequence[Array], *further: tuple[A
     before: list[Any] = [_leaf_of(leaf) for leaf, _ in zip(leaves, arrays, strict=True)]
     after = [node and node.replaced() for node in before]
     nodes = [None if node is None or node.frozen else node for node in after]
-    changes = (leaves, "_leaf", after), (leaves, "_node", nodes), (filter(None, before), "retired", [True] * len(before))
+    frozen = [node if node is not None and node.frozen else None for node in after]
+    changes = (leaves, "_node", nodes), (leaves, "_leaf", frozen), (filter(None, before), "retired", [True] * len(before))
     set_together((leaves, "_array", arrays), *changes, *further)
 
 
