@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,15 +72,18 @@ class Trying:
         gc.freeze()
         files = {item: item.nodeid.partition("::")[0] for item in session.items}
         ahead = [*self.tried]
+        noticed: dict[str, Counter[str]] = defaultdict(Counter)  # tests that noticed others of a function are asked first
         while ahead:
             for one in ahead:
-                one.tests = [test for test in one.tests if test in items]
+                promising = [test for test, _ in noticed[one.name].most_common()]
+                one.tests = [test for test in dict.fromkeys([*promising, *one.tests]) if test in items]
                 asked = [items[test] for test in one.tests]
                 if self._whole_files:
                     mine = {files[item] for item in asked}
                     asked += [i for i in session.items if files[i] in mine and i not in asked]
                 asked = [item for item in asked if item.nodeid not in self.wrong]
                 one.by, one.seconds = self._asked(asked, functools.partial(_plant, there[one.name], one.mutant))
+                noticed[one.name].update([one.by] if one.by else [])
             for test in dict.fromkeys(one.by for one in ahead if one.by):
                 if self._asked([items[test]], lambda: None)[0]:
                     self.wrong.append(test)

@@ -180,3 +180,19 @@ def test_data_that_end_after_an_epoch_are_named():
         quick(training=Once())
     with pytest.raises(ValueError, match="fit: the validation gave no batches in epoch 2"):
         quick(validation=Once())
+
+
+class Last(Line):
+    def forward(self, x):
+        return super().forward([*x[-1].values()][0] if isinstance(x[-1], dict) else x[-1])
+
+
+@pytest.mark.parametrize("form", ["dicts", "a list and an array"])
+def test_a_tuple_of_several_may_hold_dicts_and_begin_with_a_list(form):
+    x, y = data()
+    inputs = {"dicts": ({"one": X.tolist()}, {"other": X.tolist()}), "a list and an array": (X.tolist(), x)}[form]
+    if form == "dicts":
+        y = tr.tensor(Y, dtype="float32", backend=y.backend)
+    model, _ = quick(Last(), (inputs, y), rng=tr.Generator(0))
+    other, _ = quick(rng=tr.Generator(0))
+    np.testing.assert_allclose(model.weight.numpy(), other.weight.numpy(), rtol=1e-5)
