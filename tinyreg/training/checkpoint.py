@@ -91,7 +91,7 @@ class Checkpoint:
         taken = self.contents
         if how == "call":  # what is new in the call, or has another seed, begins as it is
             new = {name for name, thing in taken.items() if name not in state or self.seeds.get(id(thing)) in others}
-            taken = {name: thing for name, thing in taken.items() if name not in new - {"model", "optimizer", "history"}}
+            taken = {name: thing for name, thing in taken.items() if name not in new - {"optimizer", "history"}}
         with loaded(self.path, state, taken):
             fewer = self.run.epochs < self.run.epoch
             self._refuse(how, others, fewer, {**start, "epochs": f"{self.run.epoch} done"})
