@@ -3,6 +3,7 @@
 import pytest
 from fits import Line, quick
 
+import tinyreg as tr
 from tinyreg.training import Callback, EarlyStopping, load, save
 
 
@@ -63,3 +64,94 @@ def test_a_file_without_settings_gets_those_of_the_call_that_goes_on(path):
     run(path, 3, lr=0.2)
     with pytest.raises(ValueError, match="lr: 0.2 there, 0.4 here"):
         run(path, 4, lr=0.4)
+
+
+class StopAt(Callback):
+    """Stops at an epoch, and counts in an attribute that is no state."""
+
+    def __init__(self, epoch):
+        self.epoch, self.calls = epoch, 0
+
+    def on_epoch_end(self, run):
+        self.calls += 1
+        run.stop = run.epoch == self.epoch
+
+
+def test_a_run_that_a_callback_stopped_stays_so_for_one_as_it_began_and_for_one_as_it_ended(path):
+    stop = StopAt(2)
+    for callback in (stop, StopAt(2), stop):
+        _, history = run(path, 5, callbacks=[callback])
+        assert (len(history), history.ended) == (2, "stopped by StopAt after epoch 2 of 5")
+    _, history = run(path, 5, callbacks=[StopAt(4)])
+    assert len(history) == 4
+
+
+def test_a_model_that_fit_leaves_as_the_last_epoch_did_is_in_the_file_once(path):
+    run(path, 2)
+    assert "model after the last epoch" not in load(path)
+    run(other := path.with_name("other"), 3, lr=0.0, callbacks=[EarlyStopping("loss")])
+    assert "model after the last epoch" not in load(other)  # the best weights are the last
+
+
+class ByHand(Callback):
+    """Lowers the rate itself, once."""
+
+    def on_epoch_end(self, run):
+        if run.epoch == 1:
+            run.optimizer.param_groups[0]["lr"] *= 0.1
+
+
+class Noisy(Line):
+    def __init__(self, schedule_of_noise):
+        super().__init__()
+        self.schedule_of_noise = schedule_of_noise
+
+
+def scheduled(path, epochs, model=None, lr=1.0, **settings):
+    model = model or Line()
+    optimizer = tr.optim.SGD(model.parameters(), lr=lr)
+    schedule = tr.optim.StepLR(optimizer, step_size=2, gamma=0.5)
+    settings = {"optimizer": optimizer, "schedule": schedule, "checkpoint": path, **settings}
+    return quick(model, epochs=epochs, rng=0, **settings)[1]["lr"]
+
+
+def test_a_rate_that_was_lowered_by_hand_under_a_schedule_is_what_the_run_goes_on_with(path):
+    expected = scheduled(None, 5, callbacks=[ByHand()])
+    for resume, before, after in (("error", Line, Line), ("call", lambda: Noisy("none"), lambda: Noisy("much"))):
+        file = path.with_name(resume)
+        scheduled(file, 3, before(), callbacks=[ByHand()])
+        assert scheduled(file, 5, after(), callbacks=[ByHand()], resume=resume) == expected
+
+
+def test_another_rate_and_another_setting_of_the_call_are_both_taken(path):
+    scheduled(path, 3)
+    assert scheduled(path, 5, lr=10.0, batch_size=5, resume="call") == [1.0, 1.0, 0.5, 5.0, 2.5]
+
+
+class Halving:
+    """A schedule of one's own, with what `fit` asks of one."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.done = optimizer, 0
+
+    def step(self):
+        self.done += 1
+        self.optimizer.param_groups[0]["lr"] *= 0.5
+
+    def state_dict(self):
+        return {"done": self.done}
+
+    def load_state_dict(self, state):
+        self.done = state["done"]
+
+
+def test_a_run_with_a_schedule_of_ones_own_goes_on_also_with_another_rate(path):
+    def halved(epochs, lr=1.0, resume="error"):
+        model = Line()
+        optimizer = tr.optim.SGD(model.parameters(), lr=lr)
+        settings = {"schedule": Halving(optimizer), "checkpoint": path, "resume": resume}
+        return quick(model, epochs=epochs, optimizer=optimizer, **settings)[1]["lr"]
+
+    halved(2)
+    assert halved(3) == [1.0, 0.5, 0.25]
+    assert halved(4, lr=10.0, resume="call") == [1.0, 0.5, 0.25, 10.0]

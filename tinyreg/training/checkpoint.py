@@ -122,7 +122,7 @@ class Checkpoint:
     def _put(self, now: Mapping[str, Any], of_call: Mapping[str, Any], scheduled: Any) -> None:
         """Put back the settings that the run had, but for those of the call; scheduled: the state of the schedule."""
         rates = {name for name in of_call if self.places[name][1] == "lr"}
-        anew = scheduled is not None and (rates or any(name.startswith("schedule") for name in of_call))
+        anew = "last_epoch" in (scheduled or ()) and (rates or any(name.startswith("schedule") for name in of_call))
         for name in (now.keys() & self.places.keys()) - (rates if anew else set()):
             settings.put(self.places[name], of_call.get(name, now[name]))
         if anew:  # the schedule knows what rate this epoch has
