@@ -173,6 +173,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
     },
     "training": {
         "Means.add: (1, A) -> (2, A)": "all of them count alike",
+        "_is_run: 1 -> 2": "any number of epochs is one",
+        "_put: A and (B or any(C)) -> A": "to work the rate out anew gives the same",
+        "_put: A.startswith('schedule') -> 'schedule' in A": "to work the rate out anew gives the same",
         "History.plot: A.plot(B, C, D, ..., markersize=3) -> A.plot(B, C, D, ...); A.plot(B, C, D, ..., markersize=2); "
         "A.plot(B, C, D, ..., markersize=4)": LOOKS,
         "History.plot: A.grid(alpha=0.25) -> A.grid(); A.grid(alpha=0.25 * 1.1)": LOOKS,

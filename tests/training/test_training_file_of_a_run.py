@@ -107,10 +107,10 @@ class Noisy(Line):
         self.schedule_of_noise = schedule_of_noise
 
 
-def scheduled(path, epochs, model=None, lr=1.0, **settings):
+def scheduled(path, epochs, model=None, lr=1.0, gamma=0.5, **settings):
     model = model or Line()
     optimizer = tr.optim.SGD(model.parameters(), lr=lr)
-    schedule = tr.optim.StepLR(optimizer, step_size=2, gamma=0.5)
+    schedule = tr.optim.StepLR(optimizer, step_size=2, gamma=gamma)
     settings = {"optimizer": optimizer, "schedule": schedule, "checkpoint": path, **settings}
     return quick(model, epochs=epochs, rng=0, **settings)[1]["lr"]
 
@@ -139,19 +139,63 @@ class Halving:
         self.optimizer.param_groups[0]["lr"] *= 0.5
 
     def state_dict(self):
+        return self.done
+
+    def load_state_dict(self, state):
+        self.done = state
+
+
+class Named(Halving):
+    def state_dict(self):
         return {"done": self.done}
 
     def load_state_dict(self, state):
         self.done = state["done"]
 
 
-def test_a_run_with_a_schedule_of_ones_own_goes_on_also_with_another_rate(path):
+@pytest.mark.parametrize("own", [Halving, Named])
+def test_a_run_with_a_schedule_of_ones_own_goes_on_also_with_another_rate(path, own):
     def halved(epochs, lr=1.0, resume="error"):
         model = Line()
         optimizer = tr.optim.SGD(model.parameters(), lr=lr)
-        settings = {"schedule": Halving(optimizer), "checkpoint": path, "resume": resume}
+        settings = {"schedule": own(optimizer), "checkpoint": path, "resume": resume}
         return quick(model, epochs=epochs, optimizer=optimizer, **settings)[1]["lr"]
 
     halved(2)
     assert halved(3) == [1.0, 0.5, 0.25]
     assert halved(4, lr=10.0, resume="call") == [1.0, 0.5, 0.25, 10.0]
+
+
+def test_another_gamma_counts_from_the_rate_that_the_run_began_with(path):
+    scheduled(path, 3)
+    assert scheduled(path, 5, lr=0.5, gamma=0.1, resume="call") == pytest.approx([1.0, 1.0, 0.5, 0.1, 0.01])
+
+
+def test_code_that_differs_is_refused_with_the_settings_of_the_file_whatever_else_differs(path):
+    run(path, 2)
+    with pytest.raises(ValueError, match=r"\n  loss: mse there, mae here\n  try the same here") as caught:
+        run(path, 3, batch_size=5, loss=tr.losses.mae, resume="file")
+    assert "batch_size" not in str(caught.value)
+
+
+class Count(Callback):
+    """Whose state is a number."""
+
+    def __init__(self):
+        self.epochs = 0
+
+    def on_epoch_end(self, run):
+        self.epochs += 1
+
+    def state_dict(self):
+        return self.epochs
+
+    def load_state_dict(self, state):
+        self.epochs = state
+
+
+def test_the_state_of_a_callback_may_be_any_tree(path):
+    run(path, 2, callbacks=[Count()])
+    count = Count()
+    run(path, 5, callbacks=[count])
+    assert count.epochs == 5

@@ -122,12 +122,13 @@ class Checkpoint:
     def _put(self, now: Mapping[str, Any], of_call: Mapping[str, Any], scheduled: Any) -> None:
         """Put back the settings that the run had, but for those of the call; scheduled: the state of the schedule."""
         rates = {name for name in of_call if self.places[name][1] == "lr"}
-        anew = "last_epoch" in (scheduled or ()) and (rates or any(name.startswith("schedule") for name in of_call))
-        for name in (now.keys() & self.places.keys()) - (rates if anew else set()):
+        counts = isinstance(scheduled, dict) and "last_epoch" in scheduled  # as one's own need not
+        anew = counts and (rates or any(name.startswith("schedule") for name in of_call))
+        for name in now.keys() & self.places:
             settings.put(self.places[name], of_call.get(name, now[name]))
         if anew:  # the schedule knows what rate this epoch has
             base = self.begun if rates else scheduled
-            state = {name: value for name, value in base.items() if name not in ("lrs", "last_epoch")}
+            state = {name: value for name, value in base.items() if name != "lrs"}
             self.schedule.load_state_dict({**state, "last_epoch": scheduled["last_epoch"]})
 
     def _refuse(self, how: str, others: list[str], fewer: bool, had: Mapping[str, Any]) -> None:

@@ -60,7 +60,8 @@ def of_optimizer(optimizer: Any) -> dict[str, Place]:
 
 def of_object(thing: Any, path: str) -> dict[str, Place]:
     """The class, and the public attributes that are not in its state; also of objects with a state in lists of it."""
-    in_state = thing.state_dict().keys() if hasattr(thing, "state_dict") else ()
+    state = thing.state_dict() if hasattr(thing, "state_dict") else {}
+    in_state = state if isinstance(state, Mapping) else {}
     places = {path: _constant(type(thing).__name__)}
     for key, value in getattr(thing, "__dict__", {}).items():
         if not key.startswith("_") and key not in in_state:
