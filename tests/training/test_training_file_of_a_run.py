@@ -199,3 +199,49 @@ def test_the_state_of_a_callback_may_be_any_tree(path):
     count = Count()
     run(path, 5, callbacks=[count])
     assert count.epochs == 5
+
+
+@pytest.mark.parametrize("which", ["model", "model after the last epoch"])
+def test_a_file_in_which_one_weight_is_none_holds_no_run(path, which, float64):
+    def trained():
+        return quick(tr.nn.Linear(3, 2), epochs=2, checkpoint=path)
+
+    trained()
+    state = load(path)
+    state[which] = {**state["model"], "bias": 3.0}
+    save(path, **state)
+    with pytest.raises(ValueError, match="but no run that fit can go on with"):
+        trained()
+
+
+def test_a_model_of_which_one_weight_alone_is_put_back_is_in_the_file_as_it_is_left(path, float64):
+    model = tr.nn.Linear(3, 2, rng=0)
+    model.weight.requires_grad = False
+    optimizer = tr.optim.SGD([model.bias], lr=100.0)  # so that the first epoch is the best
+    run(path, 3, model=model, optimizer=optimizer, callbacks=[EarlyStopping("loss")])
+    state = load(path)
+    last = state["model after the last epoch"]
+    assert state["model"]["weight"].tolist() == last["weight"].tolist()
+    assert state["model"]["bias"].tolist() == model.bias.tolist() != last["bias"].tolist()
+
+
+class Noise(Line):
+    """With two generators of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = tr.Generator(1), tr.Generator(2)
+
+    def forward(self, x):
+        return super().forward(x) + self.one.normal() * self.other.normal()
+
+
+def test_every_generator_of_a_model_goes_on_by_the_name_of_its_attribute(path):
+    whole, _ = quick(Noise(), epochs=4, rng=0)
+    run(path, 2, model=Noise())
+    assert {"rng", "default rng", "rng of one", "rng of other"} <= load(path).keys()
+    resumed, _ = run(path, 4, model=Noise())
+    assert resumed.weight.tolist() == whole.weight.tolist()
+    inside = tr.nn.Sequential(Noise())
+    run(other := path.with_name("other"), 1, model=inside)
+    assert {"rng of 0.one", "rng of 0.other"} <= load(other).keys()
