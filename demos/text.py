@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tinyreg as tr
 
+from . import arms
 from .base import Demo, Result, Settings
+from .compared import SCORES, Comparison
 from .data import Split
 from .docstrings import LENGTH, PACKAGES, PADDING, Texts, docstrings, encode, python, vocabulary
-from .estimate import INTERVALS, PICKED, Estimate, over
+from .estimate import Estimate, listed, over
 from .learning import accuracy, answers, train
 from .seeds import Tick
 from .sizes import wide
@@ -25,7 +27,8 @@ WIDTH, HEADS, HIDDEN, LEARNING_RATE = 32, 4, 64, 0.003
 EPOCHS, FAST_EPOCHS = 30, 1
 DROPOUT, SMOOTHING = 0.3, 0.1  # the least that the chapter has for hidden layers, and what the paper on Transformers has
 NETWORKS = ("plain", "regularized")
-NONE, ANY = "none", "one of the four"
+NONE, ANY, BACK = "none", "one of the four", "back-translation"
+THERE = ("eng", "spa")  # the pair of languages through which sentences are translated and back
 OWN_SYNONYMS = {  # for where there is no WordNet
     "return": ["give"], "create": ["make", "build"], "make": ["create"], "get": ["fetch"], "given": ["specified"],
     "specified": ["given"], "convert": ["turn"], "string": ["text"], "message": ["note"], "error": ["mistake", "fault"],
@@ -104,14 +107,45 @@ def one_of(edits: Sequence[Edit], sentence: str, *, rng: tr.Generator) -> str:
     return edits[int(rng.integers(0, len(edits)))](sentence, rng=rng)
 
 
-class Scores(NamedTuple):
-    """Accuracy in %."""
+@cache
+def translators() -> tuple[Any, Any]:
+    """There and back. Raises where Apertium or the pair is not installed, and where it does not work."""
+    return text.Apertium(*THERE, timeout=60), text.Apertium(*THERE[::-1], timeout=60)
 
-    held_out: float
-    training: float
+
+def untranslated() -> str:
+    """Why there is no back-translation; empty where there is."""
+    try:
+        translators()
+    except (OSError, RuntimeError, ValueError) as error:
+        return str(error)
+    return ""
 
 
-Run = dict[str, list[Scores]]  # by the name of the edit, for each of NETWORKS
+@lru_cache(maxsize=2)
+def returned(sentences: tuple[str, ...]) -> dict[str, str]:
+    """Each sentence as it comes back from the other language; they go there all at once, since a call takes long."""
+    gap = "\n\n"
+    back = text.back_translation(gap.join(sentences), *translators()).split(gap)
+    return {one: other.strip() for one, other in zip(sentences, back, strict=True)}
+
+
+def half_returned(known: Mapping[str, str], sentence: str, *, rng: tr.Generator) -> str:
+    """The sentence, or in half of all cases what it became by translation and back."""
+    return known[sentence] if int(rng.integers(0, 2)) else sentence
+
+
+def compared() -> list[str]:
+    """The names of what is compared: the single edits, and back-translation where there is one."""
+    return [name for name in edits() if name != ANY] + [BACK] * (not untranslated())
+
+
+def named(network: str, edit: str) -> str:
+    """How a training is called."""
+    return f"{network}: {edit}"
+
+
+Run = dict[str, dict[str, float]]  # scores of `arms.quality` on held-out sentences, and "training" accuracy, by `named`
 
 
 def measure(seed: int, fast: bool, tick: Tick) -> Run:
@@ -119,9 +153,12 @@ def measure(seed: int, fast: bool, tick: Tick) -> Run:
     texts = docstrings(FAST_EACH if fast else EACH, seed=seed)
     learned, held_out = (Split(encode(part.sentences), part.labels) for part in texts)
     run: Run = {}
-    for name, edit in edits().items():
-        models = [trained(Edited(texts[0], edit, seed), regularized, seed, fast, tick) for regularized in (False, True)]
-        run[name] = [Scores(score(model, held_out), score(model, learned)) for model in models]
+    for name in compared():
+        edit = partial(half_returned, returned(tuple(texts[0].sentences))) if name == BACK else edits()[name]
+        for network in NETWORKS:
+            model = trained(Edited(texts[0], edit, seed), network == NETWORKS[1], seed, fast, tick)
+            scores = arms.quality(answers(model, held_out.inputs), held_out.labels)
+            run[named(network, name)] = scores | {"training": score(model, learned)}
     return run
 
 
@@ -142,83 +179,75 @@ def score(model: Transformer, split: Split) -> float:
 # ---- what came out ---------------------------------------------------------------------------------------------------
 
 
+def tried(runs: list[Run]) -> list[str]:
+    """What was measured in all runs, but for no edit: back-translation may be missing in some."""
+    return [name for name in (*edits(), BACK) if name != NONE and all(named(NETWORKS[0], name) in run for run in runs)]
+
+
+def comparison(runs: list[Run]) -> Comparison:
+    """Each edit against none, for each network."""
+    against = {named(network, name): named(network, NONE) for network in NETWORKS for name in tried(runs)}
+    rows = [named(network, name) for network in NETWORKS for name in (NONE, *tried(runs))]
+    return Comparison([{row: run[row] for row in rows} for run in runs], against, SCORES)
+
+
 def report(runs: list[Run], settings: Settings) -> Result:
-    """A row for each edit, and two columns for each network."""
+    """A row for each network and edit."""
     each, epochs = (FAST_EACH, FAST_EPOCHS) if settings.fast else (EACH, EPOCHS)
-    trained = [Estimate.of([run[NONE][k].training for run in runs]).text(1) for k in range(len(NETWORKS))]
+    training = [Estimate.of([run[named(network, NONE)]["training"] for run in runs]).text(1) for network in NETWORKS]
     known = "WordNet" if isinstance(thesaurus(), text.WordNet) else f"a small {thesaurus()!r} of the demo's own"
+    found = comparison(runs)
+    back = "Apertium translates to Spanish and back, half of the time." if BACK in tried(runs) else untranslated()
     return Result(
-        table=table(runs),
-        note=f"Accuracy in % on held-out sentences: {INTERVALS}, {len(runs)} seeds; changes are\n"
-        "against no augmentation, in points, from pairs of runs. The task: from which of the packages "
-        f"{', '.join(PACKAGES[:2])},\n{', '.join(PACKAGES[2:-1])} and {PACKAGES[-1]} is the first sentence of a docstring? "
-        f"Sentences are those of {python()},\n{each} of each package to learn from, in {epochs} epochs of Adam at "
-        f"{LEARNING_RATE:g}, newly edited in each; synonyms are from {known}.\nRegularized: with layer norm, dropout "
-        f"{DROPOUT:g} and label smoothing {SMOOTHING:g}. On what they learned from, the two Transformers\nhad "
-        f"{' and '.join(trained)} without augmentation.\n{PICKED}",
+        table=found.table(),
+        note=f"The task: from which of the packages {listed(PACKAGES)} is the first sentence of a docstring? Sentences are "
+        f"those of {python()}, {each} of each package to learn from, in {epochs} epochs of Adam at {LEARNING_RATE:g}, "
+        f"newly edited in each; the test is on all others, as they stand. Synonyms are from {known}. Back-translation: "
+        f"{back} Regularized: with layer norm, dropout {DROPOUT:g} and label smoothing {SMOOTHING:g}. On what they "
+        f"learned from, the two Transformers had {' and '.join(training)} % right without augmentation. "
+        f"{len(runs)} seeds.\n{found.note()}",
         finding=finding(runs),
         picture=draw(runs, settings),
     )
 
 
-def held_out(runs: list[Run], edit: str, network: int) -> list[float]:
-    """The accuracy for each seed."""
-    return [run[edit][network].held_out for run in runs]
-
-
-def change(runs: list[Run], edit: str, network: int, among: int = 1) -> Estimate:
-    """Of the accuracy, by an edit."""
-    return Estimate.change(held_out(runs, NONE, network), held_out(runs, edit, network), among=among)
-
-
-def table(runs: list[Run]) -> list[list[str]]:
-    """For each edit and network: accuracy, and its change."""
-    rows = [["augmentation", *(cell for network in NETWORKS for cell in (f"{network} Transformer", "change"))]]
-    for edit in runs[0]:
-        row = [edit]
-        for k in range(len(NETWORKS)):
-            changed = "" if edit == NONE else change(runs, edit, k).text(1, "+")
-            row += [Estimate.of(held_out(runs, edit, k)).text(1), changed]
-        rows.append(row)
-    return rows
-
-
 def finding(runs: list[Run]) -> str:
     """What was found, in a sentence that is true whichever way it went."""
-    plain, regularized = (change(runs, ANY, k).said("lower", "higher", 1, " points") for k in range(len(NETWORKS)))
-    return (
-        f"Found {over(len(runs))}: with one of four edits to each sentence of {python()}, held-out accuracy was {plain} "
-        f"for the plain Transformer, and {regularized} for the regularized one; of single edits {best(runs, 0)} "
-        f"and {best(runs, 1)} did best."
-    )
+    found = comparison(runs)
+    back = "back-translation was not tried"
+    if BACK in tried(runs):
+        plain, regularized = (found.said(named(network, BACK), "accuracy") for network in NETWORKS)
+        back = f"with back-translation held-out accuracy was {plain} for the plain Transformer, {regularized} for the other"
+    bests = " and ".join(best(found, network) for network in NETWORKS)
+    return f"Found {over(len(runs))}, in sentences of {python()}: {back}; of other edits {bests} did best."
 
 
-def best(runs: list[Run], network: int) -> str:
-    """The single edit with the highest accuracy, and what it changed."""
-    edits = [edit for edit in runs[0] if edit not in (NONE, ANY)]
-    changes = {edit: change(runs, edit, network, len(edits)) for edit in edits}
-    name = max(changes, key=lambda edit: changes[edit].mean)
-    return f"{name} ({changes[name].text(1, '+')})"
+def best(found: Comparison, network: str) -> str:
+    """The edit but back-translation with the highest accuracy, and what it changed."""
+    names = {arm: arm.partition(": ")[2] for arm in found.against if arm.startswith(f"{network}:")}
+    arm = max((arm for arm, name in names.items() if name != BACK), key=lambda arm: found.changes[arm, "accuracy"].mean)
+    return f"{names[arm]} ({found.changes[arm, 'accuracy'].text(1, '+')})"
 
 
 def draw(runs: list[Run], settings: Settings) -> Path:
-    """Accuracy with each edit for both networks, and beside it what the edit changed."""
+    """What each edit changed for both networks: accuracy, and loss."""
     from . import picture
 
-    gains = " and ".join(f"{change(runs, ANY, k).text(1, '+')} points ({network})" for k, network in enumerate(NETWORKS))
+    found, names = comparison(runs), tried(runs)
+    shown = BACK if BACK in names else names[0]
+    gains = " and ".join(
+        f"{found.changes[named(network, shown), 'accuracy'].text(1, '+')} points ({network})" for network in NETWORKS
+    )
     gains = gains.replace("-", "\N{MINUS SIGN}")
-    title = f"Edits of the sentences to learn from, one of four at random,\nchanged the held-out accuracy by {gains}"
-    figure, (levels, changes) = picture.new(title, 2)
-    names = list(runs[0])
-    for k, (network, look) in enumerate(zip(NETWORKS, picture.LOOKS, strict=False)):
-        accuracies = [held_out(runs, name, k) for name in names]
-        by_pair = [[a - before for a, before in zip(of, accuracies[0], strict=True)] for of in accuracies]
-        for axes, values in ((levels, accuracies), (changes, by_pair)):
-            picture.points(axes, names, values, f"{network} Transformer", look, 0.25 * k)
-    changes.axvline(0, color="#444444", linewidth=0.8)
-    changes.set_yticklabels([])
-    levels.set(xlabel="accuracy on held-out sentences (%)")
-    changes.set(xlabel="change against no augmentation (points)")
+    title = f"Of the sentences to learn from: {shown} changed held-out accuracy by {gains}"
+    figure, panels = picture.new(title, 2)
+    for axes, score in zip(panels, ("accuracy", "loss"), strict=True):
+        for k, (network, look) in enumerate(zip(NETWORKS, picture.LOOKS, strict=False)):
+            by_pair = [found.differences(named(network, name), score) for name in names]
+            picture.points(axes, names, by_pair, f"{network} Transformer", look, 0.25 * k)
+        axes.axvline(0, color="#444444", linewidth=0.8)
+        axes.set(xlabel=f"change of held-out {score} ({SCORES[score].unit.strip()})")
+    panels[1].set_yticklabels([])
     note = f"{picture.over_seeds(len(runs))}; regularized: layer norm, dropout, label smoothing; {python()}"
     return picture.save(figure, settings.out / "text.png", note)
 
@@ -227,9 +256,9 @@ DEMO = Demo(
     name="text",
     section="6.7, 6.9",
     question="What do edits of text bring a small Transformer that sorts sentences, with and without regularization?",
-    seconds=70,
+    seconds=65,
     seeds=5,
-    steps=lambda fast: len(edits()) * len(NETWORKS) * (FAST_EPOCHS if fast else EPOCHS),
+    steps=lambda fast: len(compared()) * len(NETWORKS) * (FAST_EPOCHS if fast else EPOCHS),
     measure=measure,
     report=report,
 )
