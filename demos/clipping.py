@@ -66,6 +66,7 @@ class Scores(NamedTuple):
     losses: list[float]  # in training, for each epoch, in nats
     loss: float  # on held-out digits, in nats
     accuracy: float  # on held-out digits, in %
+    calibration: float  # the expected calibration error, in points
 
 
 class Run(NamedTuple):
@@ -102,7 +103,8 @@ def trained(training: Split, held_out: Split, kind: Kind, max_norm: float, seed:
     history = train(model, training, tick=tick, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=BATCH, rng=rng)
     logits = answers(model, held_out.inputs)
     labels = held_out.labels
-    return Scores(optimizer.norms, history["loss"], loss(logits, labels).item(), accuracy(logits, labels).item())
+    share, error = accuracy(logits, labels).item(), 100 * tr.metrics.calibration_error(logits, labels)
+    return Scores(optimizer.norms, history["loss"], loss(logits, labels).item(), share, error)
 
 
 def by_pixel(model: tr.nn.Module, training: Split) -> list[float]:
@@ -145,6 +147,9 @@ def change(runs: list[Run], kind: Kind, among: int = 1) -> Estimate:
     return Estimate.change(*of(runs, kind, "loss"), among=among)
 
 
+SHOWN = ("loss", "accuracy", "calibration")
+
+
 def geometric(values: list[float]) -> float:
     """The geometric mean."""
     return math.exp(math.fsum(map(math.log, values)) / len(values))
@@ -153,13 +158,15 @@ def geometric(values: list[float]) -> float:
 def table(runs: list[Run]) -> list[list[str]]:
     """For each kind: gradients without clipping, and what is learned without and with it."""
     rows = [["network", "first gradient", "largest", "loss", "clipped", "change", "accuracy (%)", "clipped"]]
+    rows[0] += ["calibration error", "clipped"]
     for kind in KINDS:
         norms = [run.scores[kind][0].norms for run in runs]
         gradients = geometric([one[0] for one in norms]), geometric([max(*one) for one in norms])
-        losses, shares = ([Estimate.of(v) for v in of(runs, kind, name)] for name in ("loss", "accuracy"))
+        losses, shares, errors = ([Estimate.of(v) for v in of(runs, kind, name)] for name in SHOWN)
         rows.append([
             str(kind), *(f"{norm:.2g}" for norm in gradients), *(one.text(2) for one in losses),
             change(runs, kind).text(2, "+"), *(one.text(1) for one in shares),
+            *(one.text(1) for one in errors),
         ])  # fmt: skip
     return rows
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import tinyreg as tr
 
+from . import arms
 from .base import Demo, Result, Settings
 from .docstrings import python
 from .estimate import INTERVALS, PICKED, Estimate, listed, over
@@ -19,14 +20,17 @@ from .sizes import wide
 
 NOTHING, TOGETHER = "nothing", "the recommended together"
 RING = "recommended by the chapter"
+SHOWN = {"held_out": ("accuracy (%)", 1), "loss": ("loss (nats)", 3), "calibration": ("calibration error", 1)}
 LEARNING_RATE, PATIENCE = 0.003, 0.1  # the latter as a share of all epochs
 
 
 class Scores(NamedTuple):
-    """Accuracy in %."""
+    """Accuracy in %, loss in nats, and calibration error in points; on held-out samples, but for one."""
 
     held_out: float
-    training: float  # on samples as they are
+    training: float  # accuracy on samples learned from, as they are
+    loss: float
+    calibration: float
 
 
 Run = dict[str, dict[str, Scores]]  # by problem, by method
@@ -67,7 +71,9 @@ def learned(problem: Problem, parts: list[Any], method: Method, seed: int, fast:
         epochs=epochs,
         tick=lambda: None,
     )
-    return Scores(*(accuracy(answers(model, split.inputs), split.labels).item() for split in (held_out, learned_from)))
+    share, training = (accuracy(answers(model, split.inputs), split.labels).item() for split in (held_out, learned_from))
+    found = arms.quality(answers(model, held_out.inputs), held_out.labels)
+    return Scores(share, training, found["loss"], found["calibration"])
 
 
 # ---- what came out ---------------------------------------------------------------------------------------------------
@@ -79,7 +85,7 @@ def report(runs: list[Run], settings: Settings) -> Result:
     fits = [min(Estimate.of([run[p][way].training for run in runs]).mean for way in runs[0][p]) for p in PROBLEMS]
     return Result(
         table=table(runs),
-        note="First row: accuracy in % on held-out samples; others: its change in points, from pairs of runs. Each is a\n"
+        note="On held-out samples; after the row of nothing, changes, from pairs of runs. Each is a\n"
         f"{INTERVALS}, {len(runs)} seeds. * is what the chapter recommends for the problem.\n"
         f"Learned from: {samples};\nas many again say when to stop early. In the end all "
         f"networks had at least {', '.join(f'{fit:.0f}' for fit in fits)} % right of what they learned from.\n"
@@ -103,15 +109,24 @@ def change(runs: list[Run], problem: str, way: str, among: int = 1) -> Estimate:
 
 
 def table(runs: list[Run]) -> list[list[str]]:
-    """Accuracy without anything, and what each technique changes, for each problem."""
-    rows = [["", *PROBLEMS], [NOTHING, *(Estimate.of(accuracies(runs, name, NOTHING)).text(1) for name in PROBLEMS)]]
-    for way in (*TECHNIQUES, TOGETHER):
-        row = [way]
-        for name, problem in PROBLEMS.items():
-            star = "* " if way in problem.recommended else ""
-            row.append("" if way in problem.left_out else star + change(runs, name, way).text(1, "+"))
-        rows.append(row)
+    """Each score without anything, and what each technique changes, for each problem."""
+    rows = [["", *PROBLEMS]]
+    for score, (name, decimals) in SHOWN.items():
+        first = [
+            Estimate.of([getattr(run[problem][NOTHING], score) for run in runs]).text(decimals) for problem in PROBLEMS
+        ]
+        rows.append([f"{name}: {NOTHING}", *first])
+        rows += [[f"{name}: {way}", *(cell(runs, p, way, score) for p in PROBLEMS)] for way in (*TECHNIQUES, TOGETHER)]
     return rows
+
+
+def cell(runs: list[Run], problem: str, way: str, score: str) -> str:
+    """What a technique changes in a score, with a star where the chapter recommends it; empty where it was left out."""
+    if way not in runs[0][problem]:
+        return ""
+    before, after = ([getattr(run[problem][one], score) for run in runs] for one in (NOTHING, way))
+    star = "* " if way in PROBLEMS[problem].recommended else ""
+    return star + Estimate.change(before, after).text(SHOWN[score][1], "+")
 
 
 def best(runs: list[Run], problem: str) -> tuple[str, Estimate]:

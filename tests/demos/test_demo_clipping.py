@@ -105,12 +105,12 @@ def test_both_arms_start_from_the_same_weights_and_the_same_batch():
 
 
 def test_the_largest_norm_is_that_of_each_epoch():
-    assert largest(Scores([1.0, 100.0, 10.0, 1.0], [2.0, 1.0], 1.0, 90.0)) == [2.0, 1.0]
+    assert largest(Scores([1.0, 100.0, 10.0, 1.0], [2.0, 1.0], 1.0, 90.0, 5.0)) == [2.0, 1.0]
 
 
 def made(e, effects):
     scores = {
-        kind: [Scores([1.0], [2.0], 2.0 + e, 50.0 + e), Scores([1.0], [2.0], 2.0 + effect, 60.0 - e)]
+        kind: [Scores([1.0], [2.0], 2.0 + e, 50.0 + e, 5.0), Scores([1.0], [2.0], 2.0 + effect, 60.0 - e, 5.0)]
         for kind, effect in zip(KINDS, effects, strict=True)
     }
     return Run(scores, {scale: [10.0**scale, 1.0] for scale in SCALES})

@@ -94,15 +94,17 @@ def test_the_table_has_the_numbers_of_the_runs(tmp_path):
         bounds = [np.prod(run[i].layers) for run in runs]
         assert rows["Lipschitz constant, at most"][i].split(" ")[0] == f"{np.mean(bounds):.2f}"
         assert rows["Lipschitz constant, at least"][i].split(" ")[0] == f"{np.mean([r[i].steepest for r in runs]):.2f}"
+        assert rows["loss (nats)"][i].split(" ")[0] == f"{np.mean([run[i].loss for run in runs]):.3f}"
+        assert rows["calibration error"][i].split(" ")[0] == f"{np.mean([run[i].calibration for run in runs]):.1f}"
         for k, std in enumerate(NOISES):
             shares = [run[i].accuracies[k] for run in runs]
             assert rows[f"accuracy, noise {std:g} (%)"][i].split(" ")[0] == f"{np.mean(shares):.1f}"
 
 
 def pair(change, radius=0.3):
-    plain = Scores([4.0, 2.0, 2.0], 12.0, 100.0, [90.0 - 5 * i for i in range(len(NOISES))], 0.1)
+    plain = Scores([4.0, 2.0, 2.0], 12.0, 100.0, [90.0 - 5 * i for i in range(len(NOISES))], 0.5, 5.0, 0.1)
     shares = [share + change * sign for share, sign in zip(plain.accuracies, [-1, 0, 0, 0, 0, 0, 0, 1], strict=True)]
-    return [plain, Scores([1.0, 1.1, 1.0], 0.9, 95.0, shares, radius)]
+    return [plain, Scores([1.0, 1.1, 1.0], 0.9, 95.0, shares, 0.4, 6.0, radius)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from fast_runs import fast_runs
 import tinyreg as tr
 from demos.base import Settings
 from demos.problems import PROBLEMS, TECHNIQUES, Method
-from demos.which_one import DEMO, NOTHING, TOGETHER, Scores, finding, learned, methods
+from demos.which_one import DEMO, NOTHING, SHOWN, TOGETHER, Scores, finding, learned, methods
 
 
 def test_what_is_recommended_is_tried_alone_and_together():
@@ -80,20 +80,23 @@ def test_early_stopping_keeps_the_weights_that_were_best_on_the_validation_set(m
 def test_the_table_has_the_numbers_of_the_runs_and_stars_for_what_is_recommended(tmp_path, backend):
     runs = fast_runs(DEMO, backend)
     result = DEMO.report(runs, Settings(backend, len(runs), True, tmp_path))
-    head, first, *rows = result.table
+    head, *rows = result.table
     assert head[1:] == [*PROBLEMS]
-    for k, (name, problem) in enumerate(PROBLEMS.items(), 1):
-        before = np.array([run[name][NOTHING].held_out for run in runs])
-        assert first[k].split(" ")[0] == f"{before.mean():.1f}"
-        for row in rows:
-            if row[0] in problem.left_out:
-                assert row[k] == ""
-                continue
-            change = np.mean([run[name][row[0]].held_out for run in runs] - before)
-            star, _, number = row[k].rpartition("* ")
-            assert number.split(" ")[0] == f"{change:+.1f}"
-            assert row[k].startswith("* ") == (row[0] in problem.recommended)
-            assert not star
+    by_name = {row[0]: row for row in rows}
+    for score, (shown, decimals) in SHOWN.items():
+        for k, (name, problem) in enumerate(PROBLEMS.items(), 1):
+            before = np.array([getattr(run[name][NOTHING], score) for run in runs])
+            assert by_name[f"{shown}: {NOTHING}"][k].split(" ")[0] == f"{before.mean():.{decimals}f}"
+            for way in (*TECHNIQUES, TOGETHER):
+                cell = by_name[f"{shown}: {way}"][k]
+                if way in problem.left_out:
+                    assert cell == ""
+                    continue
+                change = np.mean([getattr(run[name][way], score) for run in runs] - before)
+                star, _, number = cell.rpartition("* ")
+                assert number.split(" ")[0] == f"{change:+.{decimals}f}"
+                assert cell.startswith("* ") == (way in problem.recommended)
+                assert not star
 
 
 def made(winners, together=1.0):
@@ -101,7 +104,9 @@ def made(winners, together=1.0):
     return [
         {
             name: {
-                way: Scores(80 + e + {NOTHING: 0.0, TOGETHER: together, winner: 2.0}.get(way, -1.0) * (1 + e), 100.0)
+                way: Scores(
+                    80 + e + {NOTHING: 0.0, TOGETHER: together, winner: 2.0}.get(way, -1.0) * (1 + e), 100.0, 0.5, 5.0
+                )
                 for way in methods(problem)
             }
             for (name, problem), winner in zip(PROBLEMS.items(), winners, strict=True)
