@@ -37,4 +37,5 @@ def html_table(rows: Sequence[Sequence[str]], most: int = 20) -> str:
 def _html_row(cells: Sequence[str], tag: str) -> str:
     import html  # of notebooks alone
 
-    return f"<tr>{''.join(f'<{tag}>{html.escape(printable(cell))}</{tag}>' for cell in cells)}</tr>"
+    style = 'style="text-align: left; white-space: nowrap; padding: 0 1em 0 0"'
+    return f"<tr>{''.join(f'<{tag} {style}>{html.escape(printable(cell))}</{tag}>' for cell in cells)}</tr>"

@@ -45,7 +45,7 @@ def test_where_nothing_knows_of_cells_a_file_goes_by_its_name(notebook, monkeypa
 
 
 def rows(text):
-    return [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
+    return [re.findall("<t[hd] style=.*?>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
 
 
 def history(epochs):

@@ -103,11 +103,11 @@ def test_the_fragment_of_a_long_tape_has_its_first_and_last_entries_and_no_frame
     text = fragment(squares(size=(32, 32), times=1000))
     table = cells(text)
     assert len(table) == 42
-    assert table[21][1] == "... 1,961 more"
+    assert table[21][0] == "1,961 more"
     assert table[-1][:2] == ["#2000", "sum(#1999)"]
     assert "<iframe" not in text
     assert "<code>save_html(path)</code>" in text
-    assert len(text) < 20_000
+    assert len(text) < 25_000
 
 
 def test_the_fragment_without_explain_is_the_table_alone():

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import files, pages
+from ..messages import html_table
 from ..pages import cut, short_path
 from .replay import NUDGES, Nudged, by_definition, nudged
 from .rows import Row, Rows, results
 from .scene import detail, scene
 from .summary import number
-from .text import call
+from .text import call, count
 
 NO_DEFINITIONS = '<script type="application/json" id="definitions"></script>'
 MOST_BYTES = 4_800_000  # of a page
@@ -23,7 +24,6 @@ MOST_ROWS = 40  # of the table there
 LEAST_OF_ENTRY = 300  # bytes
 DETAIL = (6, 3, 1.5, 0.75)  # what a scene may take, as a multiple of the page: a packed one takes about a third
 FRAME = "width: 100%; height: 640px; border: 1px solid #8884; border-radius: 8px"
-CELL = 'style="text-align: left; white-space: nowrap"'
 
 
 def page(tape: Rows) -> str:
@@ -65,16 +65,16 @@ def save_html(tape: Rows, path: str | os.PathLike[str]) -> Path:
 
 
 def fragment(tape: Rows) -> str:
-    """The tape in a notebook: the table, and the page in a frame where values were recorded and it is small enough."""
-    table = _table(tape)
+    """The tape in a notebook: its table, and the page in a frame below, where values were recorded and it is small."""
     if not any(row.record for row in tape):
-        return table
+        return _table(tape, True)
     short = len(tape) <= MOST_IN_NOTEBOOK // LEAST_OF_ENTRY
     whole = _detailed(tape, MOST_IN_NOTEBOOK, {})[0] if short else ""
     if not 0 < len(whole) <= MOST_IN_NOTEBOOK:
-        return f"{table}<p>Too long to step through here: <code>save_html(path)</code> writes the page to a file.</p>"
+        note = "<p>Too long to step through here: <code>save_html(path)</code> writes the page to a file.</p>"
+        return f"{_table(tape, True)}{note}"
     frame = f'<iframe title="Tape" sandbox="allow-scripts" style="{FRAME}" srcdoc="{html.escape(whole)}"></iframe>'
-    return f"{table}{frame}"
+    return f"{_table(tape, False)}{frame}"
 
 
 def _detailed(tape: Rows, most: int, more: Mapping[str, Any]) -> tuple[str, int]:
@@ -120,25 +120,17 @@ def _packed(known: Mapping[str, Any]) -> dict[str, Any]:
     return {"scene": pack(known), "shared": shared}
 
 
-def _table(tape: Rows) -> str:
+def _table(tape: Rows, is_open: bool) -> str:
     """The entries as a table, of many the first and the last, under a line with the totals."""
-    foot = f"{len(tape):,} entries, {len(tape.leaves):,} leaves, {tape.nbytes:,} bytes saved for backward"
-    half = MOST_ROWS // 2
-    many = len(tape) > MOST_ROWS
-    rows = [_row(row) for row in (tape[:half] if many else tape)]
-    if many:
-        rows += [_cells(["", f"... {len(tape) - 2 * half:,} more", "", "", ""])]
-        rows += [_row(row) for row in tape[-half:]]
-    head = "".join(f"<th {CELL}>{name}</th>" for name in ("entry", "op and inputs", "result", "bytes saved", "line"))
-    return f"<details open><summary>{foot}</summary><table><tr>{head}</tr>{''.join(rows)}</table></details>"
+    totals = count(len(tape), "entry", "entries"), count(len(tape.leaves), "leaf", "leaves")
+    head = ["entry", "op and inputs", "result", "bytes saved", "line"]
+    table = html_table([head, *map(_row, tape)], MOST_ROWS)
+    foot = f"{', '.join(totals)}, {tape.nbytes:,} bytes saved for backward"
+    return f"<details{' open' * is_open}><summary>{foot}</summary>{table}</details>"
 
 
-def _row(row: Row) -> str:
+def _row(row: Row) -> list[str]:
     result = ", ".join(f"{dtype}{list(shape)}" for dtype, shape in results(row))
     saved = sum(each.nbytes for each in row.saved if each.holder is None)
     place = f"{short_path(row.record.line.path)}:{row.record.line.number}" if row.record else ""
-    return _cells([f"#{row.number}", cut(call(row)), cut(result), f"{saved:,}" if saved else "", cut(place)])
-
-
-def _cells(texts: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<td {CELL}>{html.escape(text)}</td>' for text in texts)}</tr>"
+    return [f"#{row.number}", cut(call(row)), cut(result), f"{saved:,}" if saved else "", cut(place)]

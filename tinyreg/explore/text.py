@@ -78,7 +78,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 def _foot(tape: Rows, shown: Sequence[Item], limit: int | None) -> list[str]:
-    counts = _count(len(tape), "entry", "entries"), _count(len(tape.leaves), "leaf", "leaves")
+    counts = count(len(tape), "entry", "entries"), count(len(tape.leaves), "leaf", "leaves")
     lines = [f"{', '.join(counts)}, {tape.nbytes:,} bytes saved for backward"]
     if any(one.holder is not None for item in shown if not isinstance(item, Folded) for one in item.saved):
         lines.append("(#n): saved by entry #n already, and counted there")
@@ -95,5 +95,6 @@ def _foot(tape: Rows, shown: Sequence[Item], limit: int | None) -> list[str]:
     return [line.replace("\0", " ") for line in lines]
 
 
-def _count(n: int, one: str, many: str) -> str:
+def count(n: int, one: str, many: str) -> str:
+    """A number of things, in words."""
     return f"{n:,} {one if n == 1 else many}"
