@@ -37,9 +37,17 @@ def replayed(f, x):
     return made
 
 
-@pytest.mark.parametrize("kind", ARRAYS)
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min"])
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "?"])
+DTYPES = ["f4", "f8", "f2", "i4", "?"]
+REDUCED = [  # every pair of an array, a reduction and a dtype, and in the usual dtypes every three of them
+    (dtype, name, kind)
+    for i, dtype in enumerate(DTYPES)
+    for j, name in enumerate(["sum", "mean", "max", "min"])
+    for k, kind in enumerate(ARRAYS)
+    if i < 2 or (i + j + k) % 4 == 0
+]
+
+
+@pytest.mark.parametrize(("dtype", "name", "kind"), REDUCED)
 def test_a_reduction_has_the_bits_of_the_call(kind, name, dtype):
     x = ARRAYS[kind]((np.random.default_rng(0).normal(size=(6, 33, 40)) * 2).astype(dtype))
     ways = [{"axis": axis, "keepdims": keepdims} for axis in AXES for keepdims in (False, True)]
