@@ -47,7 +47,7 @@ class Tensor(_Base):
 
     _array: Array
     _node: Node | None  # None: no gradient is wanted
-    _leaf: Leaf | None  # its node while it is frozen; not there where it never was
+    _leaf: Leaf | None  # its node while it is frozen; not there where it never had one
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         where = home(data)
@@ -106,9 +106,8 @@ class Tensor(_Base):
             raise RuntimeError("requires_grad: got False for a computed tensor, expected a leaf; use detach()")
         if self.dtype not in FLOATS:
             raise TypeError(f"requires_grad: got {self.dtype}, expected floats: only floats have gradients; use float32")
-        leaf = _leaf_of(self) or Leaf(self.shape, self.dtype)
-        places = ([self], "_node", [leaf if wanted else None]), ([self], "_leaf", [None if wanted else leaf])
-        set_together(([leaf], "frozen", [not wanted]), *places)
+        self._leaf = leaf = _leaf_of(self) or Leaf(self.shape, self.dtype)
+        set_together(([leaf], "frozen", [not wanted]), ([self], "_node", [leaf if wanted else None]))
 
     # ---- gradients
 
@@ -216,6 +215,10 @@ def wrap(array: Array, node: Node | None = None) -> Tensor:
     return made
 
 
+PLACES = ("_node", False), ("_leaf", True)
+"""Where the node of a leaf is, by whether that is frozen."""
+
+
 def _leaf_of(x: Tensor) -> Any:
     """The node of a tensor, also of a frozen leaf."""
     return x._node or getattr(x, "_leaf", None)
@@ -240,10 +243,8 @@ def replace(leaves: Sequence[Tensor], arrays: Sequence[Array], *further: tuple[A
             listener(leaf)
     before: list[Any] = [_leaf_of(leaf) for leaf, _ in zip(leaves, arrays, strict=True)]
     after = [node and node.replaced() for node in before]
-    nodes = [None if node is None or node.frozen else node for node in after]
-    frozen = [node if node is not None and node.frozen else None for node in after]
-    changes = (leaves, "_node", nodes), (leaves, "_leaf", frozen), (filter(None, before), "retired", [True] * len(before))
-    set_together((leaves, "_array", arrays), *changes, *further)
+    nodes = [(leaves, name, [n if n and n.frozen is frozen else None for n in after]) for name, frozen in PLACES]
+    set_together((leaves, "_array", arrays), *nodes, (filter(None, before), "retired", [True] * len(before)), *further)
 
 
 def incoming(y: Tensor, grad: Any) -> Tensor:
