@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from ..interrupts import uninterrupted
@@ -176,9 +178,15 @@ def _looking(walk: Walk, moving: set[int]) -> Callable[[list[Any]], bool]:
         f"        return {' and '.join(tests)}",
         "    except (LookupError, AttributeError):",
     ]
-    exec(compile("\n".join([*lines, "        return False"]), "<tinyreg capture>", "exec"), scope)
+    exec(_compiled("\n".join([*lines, "        return False"])), scope)
     look: Callable[[list[Any]], bool] = scope.pop("look")  # which would hold itself, and all that it names
     return look
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(source: str) -> CodeType:
+    """The code of a source: two programs of one step that take turns look for the same, and compiling takes longest."""
+    return compile(source, "<tinyreg capture>", "exec")
 
 
 def _constant(value: Any, name: str, scope: dict[str, Any]) -> str:
