@@ -29,7 +29,7 @@ def header(file: BinaryIO) -> tuple[dict[str, str], dict[str, Any]]:
     """The metadata of a file, and what it says of each array; the file stands where the arrays begin."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
-    if not 0 < length <= min(size - 8, LONGEST_HEADER):
+    if length > min(size - 8, LONGEST_HEADER):  # of a length of 0 JSON says no
         raise ValueError(f"it has {size:,} bytes, and its beginning says that {length:,} of them are its header")
     entries = parsed(file.read(length).decode())
     metadata = entries.pop(METADATA, {}) if isinstance(entries, dict) else None
