@@ -196,3 +196,20 @@ def test_a_tuple_of_several_may_hold_dicts_and_begin_with_a_list(form):
     model, _ = quick(Last(), (inputs, y), rng=tr.Generator(0))
     other, _ = quick(rng=tr.Generator(0))
     np.testing.assert_allclose(model.weight.numpy(), other.weight.numpy(), rtol=1e-5)
+
+
+def test_numbers_of_python_in_a_batch_count_one_each():
+    x, _ = data()
+    batches = [(x[:2], [1.0, 2.0]), (x[2:5], tensor([3.0, 4.0, 5.0]))]
+
+    def loss(output, y):
+        return mse(output[:, 0], tensor(y) if isinstance(y, list) else y)
+
+    model, history = quick(training=batches, loss=loss, epochs=1, lr=0.0)
+    expected = ((X[:5] @ model.weight.numpy()[:, 0] - np.arange(1.0, 6.0)) ** 2).mean()
+    assert history["loss"][0] == pytest.approx(expected)
+
+
+def test_inputs_without_an_array_are_said_to_be_nothing():
+    with pytest.raises(ValueError, match="^fit: got inputs nothing and targets nothing, expected as many of one"):
+        quick(training=({}, {}))
