@@ -1,12 +1,13 @@
 """When a bar is drawn, and when lines are written."""
 
 import io
+import math
 import sys
 
 import pytest
 from fits import quick
 
-pytest.importorskip("tqdm")
+tqdm = pytest.importorskip("tqdm")
 
 
 class Terminal(io.StringIO):
@@ -41,3 +42,13 @@ def test_the_bar_of_a_run_that_goes_on_begins_at_the_batches_that_are_done(tmp_p
     shown = capsys.readouterr().err
     assert "6/9" in shown
     assert "9/9" in shown
+
+
+@pytest.mark.parametrize(("stream", "pause"), [(Terminal, 0.1), (io.StringIO, math.inf)])
+def test_a_bar_is_drawn_often_on_a_terminal_and_elsewhere_only_where_an_epoch_ends(monkeypatch, stream, pause):
+    made, real = [], tqdm.tqdm
+    monkeypatch.setattr(tqdm, "tqdm", lambda **settings: [made.append(settings), real(**settings)][1])
+    monkeypatch.setattr(sys, "stderr", stream())
+    quick(progress=True)
+    (settings,) = made
+    assert (settings["mininterval"], settings["total"], settings["initial"]) == (pause, 6, 0)
