@@ -245,3 +245,11 @@ def test_every_generator_of_a_model_goes_on_by_the_name_of_its_attribute(path):
     inside = tr.nn.Sequential(Noise())
     run(other := path.with_name("other"), 1, model=inside)
     assert {"rng of 0.one", "rng of 0.other"} <= load(other).keys()
+
+
+def test_a_header_that_is_longer_than_any_is_refused_before_it_is_read(path):
+    with path.open("wb") as file:
+        file.write((150_000_000).to_bytes(8, "little"))
+        file.truncate(200_000_000)  # without a block of the disk
+    with pytest.raises(ValueError, match="its beginning says that 150,000,000 of them are its header"):
+        load(path)
