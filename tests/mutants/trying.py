@@ -75,7 +75,7 @@ class Trying:
         noticed: dict[str, Counter[str]] = defaultdict(Counter)  # tests that noticed others of a function are asked first
         while ahead:
             for one in ahead:
-                promising = [test for test, _ in noticed[one.name].most_common()]
+                promising = [test for test, _ in noticed[one.name].most_common() if test in one.tests]
                 one.tests = [test for test in dict.fromkeys([*promising, *one.tests]) if test in items]
                 asked = [items[test] for test in one.tests]
                 if self._whole_files:
