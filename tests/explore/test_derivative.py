@@ -109,6 +109,21 @@ def test_the_line_is_in_the_notation_of_the_field(op, i, line):
     assert formula(op, i) == line
 
 
+def test_a_vjp_of_several_arguments_says_all_of_them_and_one_of_its_own_says_that():
+    @tr.primitive
+    def three(xp, a, b, c):
+        return a * b + c
+
+    @three.vjp("a", "b")
+    def _(g, a, b):
+        """g b for a, and g a for b. Not more."""
+        return g * b, g * a
+
+    three.vjp("c")(lambda g: g)
+    REGISTRY.pop("three")
+    assert [formula(three, i) for i in range(3)] == ["g b for a, and g a for b"] * 2 + ["∂L/∂c = g"]
+
+
 def test_private_functions_that_a_vjp_calls_are_shown_below_it():
     shown = source(tr.maximum, 0)
     assert shown.startswith("lambda g, x1, x2: _passed(")

@@ -100,3 +100,34 @@ def test_what_cannot_be_looked_into_lends_no_name():
         y = layer["held"][0](tr.ones((1, 2)))
     assert str(tr.tape(y)[0].record.call) == "Linear"
     assert (len(many), type(closed)) == (10**7, Closed)
+
+
+def name_of(call):
+    """What a layer is called that is called so."""
+    with tr.explain():
+        y = call(tr.ones((1, 2)))
+    return str(tr.tape(y.sum())[0].record.call)
+
+
+class Scope:
+    layer = tr.nn.Tanh()
+
+
+def test_a_tuple_an_object_a_model_and_a_dict_in_an_object_hold_layers_too():
+    pair, held = (tr.nn.ReLU(), tr.nn.Linear(2, 2)), Holder()
+    held.by_name, held.pair = {"out": tr.nn.Linear(2, 2)}, (tr.nn.Linear(2, 2),)
+    model = tr.nn.Sequential(tr.nn.Sequential(tr.nn.Linear(2, 2)))
+    assert name_of(lambda x: pair[1](x)) == "pair[1] (Linear)"
+    assert name_of(lambda x: held.encoder(x)) == "held.encoder (Linear)"
+    assert name_of(lambda x: held.heads[1](x)) == "held.heads[1] (Linear)"
+    assert name_of(lambda x: held.by_name["out"](x)) == "held.by_name['out'] (Linear)"
+    assert name_of(lambda x: held.pair[0](x)) == "held.pair[0] (Linear)"
+    assert name_of(lambda x: model[0][0](x)) == "model.0.0 (Linear)"
+    leaf = tr.ones((1, 2), requires_grad=True)
+    assert name_of(lambda x: Scope.layer(leaf)) == "Tanh"  # classes and modules of Python hold too much
+
+
+@pytest.mark.parametrize(("n", "name"), [(1000, "many[999] (Linear)"), (1001, "Linear")])
+def test_a_list_is_looked_through_where_it_is_not_long(n, name):
+    many = [None] * (n - 1) + [tr.nn.Linear(2, 2)]
+    assert name_of(lambda x: many[-1](x)) == name

@@ -52,7 +52,7 @@ def formula(op: Any, i: int) -> str:
     place = min(i, op.signature.first)
     line = _first_sentence(inspect.getdoc(vjp) or "").removesuffix(".") or _read_off(vjp)
     if line:
-        several = next(places for places, f, _ in op.rules if f is vjp)[1:]
+        several = next(len(places) > 1 for places, *_ in op.rules if place in places)
         return _raised(line if several else f"∂L/∂{op.signature.arguments[place]} = {line}")
     line = derivative(op)
     if line.startswith("Derivative: "):
@@ -116,11 +116,10 @@ def _names(code: CodeType) -> Iterator[str]:
 def code(f: Any) -> str:
     """The lines of a function with its decorators; a lambda alone, without what stands around it."""
     node, lines = _parsed(f)
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
     if isinstance(node, ast.Lambda):
         first_line, *more = (ast.get_source_segment("".join(lines), node) or "").split("\n")
         return "\n".join([first_line, *textwrap.dedent("\n".join(more)).split("\n")]) if more else first_line
-    return textwrap.dedent("".join(lines[first - 1 : node.end_lineno])).strip()
+    return textwrap.dedent("".join(lines[_first_line(node) - 1 : node.end_lineno])).strip()
 
 
 def _parsed(f: Any) -> tuple[Any, list[str]]:
@@ -137,13 +136,16 @@ def _functions(text: str) -> list[Any]:
 
 
 def _holds(node: Any, code: CodeType) -> bool:
-    """Whether all of a function's code stands within a part of the syntax tree, and begins where that does."""
-    body = node.body if isinstance(node, ast.Lambda) else node
-    start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-    places = [(line, column) for line, _, column, last in code.co_positions() if line and column is not None and last]
-    inside = (start <= place < end for place in places)
-    return code.co_firstlineno == first and (not isinstance(node, ast.Lambda) or all(inside))
+    """Whether a function's code begins where a part of the syntax tree does, and for a lambda, whether it is in it."""
+    if code.co_firstlineno != _first_line(node) or not isinstance(node, ast.Lambda):
+        return bool(code.co_firstlineno == _first_line(node))
+    start, end = (node.body.lineno, node.body.col_offset), (node.body.end_lineno, node.body.end_col_offset)
+    return any(start <= (line, column) < end for line, _, column, last in code.co_positions() if last)
+
+
+def _first_line(node: Any) -> int:
+    """Where a function begins: at its first decorator."""
+    return int([*getattr(node, "decorator_list", ()), node][0].lineno)
 
 
 # ---- notation

@@ -90,10 +90,8 @@ class _Groups:
     def fill(self, first: int, last: int, layer: int | None, parent: int | None) -> None:
         """Add what is between two entries of a layer: of what comes again the first round, the others in one group."""
         parts = list(self._parts(first, last, layer))
-        numbers: dict[Any, int] = {}
-        keys = [numbers.setdefault(part.key, len(numbers)) for part in parts]
         end = 0
-        for start, length, rounds in _repetitions(keys) if self._many else ():
+        for start, length, rounds in _repetitions([part.key for part in parts]) if self._many else ():
             self._lay_out(parts[end:start], parent)
             end = start + length * rounds
             each = [parts[at : at + length] for at in range(start, end, length)]
@@ -171,7 +169,7 @@ def _by_round(items: Sequence[Item]) -> list[Item]:
     return [*shown, *items[end:]]
 
 
-def _repetitions(keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def _repetitions(keys: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
     """Where a sequence of different keys begins that comes at least three times, its length, and how often it comes."""
     i = 0
     while i < len(keys):
@@ -182,7 +180,7 @@ def _repetitions(keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         i += length * rounds or max(same - 1, 1)
 
 
-def _rounds(keys: Sequence[int], i: int, shortest: int) -> Iterator[tuple[int, int]]:
+def _rounds(keys: Sequence[Any], i: int, shortest: int) -> Iterator[tuple[int, int]]:
     for length in range(max(shortest, 2), min(LONGEST_ROUND, (len(keys) - i) // ROUNDS) + 1):
         if keys[i + length] != keys[i]:
             continue

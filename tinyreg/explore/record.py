@@ -155,12 +155,17 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         if len(value) <= MOST_PARTS:
             pairs = value.items() if type(value) is dict else enumerate(value)
             yield from ((f"{name}[{key!r:.40}]", part) for key, part in pairs)
-    elif not issubclass(type(value), Module | ModuleType | type):
+    elif issubclass(type(value), Module):
+        yield from ((_member(name, path), inside) for path, inside in value.named_modules() if path)
+    elif not issubclass(type(value), ModuleType | type):
         for attribute, part in _attributes(value).items():
-            path = attribute if name == "self" else f"{name}.{attribute}"
-            yield path, part
+            yield _member(name, attribute), part
             if type(part) in (list, tuple, dict):
-                yield from _parts(path, part)
+                yield from _parts(_member(name, attribute), part)
+
+
+def _member(name: str, attribute: str) -> str:
+    return attribute if name == "self" else f"{name}.{attribute}"
 
 
 def _attributes(value: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..core.backend import Array, home, is_float
+from ..core.backend import Array, is_float
 from ..core.fused import Fused
 from ..core.primitive import Primitive
 from ..core.tape import Leaf, explainer, no_grad
@@ -42,14 +42,11 @@ def nudged(tape: Rows) -> list[Nudged]:
         return []
     if tape.walk is None or not tape.walk.steps or tape.walk.error:
         return []
-    per_run = max(len(tape) * MOST_ELEMENTS, sum(map(_size, tape)) * MOST_OPS)
-    runs = MOST_OPS * MOST_ELEMENTS // per_run // len(NUDGES)
+    runs = min(MOST_OPS // len(tape), MOST_ELEMENTS // max(1, sum(map(_size, tape))))
     gradients = {where.leaf: g for where, g in tape.walk.gradients.items() if where.leaf is not None}
     values = [leaf.value for leaf in tape.leaves]
-    share = runs // max(1, len(gradients))
-    chosen = [(leaf, i) for leaf, g in gradients.items() for i in _largest(g, share)]
-    if not chosen:
-        return []
+    share = runs // (len(NUDGES) * len(gradients))  # a backward that came to its end has reached one
+    chosen = [(leaf, i) for leaf in sorted(gradients) for i in _largest(gradients[leaf], share)]
     before = _loss(tape, values)
     return [
         Nudged(leaf, i, _number(gradients[leaf], i), [_loss(tape, _moved(values, leaf, i, by)) - before for by in NUDGES])
@@ -69,7 +66,7 @@ def _size(row: Row) -> int:
 def _largest(g: Array, n: int) -> list[int]:
     """The places of the n elements of the largest size, in order."""
     sizes = abs(g).reshape(-1)
-    return sorted(int(i) for i in sizes.argsort()[::-1][:n])
+    return sorted(sizes.argsort()[::-1][:n].tolist())
 
 
 def _number(array: Array, i: int) -> float:
@@ -77,8 +74,7 @@ def _number(array: Array, i: int) -> float:
 
 
 def _moved(values: Sequence[Array], leaf: int, i: int, by: float) -> list[Array]:
-    where: Any = home(values[leaf])
-    other = where.asarray(values[leaf]).copy()
+    other = values[leaf].copy()
     other.reshape(-1)[i] += by
     return [other if k == leaf else value for k, value in enumerate(values)]
 
