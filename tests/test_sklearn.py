@@ -172,12 +172,22 @@ def test_several_targets_come_back_as_they_were():
         ({"optimizer": "Adamm"}, "Adamm"),
         ({"patience": 2, "validation_fraction": 1.0}, "expected samples to learn from and to validate by"),
         ({"epochs": 0}, "epochs"),
+        ({"hidden": 5}, r"got hidden=5, expected numbers of units, such as \(100,\)"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(settings, message):
     with pytest.raises((ValueError, AttributeError), match=message):
         tr.sklearn.Classifier(**settings).fit(*IRIS)
+
+
+def test_a_module_keeps_its_dtype_and_no_weight_is_negative():
+    x, y = IRIS
+    fitted = tr.sklearn.Classifier(tr.nn.Linear(4, 3), epochs=2).fit(x, y, sample_weight=np.ones(len(x)))
+    assert fitted.module_.weight.dtype == np.float32
+    assert fitted.predict_proba(x).dtype == np.float32
+    with pytest.raises(ValueError, match="got a negative sample_weight, -1, expected 0 or more"):
+        tr.sklearn.Classifier(epochs=1).fit(x, y, sample_weight=-np.ones(len(x)))
 
 
 def test_without_scikit_learn_it_says_what_to_install():

@@ -72,16 +72,24 @@ class _Estimator(BaseEstimator):
         again = again and hasattr(self, "module_")
         X, y = validate_data(self, X, y, dtype=FLOATS, multi_output=True, reset=not again)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        if weight is not None and (weight < 0).any():
+            raise ValueError(f"{type(self).__name__}: got a negative sample_weight, {weight.min():g}, expected 0 or more")
         if weight is not None:  # what weighs nothing is not there
             X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
         if not again:
             self._forget()
+        if isinstance(self.hidden, int | str):
+            raise ValueError(
+                f"{type(self).__name__}: got hidden={self.hidden!r}, expected numbers of units, such as (100,)"
+            )
         targets = self._targets(y, weight)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with _born(seed, X.dtype):
             if not again:
                 self.module_ = self._built(X.shape[1], self.n_outputs_)
                 self.optimizer_ = self._optimizer(self.module_)
+            X = X.astype(self._dtype, copy=False)
+            weight = None if weight is None else weight.astype(self._dtype, copy=False)
             self.history_ = self._train(X, targets, weight, epochs, Generator(seed))
         self.n_iter_ = len(self.history_)
         return self
@@ -101,6 +109,11 @@ class _Estimator(BaseEstimator):
             layers += [nn.Linear(features, units), nn.ReLU(), *[nn.Dropout(self.dropout)] * bool(self.dropout)]
             features = units
         return nn.Sequential(*layers, nn.Linear(features, outputs, nonlinearity="linear"))
+
+    @property
+    def _dtype(self) -> Any:
+        """That of the parameters: of the data, but for a Module that was made before."""
+        return next(iter(self.module_.parameters())).dtype
 
     def _optimizer(self, module: nn.Module) -> optim.Optimizer:
         make = getattr(optim, self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
@@ -153,11 +166,11 @@ class _Estimator(BaseEstimator):
     def _output(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=FLOATS, reset=False)
-        dtype = next(iter(self.module_.parameters())).dtype
         self.module_.eval()
         with no_grad():
             parts = [
-                self.module_(Tensor(rows[i : i + AT_ONCE].astype(dtype))).numpy() for i in range(0, len(rows), AT_ONCE)
+                self.module_(Tensor(rows[i : i + AT_ONCE].astype(self._dtype))).numpy()
+                for i in range(0, len(rows), AT_ONCE)
             ]
         return np.concatenate(parts)
 
